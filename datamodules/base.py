@@ -1,0 +1,215 @@
+"""What all data modules share: seeded splits, normalization fitted on the training split, batched loading."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from datamodules.loader import TensorLoader
+
+Split = tuple[
+    Tensor, Tensor
+]  # inputs (N, ...) and targets (N,) or (N, ...); for "predict" the rows' ids (N,)
+
+
+class TensorDataModule(pl.LightningDataModule):
+    """A data set that fits in memory.
+
+    A subclass implements `load`, which returns the splits as they come from the source, and sets what its data
+    dictate to a model: `task` ("binary", "multiclass", "regression"), `in_shape` (of one sample), `out_features`
+    and `class_names`. Everything else is here.
+
+    Statistics for normalization come from the training split alone. They are saved in every checkpoint and
+    restored from it, so that test and predict see exactly what training saw.
+
+    Args:
+        batch_size: rows per step and process; None takes the whole training split as one batch.
+        eval_batch_size: rows per step and process in validation, test and prediction.
+        passes_per_epoch: how often one epoch walks through the training split (see `TensorLoader`).
+        normalize: bring every input column to mean 0 and deviation 1.
+        normalize_target: the same for a target that is a real number; metrics stay in the units of the table.
+        order_seed: of the order of the training batches.
+    """
+
+    task: str
+    in_shape: Sequence[int]
+    out_features: int
+    class_names: Sequence[str] = ()
+    id_name = "index"  # heading of the column in predictions.csv that names the row
+
+    def __init__(
+        self,
+        *,
+        batch_size: int | None = 64,
+        eval_batch_size: int = 1024,
+        passes_per_epoch: int = 1,
+        normalize: bool = True,
+        normalize_target: bool = False,
+        order_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
+            if value is not None and value < 1:
+                raise ValueError(
+                    f"data.{name} is {value}; it must be at least 1 (or null for one full batch)"
+                )
+        if passes_per_epoch < 1:
+            raise ValueError(f"data.passes_per_epoch is {passes_per_epoch}; it must be at least 1")
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.passes_per_epoch = passes_per_epoch
+        self.normalize = normalize
+        self.normalize_target = normalize_target
+        self.order_seed = order_seed
+        self.splits: dict[str, Split] = {}
+        self.statistics: dict[str, Tensor] = {}
+
+    # What a subclass provides
+
+    def load(self) -> dict[str, Split]:
+        """Read the data and return the splits "train", "val", "test" and "predict" (those that exist)."""
+        raise TypeError(f"{type(self).__name__} must implement load()")
+
+    def fit_statistics(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Statistics of the training split (N, ...): `input_mean`, `input_std`, `target_mean`, `target_std`."""
+        columns = x.flatten(end_dim=-2).double()
+        target = y.double()
+        mean, std = columns.mean(0), columns.std(0, correction=0)
+        one, zero = torch.ones((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+        return {
+            "input_mean": mean if self.normalize else torch.zeros_like(mean),
+            "input_std": _nonzero(std) if self.normalize else torch.ones_like(std),
+            "target_mean": target.mean() if self.normalize_target else zero,
+            "target_std": _nonzero(target.std(correction=0)) if self.normalize_target else one,
+        }
+
+    def prepare_inputs(self, x: Tensor) -> Tensor:
+        """Raw inputs (N, ..., F) as the network sees them; done once, before the first batch."""
+        mean, std = self.statistics["input_mean"], self.statistics["input_std"]
+        return ((x.double() - mean.to(x.device)) / std.to(x.device)).float()
+
+    def transform_batch(self, x: Tensor) -> Tensor:
+        """Applied to the inputs of every batch, on the device; for what is too large or too random to do once."""
+        return x
+
+    def augment_batch(self, x: Tensor) -> Tensor:
+        """Applied instead of `transform_batch` in training."""
+        return self.transform_batch(x)
+
+    # What the data dictate to the model
+
+    @property
+    def in_features(self) -> int:
+        """Numbers per sample (of a sequence: per step)."""
+        return int(self.in_shape[-1])
+
+    @property
+    def target_mean(self) -> float:
+        """Mean of the target in the training split, in its units; 0 where it is not normalized."""
+        if not self.normalize_target:
+            return 0.0
+        self.setup("fit")
+        return float(self.statistics["target_mean"])
+
+    @property
+    def target_std(self) -> float:
+        """Deviation of the target in the training split, in its units; 1 where it is not normalized."""
+        if not self.normalize_target:
+            return 1.0
+        self.setup("fit")
+        return float(self.statistics["target_std"])
+
+    def coefficients_in_table_units(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights (K, F) and bias (K,) of a linear model on prepared inputs, as they apply to the raw table."""
+        stats = self.statistics
+        raw_weight = weight.double() / stats["input_std"]
+        raw_bias = bias.double() - raw_weight @ stats["input_mean"]
+        scale, shift = stats["target_std"], stats["target_mean"]
+        return raw_weight * scale, raw_bias * scale + shift
+
+    # Lightning's hooks
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load once, whatever the stage and however often Lightning asks."""
+        if self.splits:
+            return
+        self.splits = self.load()
+        for name, (x, _) in self.splits.items():
+            if len(x) == 0:
+                raise ValueError(
+                    f"the {name} split of {type(self).__name__} has no rows; check its data options"
+                )
+        self.statistics = self.fit_statistics(*self.splits["train"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The statistics that were fitted on the training split."""
+        return dict(self.statistics)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Normalize as the checkpoint's run did, whatever the training split is now."""
+        self.statistics = dict(state_dict)
+
+    def train_dataloader(self) -> TensorLoader:
+        overfit = self.trainer is not None and bool(self.trainer.overfit_batches)
+        return self._loader(
+            "train",
+            batch_size=self.batch_size,
+            shuffle=not overfit,
+            seed=self.order_seed,
+            passes=self.passes_per_epoch,
+            transform=self.augment_batch,
+        )
+
+    def val_dataloader(self) -> TensorLoader:
+        return self._evaluation_loader("val")
+
+    def test_dataloader(self) -> TensorLoader:
+        return self._evaluation_loader("test")
+
+    def predict_dataloader(self) -> TensorLoader:
+        return self._evaluation_loader("predict")
+
+    def _evaluation_loader(self, split: str) -> TensorLoader:
+        return self._loader(split, batch_size=self.eval_batch_size, transform=self.transform_batch)
+
+    def _loader(self, split: str, **options: Any) -> TensorLoader:
+        if split not in self.splits:
+            known = ", ".join(self.splits)
+            raise ValueError(
+                f"{type(self).__name__} has no {split} split with these options; it has: {known}"
+            )
+        trainer = self.trainer
+        device = trainer.strategy.root_device if trainer else torch.device("cpu")
+        x, y = self.splits[split]
+        x = self.prepare_inputs(x.to(device))
+        if self.normalize_target and split != "predict":
+            y = ((y.double() - self.statistics["target_mean"]) / self.statistics["target_std"]).float()
+        return TensorLoader(
+            (x, y.to(device)),
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+            **options,
+        )
+
+
+def split_rows(num_rows: int, num_val: int, seed: int, num_test: int = 0) -> dict[str, Tensor]:
+    """Deal the rows at random into train, val and test; the numbers depend on `seed` alone, not on the training's.
+
+    Raises:
+        ValueError: where nothing is left to train on.
+    """
+    num_train = num_rows - num_val - num_test
+    if num_train < 1:
+        raise ValueError(
+            f"{num_rows} rows leave none for training after {num_val} for validation and {num_test} for test"
+        )
+    order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(seed))
+    train, val, test = order.split([num_train, num_val, num_test])
+    return {"train": train, "val": val, "test": test}
+
+
+def _nonzero(std: Tensor) -> Tensor:
+    """A constant column has deviation 0; dividing it by 1 leaves it at 0 after centering."""
+    return torch.where(std > 0, std, torch.ones_like(std))
