@@ -9,9 +9,7 @@ from torch import Tensor
 
 from datamodules.loader import TensorLoader
 
-Split = tuple[
-    Tensor, Tensor
-]  # inputs (N, ...) and targets (N,) or (N, ...); for "predict" the rows' ids (N,)
+Split = tuple[Tensor, Tensor]  # inputs (N, ...) and targets (N,) or (N, ...); for "predict" the rows' ids (N,)
 
 
 class TensorDataModule(pl.LightningDataModule):
@@ -52,9 +50,7 @@ class TensorDataModule(pl.LightningDataModule):
         super().__init__()
         for name, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
             if value is not None and value < 1:
-                raise ValueError(
-                    f"data.{name} is {value}; it must be at least 1 (or null for one full batch)"
-                )
+                raise ValueError(f"data.{name} is {value}; it must be at least 1 (or null for one full batch)")
         if passes_per_epoch < 1:
             raise ValueError(f"data.passes_per_epoch is {passes_per_epoch}; it must be at least 1")
         self.batch_size = batch_size
@@ -138,9 +134,7 @@ class TensorDataModule(pl.LightningDataModule):
         self.splits = self.load()
         for name, (x, _) in self.splits.items():
             if len(x) == 0:
-                raise ValueError(
-                    f"the {name} split of {type(self).__name__} has no rows; check its data options"
-                )
+                raise ValueError(f"the {name} split of {type(self).__name__} has no rows; check its data options")
         self.statistics = self.fit_statistics(*self.splits["train"])
 
     def state_dict(self) -> dict[str, Any]:
@@ -177,9 +171,7 @@ class TensorDataModule(pl.LightningDataModule):
     def _loader(self, split: str, **options: Any) -> TensorLoader:
         if split not in self.splits:
             known = ", ".join(self.splits)
-            raise ValueError(
-                f"{type(self).__name__} has no {split} split with these options; it has: {known}"
-            )
+            raise ValueError(f"{type(self).__name__} has no {split} split with these options; it has: {known}")
         trainer = self.trainer
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         x, y = self.splits[split]

@@ -93,9 +93,7 @@ class TensorLoader:
             if pass_index != order_pass:
                 order_pass, order = pass_index, self._order(pass_index)
             batch = self._gather(order, *bounds[batch_index])
-            self._next_batch += (
-                1  # before the batch is handed out, so that a checkpoint after its step is right
-            )
+            self._next_batch += 1  # before the batch is handed out, so that a checkpoint after its step is right
             yield batch
 
     def _batch_bounds(self) -> list[tuple[int, int]]:
