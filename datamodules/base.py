@@ -1,6 +1,7 @@
 """What all data modules share: seeded splits, normalization fitted on the training split, batched loading."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,17 +10,16 @@ from torch import Tensor
 
 from datamodules.loader import TensorLoader
 
-Split = tuple[
-    Tensor, Tensor
-]  # inputs (N, ...) and targets (N,) or (N, ...); for "predict" the rows' ids (N,)
+# Inputs (N, ...), and targets (N,) or (N, ...); in the split "predict" the rows' ids (N,) instead of targets.
+Split = tuple[Tensor, Tensor]
 
 
 class TensorDataModule(pl.LightningDataModule):
     """A data set that fits in memory.
 
-    A subclass implements `load`, which returns the splits as they come from the source, and sets what its data
-    dictate to a model: `task` ("binary", "multiclass", "regression"), `in_shape` (of one sample), `out_features`
-    and `class_names`. Everything else is here.
+    A subclass implements `load`, which returns the splits as they come from the source, and sets what its
+    data dictate to a model: `task` ("binary", "multiclass", "regression"), `in_shape` (of one sample),
+    `out_features` and `class_names`. Everything else is here.
 
     Statistics for normalization come from the training split alone. They are saved in every checkpoint and
     restored from it, so that test and predict see exactly what training saw.
@@ -73,7 +73,7 @@ class TensorDataModule(pl.LightningDataModule):
         raise TypeError(f"{type(self).__name__} must implement load()")
 
     def fit_statistics(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Statistics of the training split (N, ...): `input_mean`, `input_std`, `target_mean`, `target_std`."""
+        """Means and deviations in the training split: of x (N, ..., F) for each of F, of y as a whole."""
         columns = x.flatten(end_dim=-2).double()
         target = y.double()
         mean, std = columns.mean(0), columns.std(0, correction=0)
@@ -91,7 +91,7 @@ class TensorDataModule(pl.LightningDataModule):
         return ((x.double() - mean.to(x.device)) / std.to(x.device)).float()
 
     def transform_batch(self, x: Tensor) -> Tensor:
-        """Applied to the inputs of every batch, on the device; for what is too large or too random to do once."""
+        """Applied to the inputs of every batch, on the device; for what is too large to do once."""
         return x
 
     def augment_batch(self, x: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class TensorDataModule(pl.LightningDataModule):
         return float(self.statistics["target_std"])
 
     def coefficients_in_table_units(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights (K, F) and bias (K,) of a linear model on prepared inputs, as they apply to the raw table."""
+        """Weights (K, F), bias (K,) of a linear model on prepared inputs, as they apply to the raw ones."""
         stats = self.statistics
         raw_weight = weight.double() / stats["input_std"]
         raw_bias = bias.double() - raw_weight @ stats["input_mean"]
@@ -141,14 +141,25 @@ class TensorDataModule(pl.LightningDataModule):
                 raise ValueError(
                     f"the {name} split of {type(self).__name__} has no rows; check its data options"
                 )
-        self.statistics = self.fit_statistics(*self.splits["train"])
+        if not self.statistics:  # else they came from a checkpoint
+            self.statistics = self.fit_statistics(*self.splits["train"])
 
     def state_dict(self) -> dict[str, Any]:
         """The statistics that were fitted on the training split."""
         return dict(self.statistics)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Normalize as the checkpoint's run did, whatever the training split is now."""
+        """Normalize as the checkpoint's run did, whatever the training split is now.
+
+        Raises:
+            ValueError: if that run had other inputs.
+        """
+        for name, value in self.statistics.items():
+            if name not in state_dict or state_dict[name].shape != value.shape:
+                raise ValueError(
+                    f"the checkpoint's data had other inputs than {type(self).__name__} has now "
+                    f"({name} differs); use the data options that it was trained with"
+                )
         self.statistics = dict(state_dict)
 
     def train_dataloader(self) -> TensorLoader:
@@ -195,7 +206,7 @@ class TensorDataModule(pl.LightningDataModule):
 
 
 def split_rows(num_rows: int, num_val: int, seed: int, num_test: int = 0) -> dict[str, Tensor]:
-    """Deal the rows at random into train, val and test; the numbers depend on `seed` alone, not on the training's.
+    """Deal the rows at random into train, val and test; it depends on `seed`, not on the training's seed.
 
     Raises:
         ValueError: where nothing is left to train on.
@@ -208,6 +219,21 @@ def split_rows(num_rows: int, num_val: int, seed: int, num_test: int = 0) -> dic
     order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(seed))
     train, val, test = order.split([num_train, num_val, num_test])
     return {"train": train, "val": val, "test": test}
+
+
+def nearest(word: object, known: Iterable[object]) -> str:
+    """The one of `known` that is spelled most like `word`, or "" if none is."""
+    by_lower = {str(name).lower(): str(name) for name in known}
+    return by_lower[close[0]] if (close := get_close_matches(str(word).lower(), by_lower, n=1)) else ""
+
+
+def check_choice(option: str, value: object, known: Iterable[object]) -> None:
+    """Raise a ValueError that names the nearest valid value unless `value` is one of `known`."""
+    known = list(known)
+    if value not in known:
+        close = nearest(value, known)
+        hint = f"did you mean {close!r}?" if close else "choose from " + ", ".join(map(str, known))
+        raise ValueError(f"{option} is {value!r}; {hint}")
 
 
 def _nonzero(std: Tensor) -> Tensor:
