@@ -135,6 +135,10 @@ class TensorDataModule(pl.LightningDataModule):
         """Load once, whatever the stage and however often Lightning asks."""
         if self.splits:
             return
+        if self.normalize_target and self.task != "regression":
+            raise ValueError(
+                f"data.normalize_target is true, but the target of a {self.task} task is a class"
+            )
         self.splits = self.load()
         for name, (x, _) in self.splits.items():
             if len(x) == 0:
@@ -195,7 +199,7 @@ class TensorDataModule(pl.LightningDataModule):
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         x, y = self.splits[split]
         x = self.prepare_inputs(x.to(device))
-        if self.normalize_target and split != "predict":
+        if y.is_floating_point():  # neither a class nor a row's id
             y = ((y.double() - self.statistics["target_mean"]) / self.statistics["target_std"]).float()
         return TensorLoader(
             (x, y.to(device)),
