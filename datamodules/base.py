@@ -1,6 +1,7 @@
 """What all data modules share: seeded splits, normalization fitted on the training split, batched loading."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,15 +10,16 @@ from torch import Tensor
 
 from datamodules.loader import TensorLoader
 
-Split = tuple[Tensor, Tensor]  # inputs (N, ...) and targets (N,) or (N, ...); for "predict" the rows' ids (N,)
+# Inputs (N, ...), and targets (N,) or (N, ...); in the split "predict" the rows' ids (N,) instead of targets.
+Split = tuple[Tensor, Tensor]
 
 
 class TensorDataModule(pl.LightningDataModule):
     """A data set that fits in memory.
 
-    A subclass implements `load`, which returns the splits as they come from the source, and sets what its data
-    dictate to a model: `task` ("binary", "multiclass", "regression"), `in_shape` (of one sample), `out_features`
-    and `class_names`. Everything else is here.
+    A subclass implements `load`, which returns the splits as they come from the source, and sets what its
+    data dictate to a model: `task` ("binary", "multiclass", "regression"), `in_shape` (of one sample),
+    `out_features` and `class_names`. Everything else is here.
 
     Statistics for normalization come from the training split alone. They are saved in every checkpoint and
     restored from it, so that test and predict see exactly what training saw.
@@ -50,7 +52,9 @@ class TensorDataModule(pl.LightningDataModule):
         super().__init__()
         for name, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
             if value is not None and value < 1:
-                raise ValueError(f"data.{name} is {value}; it must be at least 1 (or null for one full batch)")
+                raise ValueError(
+                    f"data.{name} is {value}; it must be at least 1 (or null for one full batch)"
+                )
         if passes_per_epoch < 1:
             raise ValueError(f"data.passes_per_epoch is {passes_per_epoch}; it must be at least 1")
         self.batch_size = batch_size
@@ -69,7 +73,7 @@ class TensorDataModule(pl.LightningDataModule):
         raise TypeError(f"{type(self).__name__} must implement load()")
 
     def fit_statistics(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Statistics of the training split (N, ...): `input_mean`, `input_std`, `target_mean`, `target_std`."""
+        """Means and deviations in the training split: of x (N, ..., F) for each of F, of y as a whole."""
         columns = x.flatten(end_dim=-2).double()
         target = y.double()
         mean, std = columns.mean(0), columns.std(0, correction=0)
@@ -87,7 +91,7 @@ class TensorDataModule(pl.LightningDataModule):
         return ((x.double() - mean.to(x.device)) / std.to(x.device)).float()
 
     def transform_batch(self, x: Tensor) -> Tensor:
-        """Applied to the inputs of every batch, on the device; for what is too large or too random to do once."""
+        """Applied to the inputs of every batch, on the device; for what is too large to do once."""
         return x
 
     def augment_batch(self, x: Tensor) -> Tensor:
@@ -118,7 +122,7 @@ class TensorDataModule(pl.LightningDataModule):
         return float(self.statistics["target_std"])
 
     def coefficients_in_table_units(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights (K, F) and bias (K,) of a linear model on prepared inputs, as they apply to the raw table."""
+        """Weights (K, F), bias (K,) of a linear model on prepared inputs, as they apply to the raw ones."""
         stats = self.statistics
         raw_weight = weight.double() / stats["input_std"]
         raw_bias = bias.double() - raw_weight @ stats["input_mean"]
@@ -131,18 +135,35 @@ class TensorDataModule(pl.LightningDataModule):
         """Load once, whatever the stage and however often Lightning asks."""
         if self.splits:
             return
+        if self.normalize_target and self.task != "regression":
+            raise ValueError(
+                f"data.normalize_target is true, but the target of a {self.task} task is a class"
+            )
         self.splits = self.load()
         for name, (x, _) in self.splits.items():
             if len(x) == 0:
-                raise ValueError(f"the {name} split of {type(self).__name__} has no rows; check its data options")
-        self.statistics = self.fit_statistics(*self.splits["train"])
+                raise ValueError(
+                    f"the {name} split of {type(self).__name__} has no rows; check its data options"
+                )
+        if not self.statistics:  # else they came from a checkpoint
+            self.statistics = self.fit_statistics(*self.splits["train"])
 
     def state_dict(self) -> dict[str, Any]:
         """The statistics that were fitted on the training split."""
         return dict(self.statistics)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Normalize as the checkpoint's run did, whatever the training split is now."""
+        """Normalize as the checkpoint's run did, whatever the training split is now.
+
+        Raises:
+            ValueError: if that run had other inputs.
+        """
+        for name, value in self.statistics.items():
+            if name not in state_dict or state_dict[name].shape != value.shape:
+                raise ValueError(
+                    f"the checkpoint's data had other inputs than {type(self).__name__} has now "
+                    f"({name} differs); use the data options that it was trained with"
+                )
         self.statistics = dict(state_dict)
 
     def train_dataloader(self) -> TensorLoader:
@@ -171,12 +192,14 @@ class TensorDataModule(pl.LightningDataModule):
     def _loader(self, split: str, **options: Any) -> TensorLoader:
         if split not in self.splits:
             known = ", ".join(self.splits)
-            raise ValueError(f"{type(self).__name__} has no {split} split with these options; it has: {known}")
+            raise ValueError(
+                f"{type(self).__name__} has no {split} split with these options; it has: {known}"
+            )
         trainer = self.trainer
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         x, y = self.splits[split]
         x = self.prepare_inputs(x.to(device))
-        if self.normalize_target and split != "predict":
+        if y.is_floating_point():  # neither a class nor a row's id
             y = ((y.double() - self.statistics["target_mean"]) / self.statistics["target_std"]).float()
         return TensorLoader(
             (x, y.to(device)),
@@ -187,7 +210,7 @@ class TensorDataModule(pl.LightningDataModule):
 
 
 def split_rows(num_rows: int, num_val: int, seed: int, num_test: int = 0) -> dict[str, Tensor]:
-    """Deal the rows at random into train, val and test; the numbers depend on `seed` alone, not on the training's.
+    """Deal the rows at random into train, val and test; it depends on `seed`, not on the training's seed.
 
     Raises:
         ValueError: where nothing is left to train on.
@@ -200,6 +223,21 @@ def split_rows(num_rows: int, num_val: int, seed: int, num_test: int = 0) -> dic
     order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(seed))
     train, val, test = order.split([num_train, num_val, num_test])
     return {"train": train, "val": val, "test": test}
+
+
+def nearest(word: object, known: Iterable[object]) -> str:
+    """The one of `known` that is spelled most like `word`, or "" if none is."""
+    by_lower = {str(name).lower(): str(name) for name in known}
+    return by_lower[close[0]] if (close := get_close_matches(str(word).lower(), by_lower, n=1)) else ""
+
+
+def check_choice(option: str, value: object, known: Iterable[object]) -> None:
+    """Raise a ValueError that names the nearest valid value unless `value` is one of `known`."""
+    known = list(known)
+    if value not in known:
+        close = nearest(value, known)
+        hint = f"did you mean {close!r}?" if close else "choose from " + ", ".join(map(str, known))
+        raise ValueError(f"{option} is {value!r}; {hint}")
 
 
 def _nonzero(std: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""Batches of tensors that are held in memory: one `index_select` per batch, in an order that can be replayed."""
+"""Batches of tensors held in memory: one `index_select` per batch, in an order that can be replayed."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,22 +15,23 @@ class TensorLoader:
 
     It stands where a `torch.utils.data.DataLoader` would, and differs in three ways.
 
-    - Speed: a batch is one gather from tensors that may already lie on the accelerator; no row is ever touched
-      by Python.
-    - Replay: the order is a pure function of `(seed, epoch)`, drawn from a generator of its own, and a loader
-      that stopped inside an epoch goes on there (`state_dict`, `load_state_dict`).
-    - Processes: the order is cut into global batches of `batch_size * world_size` rows of which each rank takes
-      its share, so two processes with 32 rows each see in every step the same 64 rows as one process with 64.
-      In evaluation every row is seen exactly once, whatever the number of processes.
+    - Speed: a batch is one gather from tensors that may already lie on the accelerator; no row is ever
+      touched by Python.
+    - Replay: the order is a pure function of `(seed, epoch)`, drawn from a generator of its own, and a
+      loader that stopped inside an epoch goes on there (`state_dict`, `load_state_dict`).
+    - Processes: the order is cut into global batches of `batch_size * world_size` rows of which each rank
+      takes its share, so two processes with 32 rows each see in every step the same 64 rows as one process
+      with 64. In evaluation every row is seen exactly once, whatever the number of processes.
 
     Args:
         tensors: what a batch is made of; all have the same length N.
         batch_size: rows per batch and process; None takes all N rows at once.
-        shuffle: draw a new order for each pass. Training loaders shuffle, and drop the (fewer than `world_size`)
-            rows that cannot be dealt out evenly; evaluation loaders keep the order and drop nothing.
+        shuffle: draw a new order for each pass. Training loaders shuffle, and drop the (fewer than
+            `world_size`) rows that cannot be dealt out evenly; evaluation loaders keep the order
+            and drop nothing.
         seed: of the order.
-        passes: how often an epoch walks through the rows. One epoch of Lightning costs some milliseconds, so a
-            data set of one batch wants many passes.
+        passes: how often an epoch walks through the rows. One epoch of Lightning costs some milliseconds,
+            so a data set of one batch wants many passes.
         transform: applied to the first tensor of each batch, on the device where it lies.
         rank, world_size: this process and how many there are.
     """
@@ -61,9 +63,9 @@ class TensorLoader:
         assert all(len(tensor) == self.num_rows for tensor in tensors)
 
     @property
-    def sampler(self) -> "TensorLoader":
-        """Where Lightning looks for `set_epoch` before each epoch."""
-        return self
+    def batch_sampler(self) -> SimpleNamespace:
+        """Before each epoch Lightning calls `set_epoch` of `batch_sampler.sampler`."""
+        return SimpleNamespace(sampler=self)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order; a second call with the same number changes nothing."""
@@ -84,7 +86,7 @@ class TensorLoader:
         return self.passes * len(self._batch_bounds())
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        # A generator's body runs at its first batch, so an iterator that is made and thrown away changes nothing.
+        # A generator's body runs at its first batch: an iterator made and thrown away changes nothing.
         bounds = self._batch_bounds()
         self._next_batch, self._resume_at = self._resume_at, 0
         order_pass, order = -1, None
@@ -93,7 +95,7 @@ class TensorLoader:
             if pass_index != order_pass:
                 order_pass, order = pass_index, self._order(pass_index)
             batch = self._gather(order, *bounds[batch_index])
-            self._next_batch += 1  # before the batch is handed out, so that a checkpoint after its step is right
+            self._next_batch += 1  # before the batch is handed out: a checkpoint after its step is right
             yield batch
 
     def _batch_bounds(self) -> list[tuple[int, int]]:
@@ -102,7 +104,7 @@ class TensorLoader:
         if self.shuffle:
             num_rows -= num_rows % self.world_size
         cuts = [*range(0, num_rows, self.global_batch_size), num_rows]
-        # A last batch with fewer rows than processes would leave some of them waiting: the one before takes it in.
+        # A last batch with fewer rows than processes would leave some waiting: the one before takes it in.
         if len(cuts) > 2 and cuts[-1] - cuts[-2] < self.world_size:
             del cuts[-2]
         return list(pairwise(cuts))

@@ -46,7 +46,9 @@ class LitAutoencoder(LitModel):
         in_channels, height, width = self.in_shape
         shrink = 2 ** len(channels)
         if height % shrink or width % shrink:
-            raise ValueError(f"{len(channels)} blocks cannot halve a {height} x {width} image; use fewer channels")
+            raise ValueError(
+                f"{len(channels)} blocks cannot halve a {height} x {width} image; use fewer channels"
+            )
         block_channels = [in_channels, *channels]
         block_shape = (block_channels[-1], height // shrink, width // shrink)
         sizes = [prod(block_shape), *hidden_sizes, code_size]
@@ -106,7 +108,9 @@ class LitAutoencoder(LitModel):
         return {"mse": error, "code": code.float()}
 
 
-def nearest_neighbors(queries: Tensor, codes: Tensor, k: int, chunk_size: int = 1024) -> tuple[Tensor, Tensor]:
+def nearest_neighbors(
+    queries: Tensor, codes: Tensor, k: int, chunk_size: int = 1024
+) -> tuple[Tensor, Tensor]:
     """The k codes with the largest cosine to each query.
 
     Args:

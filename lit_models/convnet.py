@@ -44,10 +44,14 @@ class LitConvNet(LitModel):
         in_channels, height, width = self.in_shape
         num_pools = len(channels)
         if min(height, width) < 2**num_pools:
-            raise ValueError(f"{num_pools} blocks halve a {height} x {width} image to nothing; use fewer channels")
+            raise ValueError(
+                f"{num_pools} blocks halve a {height} x {width} image to nothing; use fewer channels"
+            )
         blocks = []
         for out_channels in channels:
-            blocks.append(conv_block(in_channels, out_channels, convs_per_block, kernel_size, activation, batch_norm))
+            blocks.append(
+                conv_block(in_channels, out_channels, convs_per_block, kernel_size, activation, batch_norm)
+            )
             in_channels = out_channels
         self.blocks = nn.Sequential(*blocks)
         pixels = 1 if global_pool else (height >> num_pools) * (width >> num_pools)

@@ -46,7 +46,9 @@ class LitMLP(LitModel):
         return self.layers(x.flatten(1))
 
 
-def mlp(sizes: Sequence[int], activation_name: str, *, bias: bool = True, dropout: float = 0.0) -> nn.Sequential:
+def mlp(
+    sizes: Sequence[int], activation_name: str, *, bias: bool = True, dropout: float = 0.0
+) -> nn.Sequential:
     """Linear layers from each size to the next, with an activation function (and dropout) between them.
 
     Raises:

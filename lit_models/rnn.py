@@ -57,5 +57,6 @@ class LitRNN(LitModel):
         self.add_to_metrics(metrics, self.forecast(known, future.shape[1]), future)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """The free-running forecast (N, horizon)."""
-        raise NotImplementedError
+        """The free-running forecast (N, horizon, F)."""
+        known, future = batch
+        return self.task.predict(self.forecast(known, future.shape[1]))

@@ -125,7 +125,9 @@ class Reconstruction(Task):
         return {"mse": MeanSquaredError()}
 
 
-def make_task(name: TaskName, out_features: int, target_mean: float, target_std: float, label_smoothing: float) -> Task:
+def make_task(
+    name: TaskName, out_features: int, target_mean: float, target_std: float, label_smoothing: float
+) -> Task:
     """The task of that name, for a network with `out_features` outputs.
 
     Raises:

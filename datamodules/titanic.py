@@ -1,0 +1,182 @@
+"""Who survived the Titanic: the two tables of the Kaggle competition, bundled in `files/`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from sklearn.model_selection import StratifiedKFold
+from torch import Tensor
+
+from datamodules import titanic_table as tt
+from datamodules.base import Split, TensorDataModule, check_choice
+
+FILES = Path(__file__).parent / "files"
+
+
+class TitanicDataModule(TensorDataModule):
+    """Survival (1) or death (0) from what the passenger list says.
+
+    Splits. With `num_folds` the 891 labeled rows are cut into stratified folds, the same as scikit-learn's
+    `StratifiedKFold(num_folds, shuffle=True, random_state=split_seed)` makes; fold number `fold` is held out
+    and serves as validation and test split, the others are trained on. With `num_folds: null` every row is
+    in all three, so the figures are in-sample: they say how well the model fits, not how well it predicts.
+    The predict split is the 418 rows of the competition's test table, whose labels are not public.
+
+    Missing values. "drop" leaves out the rows where a feature that is used is missing, from all splits but
+    predict: there every row gets a prediction, and what is missing is filled in as with "impute". "impute"
+    fills in the median of the training split. A missing cabin is not a missing value but a category,
+    `deck_unknown`.
+
+    Args:
+        features: names out of `titanic_table.FEATURES`, or "all".
+        missing: see above.
+        num_folds: how many folds; None for in-sample figures.
+        fold: the one held out, from 0.
+        split_seed: of the folds.
+        csv: a table of one's own that validate, test (labels needed) and predict read instead of the
+            bundled ones.
+        train_csv: a table of one's own to train on (and to hold folds out of) instead of the bundled one.
+        kwargs: see `TensorDataModule`.
+
+    Raises:
+        ValueError: for options that do not fit together, and for tables that cannot be read as they should.
+    """
+
+    task = "binary"
+    out_features = 1
+    class_names = ("died", "survived")
+    id_name = "PassengerId"
+
+    def __init__(
+        self,
+        *,
+        features: str | list[str] = "all",
+        missing: Literal["drop", "impute"] = "impute",
+        num_folds: int | None = 5,
+        fold: int = 0,
+        split_seed: int = 0,
+        csv: str | None = None,
+        train_csv: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.features = _feature_names(features)
+        self.in_shape = [len(self.features)]
+        check_choice("data.missing", missing, ["drop", "impute"])
+        if num_folds is not None and num_folds < 2:
+            raise ValueError(
+                f"data.num_folds is {num_folds}; it must be at least 2 (or null for in-sample figures)"
+            )
+        if num_folds is not None and not 0 <= fold < num_folds:
+            raise ValueError(
+                f"data.fold is {fold}; with data.num_folds {num_folds} it must be 0 to {num_folds - 1}"
+            )
+        self.missing = missing
+        self.num_folds = num_folds
+        self.fold = fold
+        self.split_seed = split_seed
+        self.csv = csv
+        self.train_csv = train_csv
+        self.no_labels = ""  # why `csv` cannot be evaluated
+
+    def setup(self, stage: str | None = None) -> None:
+        if stage == "fit" and self.csv is not None:
+            raise ValueError(
+                f"data.csv ({self.csv}) is read by validate, test and predict; "
+                "to train on it, use data.train_csv"
+            )
+        super().setup(stage)
+        if stage in ("validate", "test") and self.no_labels:
+            raise ValueError(f"cannot {stage}: {self.no_labels}")
+
+    def load(self) -> dict[str, Split]:
+        x, y = self._labeled(self.train_csv or FILES / "train.csv")
+        train_rows, held_out_rows = self._split(y)
+        held_out = (x[held_out_rows], y[held_out_rows])
+        splits = {"train": (x[train_rows], y[train_rows])}
+        if self.csv is None:
+            return splits | {
+                "val": held_out,
+                "test": held_out,
+                "predict": self._unlabeled(FILES / "test.csv"),
+            }
+        splits["predict"] = self._unlabeled(self.csv)
+        try:
+            splits["val"] = splits["test"] = self._labeled(self.csv)
+        except ValueError as error:  # of no concern unless it is to be evaluated
+            self.no_labels = str(error)
+        return splits
+
+    def fit_statistics(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """As in the base, on rows that are filled in; `fill` (F,) is what they are filled in with."""
+        unknown = [name for name, known in zip(self.features, ~x.isnan().all(0), strict=True) if not known]
+        if unknown:
+            raise ValueError(
+                f"no row of the training split gives {', '.join(unknown)}; leave it out of data.features"
+            )
+        fill = torch.from_numpy(np.nanmedian(x.numpy(), axis=0))
+        return super().fit_statistics(_filled(x, fill), y) | {"fill": fill}
+
+    def prepare_inputs(self, x: Tensor) -> Tensor:
+        return super().prepare_inputs(_filled(x, self.statistics["fill"].to(x.device)))
+
+    def _labeled(self, path: str | Path) -> Split:
+        """Features (N, F) with NaN where a value is missing, and labels (N,)."""
+        table = tt.read_table(path)
+        with _naming(path):
+            x = torch.from_numpy(tt.feature_matrix(table, self.features))
+            y = torch.from_numpy(tt.labels(table))
+        if self.missing == "impute":
+            return x, y
+        complete = ~x.isnan().any(1)
+        if not complete.any():
+            raise ValueError(f"{path} has no row without a missing value; use data.missing impute")
+        return x[complete], y[complete]
+
+    def _unlabeled(self, path: str | Path) -> Split:
+        """Features (N, F) of every row, and what names the rows (N,)."""
+        table = tt.read_table(path)
+        with _naming(path):
+            x = torch.from_numpy(tt.feature_matrix(table, self.features))
+            if "PassengerId" in table.columns:
+                return x, torch.from_numpy(tt.passenger_ids(table))
+        self.id_name = "row"
+        return x, torch.arange(1, len(x) + 1)
+
+    def _split(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Row numbers to train on, and row numbers held out."""
+        if self.num_folds is None:
+            return torch.arange(len(y)), torch.arange(len(y))
+        rarest = int(y.bincount(minlength=2).min())
+        if rarest < self.num_folds:
+            raise ValueError(f"data.num_folds is {self.num_folds}, but the rarer class has {rarest} rows")
+        folds = StratifiedKFold(self.num_folds, shuffle=True, random_state=self.split_seed).split(y, y)
+        train, held_out = list(folds)[self.fold]
+        return torch.from_numpy(train), torch.from_numpy(held_out)
+
+
+def _feature_names(features: str | list[str]) -> list[str]:
+    if features == "all":
+        return list(tt.ALL_FEATURES)
+    names = [features] if isinstance(features, str) else list(features)
+    for name in names:
+        check_choice("data.features", name, ["all", *tt.FEATURES])
+    if not names or "all" in names or len(set(names)) < len(names):
+        raise ValueError(f"data.features is {names}; it must be 'all' or a list of different features")
+    return names
+
+
+@contextmanager
+def _naming(path: str | Path) -> Iterator[None]:
+    """Put the file's name in front of the message of a ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _filled(x: Tensor, fill: Tensor) -> Tensor:
+    return torch.where(x.isnan(), fill, x)
