@@ -31,7 +31,8 @@ def new_activation(name: str) -> nn.Module:
 
 
 def initialize(network: nn.Module, init: str, gain: float = 1.0) -> None:
-    """Draw the weights of all linear and convolutional layers anew; biases start at 0.
+    """Draw the weights of all linear and convolutional layers anew; biases start at 0
+    except with "default".
 
     Args:
         network: changed in place.
@@ -40,7 +41,7 @@ def initialize(network: nn.Module, init: str, gain: float = 1.0) -> None:
             deviation sqrt(2 / (fan_in + fan_out)); "he" the same through relu (He et al. 2015,
             https://arxiv.org/abs/1502.01852), sqrt(2 / fan_in); "orthogonal" draws orthogonal matrices
             (Saxe et al. 2014, https://arxiv.org/abs/1312.6120).
-        gain: multiplies the weights, whatever the initialization.
+        gain: multiplies the weights; with "default" the biases, too.
 
     Raises:
         ValueError: for another name.
@@ -54,7 +55,9 @@ def initialize(network: nn.Module, init: str, gain: float = 1.0) -> None:
     if init not in draw:
         raise ValueError(f"init is {init!r}; it must be one of {', '.join(draw)}")
     for module in network.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            draw[init](module.weight)
-            if init != "default" and module.bias is not None:
-                nn.init.zeros_(module.bias)
+        if not isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            continue
+        draw[init](module.weight)
+        if module.bias is not None:
+            # With a default bias scaled alike, a steeper sigmoid unit keeps its threshold -b / w.
+            module.bias.data.mul_(gain if init == "default" else 0.0)
