@@ -191,5 +191,6 @@ FEATURES: dict[str, Callable[[pd.DataFrame], Column]] = {
     **{f"deck_{deck}": partial(_deck, deck) for deck in (*DECKS, "unknown")},
 }
 
-# Everything the table says about a passenger, less what another feature says in a different form.
-ALL_FEATURES = [name for name in FEATURES if name not in ("is_young_male", "Fare", "Pclass")]
+# Everything the table says about a passenger, less what another feature says in a different form, and less
+# `age_known`, which makes networks predict worse (by 0.2 % in cross-validation).
+ALL_FEATURES = [name for name in FEATURES if name not in ("age_known", "is_young_male", "Fare", "Pclass")]
