@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -62,9 +63,9 @@ class TensorLoader:
         assert all(len(tensor) == self.num_rows for tensor in tensors)
 
     @property
-    def sampler(self) -> "TensorLoader":
-        """Where Lightning looks for `set_epoch` before each epoch."""
-        return self
+    def batch_sampler(self) -> SimpleNamespace:
+        """Before each epoch Lightning calls `set_epoch` of `batch_sampler.sampler`."""
+        return SimpleNamespace(sampler=self)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order; a second call with the same number changes nothing."""

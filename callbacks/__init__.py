@@ -1,0 +1,17 @@
+"""Observers of a training run; a class is imported when it is first asked for."""
+
+from importlib import import_module
+
+_HOMES = {
+    "BestCheckpoint": "checkpoint",
+    "LastCheckpoint": "checkpoint",
+    "PredictionWriter": "predictions",
+    "StopOnSignal": "interrupt",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'callbacks' has no attribute {name!r}; it has {', '.join(_HOMES)}")
+    return getattr(import_module(f"callbacks.{_HOMES[name]}"), name)

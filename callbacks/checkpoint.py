@@ -1,0 +1,52 @@
+"""best.ckpt and last.ckpt."""
+
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the best state so far as `best.ckpt`, and remembers all metrics that were measured with it.
+
+    Args:
+        monitor: metric that decides.
+        mode: "min" or "max".
+        kwargs: see `ModelCheckpoint`.
+    """
+
+    def __init__(self, monitor: str = "val/loss", mode: str = "min", **kwargs: Any) -> None:
+        super().__init__(monitor=monitor, mode=mode, filename="best", enable_version_counter=False, **kwargs)
+        self.best_metrics: dict[str, float] = {}
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        before = self.best_model_score
+        super().on_validation_end(trainer, pl_module)
+        self._remember(trainer, before)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        before = self.best_model_score
+        super().on_train_epoch_end(trainer, pl_module)
+        self._remember(trainer, before)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "best_metrics": self.best_metrics}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.best_metrics = state_dict["best_metrics"]
+
+    def _remember(self, trainer: Trainer, before: object) -> None:
+        if self.best_model_score is before:
+            return
+        metrics = {
+            name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")
+        }
+        self.best_metrics = {"epoch": trainer.current_epoch, "step": trainer.global_step, **metrics}
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Keeps the newest state as `last.ckpt`, from which a run goes on."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(filename="last", enable_version_counter=False, **kwargs)

@@ -1,0 +1,67 @@
+"""Stop at a step boundary when a signal asks for it, and save first."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+
+class Interrupted(BaseException):
+    """A signal stopped the run; the state was saved.
+
+    Args:
+        signum: number of the signal; the exit code is 128 more.
+        folder: of the run, which goes on with `fit --resume`.
+    """
+
+    def __init__(self, signum: int, folder: Path) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.exit_code = 128 + signum
+        self.folder = folder
+
+
+class StopOnSignal(Callback):
+    """On Ctrl-C or SIGTERM, finish the step, save `last.ckpt` and raise `Interrupted`.
+
+    The handler only sets a flag: a checkpoint that is written inside a handler may hold the optimizer's state of two
+    different steps. A second Ctrl-C interrupts at once.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.signum: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            self._previous[signum] = signal.signal(signum, self._note)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        if self.signum is not None:
+            trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+            raise Interrupted(self.signum, self.folder)
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        if self.signum is not None:  # between steps already, and last.ckpt is the end of the last epoch
+            raise Interrupted(self.signum, self.folder)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._restore()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._restore()
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        if self.signum is not None and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signum = signum
+
+    def _restore(self) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+        self._previous = {}

@@ -1,0 +1,70 @@
+"""predictions.csv: one row per sample."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+
+class PredictionWriter(Callback):
+    """Collect what `predict_step` returns, from all processes, and write it as a table.
+
+    `predict_step` returns named columns: tensors (N,), or (N, K) that become K columns `name_0`, `name_1`, ... The second
+    entry of a batch holds the samples' ids (N,). Of the data module it uses, where they exist, `id_name` (heading of
+    the ids), `class_values` (what
+    the source calls class 0, 1, ...) and `submission_columns` (a second table, submission.csv, with
+    these columns under other headings).
+
+    Args:
+        folder: where the table goes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._batches: list[dict[str, Tensor]] = []
+
+    def on_predict_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *args: Any
+    ) -> None:
+        columns = {"id": batch[1], **outputs}
+        self._batches.append({name: values.detach().cpu() for name, values in columns.items()})
+
+    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        batches = self._gather(trainer)
+        self._batches = []
+        if not trainer.is_global_zero:
+            return
+        columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+        table = to_table(columns, getattr(trainer.datamodule, "class_values", ()))
+        if trainer.world_size > 1:
+            table = table.sort_values("id", kind="stable")
+        table = table.rename(columns={"id": getattr(trainer.datamodule, "id_name", "index")})
+        table.to_csv(self.folder / "predictions.csv", index=False)
+        if headings := getattr(trainer.datamodule, "submission_columns", None):
+            table[list(headings)].rename(columns=headings).to_csv(self.folder / "submission.csv", index=False)
+
+    def _gather(self, trainer: Trainer) -> list[dict[str, Tensor]]:
+        """The batches of all processes, on the first of them."""
+        if trainer.world_size == 1:
+            return self._batches
+        shares: list[Any] | None = [None] * trainer.world_size if trainer.is_global_zero else None
+        torch.distributed.gather_object(self._batches, shares)
+        return [batch for share in shares or [] for batch in share]
+
+
+def to_table(columns: dict[str, Tensor], class_values: Any = ()) -> pd.DataFrame:
+    """Columns (N,) as they are, columns (N, ...) as one column per number."""
+    table = {}
+    for name, values in columns.items():
+        if values.ndim == 1:
+            table[name] = values.numpy()
+        else:
+            table.update(
+                {f"{name}_{index}": column.numpy() for index, column in enumerate(values.flatten(1).T)}
+            )
+    if "prediction" in table and len(class_values):
+        table["prediction"] = [class_values[index] for index in table["prediction"]]
+    return pd.DataFrame(table)

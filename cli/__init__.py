@@ -1,0 +1,5 @@
+"""The command line: `main` answers what can be answered without PyTorch, and leaves the rest to `cli.lightning`."""
+
+from cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,135 @@
+"""The command line before PyTorch is imported: find the config and the checkpoint, refuse what is plainly wrong."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from cli.errors import UsageError, nearest
+from cli.overview import CONFIGS
+
+COMMANDS = ("fit", "validate", "test", "predict")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What was asked for.
+
+    Args:
+        command: one of `COMMANDS`.
+        args: the words for the parser, the command first.
+        experiment: name of the folder below `runs`; empty where no config names one.
+        run_folder: the run that is gone on with or evaluated; None for a new one.
+    """
+
+    command: str
+    args: list[str]
+    experiment: str = ""
+    run_folder: Path | None = None
+
+
+def prepare(args: Sequence[str]) -> Request:
+    """Check the words and complete them: the config of a run is found beside its checkpoint.
+
+    Raises:
+        UsageError: for a command that does not exist, a flag before it, or a file that is missing or unreadable.
+    """
+    command, words = args[0], list(args[1:])
+    if command.startswith("-"):
+        raise UsageError(f"{command} stands before the command; write: python train.py fit {command} ...")
+    if command not in COMMANDS:
+        raise UsageError(f"there is no command {command!r}; {nearest(command, COMMANDS)}")
+    if {"-h", "--help"} & set(words):
+        return Request(command, [command, *words])
+
+    resume, words = take_option(words, "--resume")
+    if resume is not None:
+        return resume_request(command, Path(resume), words)
+    configs = [Path(path) for path in option_values(words, "--config", "-c")]
+    for path in configs:
+        check_config(path)
+    ckpt_path = next(iter(option_values(words, "--ckpt_path")), None)
+    if command != "fit" and ckpt_path not in (None, "null"):
+        return evaluation_request(command, Path(ckpt_path), words, bool(configs))
+    if not configs and not option_values(words, "--model"):
+        need = (
+            "--config configs/....yaml" if command == "fit" else "--ckpt_path runs/.../checkpoints/best.ckpt"
+        )
+        raise UsageError(f"{command} needs {need}; python train.py lists the experiments")
+    experiments = [path.stem for path in configs if path.parent.name != "presets"]
+    return Request(command, [command, *words], experiment=experiments[0] if experiments else "")
+
+
+def resume_request(command: str, folder: Path, words: list[str]) -> Request:
+    """`fit --resume RUN`: the run's own config, then the flags given now, then its last checkpoint."""
+    if command != "fit":
+        raise UsageError(f"--resume goes with fit, not with {command}; give --ckpt_path instead")
+    config, last = folder / "config.yaml", folder / "checkpoints" / "last.ckpt"
+    for path in (folder, config, last):
+        if not path.exists():
+            raise UsageError(
+                f"--resume {folder}: {path} does not exist; give the folder of a run, runs/<name>/version_N"
+            )
+    check_config(config)
+    return Request(
+        command, [command, f"--config={config}", *words, f"--ckpt_path={last}"], folder.parent.name, folder
+    )
+
+
+def evaluation_request(command: str, checkpoint: Path, words: list[str], has_config: bool) -> Request:
+    """`test --ckpt_path RUN/checkpoints/best.ckpt`: the run's own config, then the flags given now."""
+    if not checkpoint.is_file():
+        raise UsageError(
+            f"--ckpt_path {checkpoint} does not exist; runs/<name>/version_N/checkpoints holds checkpoints"
+        )
+    folder = checkpoint.absolute().parent.parent
+    if has_config:
+        return Request(command, [command, *words])
+    if not (folder / "config.yaml").is_file():
+        raise UsageError(
+            f"{folder / 'config.yaml'} does not exist, so the model is unknown; give its --config too"
+        )
+    check_config(folder / "config.yaml")
+    return Request(
+        command, [command, f"--config={folder / 'config.yaml'}", *words], folder.parent.name, folder
+    )
+
+
+def check_config(path: Path) -> None:
+    """Raise a UsageError where `path` is no YAML file with settings in it."""
+    if not path.is_file():
+        names = (str(file.relative_to(CONFIGS.parent)) for file in CONFIGS.rglob("*.yaml"))
+        raise UsageError(f"--config {path} does not exist; {nearest(str(path), names)}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"--config {path} is not YAML: {reason}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"--config {path} holds {content!r:.60}, not settings such as `model:` and `data:`")
+
+
+def option_values(words: Sequence[str], *names: str) -> list[str]:
+    """Values given to an option, as `--name value` or `--name=value`."""
+    values = [word.partition("=")[2] for word in words if word.partition("=")[0] in names and "=" in word]
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word in names:
+            if not following or following.startswith("--"):
+                raise UsageError(f"{word} needs a value")
+            values.append(following)
+    return values
+
+
+def take_option(words: list[str], name: str) -> tuple[str | None, list[str]]:
+    """The value of an option and the words without it."""
+    values = option_values(words, name)
+    if not values:
+        return None, words
+    kept, skip = [], False
+    for word in words:
+        if skip or word.partition("=")[0] == name:
+            skip = word == name
+            continue
+        kept.append(word)
+    return values[-1], kept

@@ -1,0 +1,198 @@
+"""LightningCLI with run folders, checkpoints that bring their config, and closing tables."""
+
+import logging
+import os
+import pkgutil
+import time
+import warnings
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonargparse import Namespace
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Callback, ProgressBar
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+import datamodules
+import lit_models
+from callbacks.checkpoint import BestCheckpoint, LastCheckpoint
+from callbacks.interrupt import StopOnSignal
+from callbacks.predictions import PredictionWriter
+from callbacks.progress import Progress
+from cli.arguments import Request
+from cli.checkpoints import check_architecture, check_shapes, read_checkpoint
+from cli.loggers import MetricsCSV
+from cli.parser import Parser
+from cli.runs import new_run_folder
+from cli.tables import number, print_table
+
+warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
+warnings.filterwarnings(
+    "ignore", message=".*treespec, LeafSpec.*"
+)  # Lightning's own use of a deprecated test
+warnings.filterwarnings(
+    "ignore", message="Be aware that when using `ckpt_path`"
+)  # an evaluation saves nothing
+logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
+
+# Lightning sets this on import; on a machine without a GPU each optimizer step would ask the driver again (130 us).
+os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+
+FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
+
+
+class LightningInside(LightningCLI):
+    """The four commands of `train.py`."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.started = time.perf_counter()
+        self.folder = request.run_folder
+        for package in (
+            lit_models,
+            datamodules,
+        ):  # a class can be named on the command line once it is imported
+            for module in pkgutil.iter_modules(package.__path__):
+                import_module(f"{package.__name__}.{module.name}")
+        super().__init__(
+            args=request.args,
+            parser_class=Parser,
+            parser_kwargs={"allow_abbrev": False},
+            seed_everything_default=42,
+            auto_configure_optimizers=False,
+            save_config_callback=None,
+            trainer_defaults={"max_epochs": 10, "deterministic": "warn", "logger": None},
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--run_name", type=str | None, help="Folder below runs/; by default the config's name."
+        )
+        parser.add_argument("--resume", type=str | None, help="Folder of a run to go on with (fit only).")
+        parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
+        parser.add_argument("--monitor", type=str, default="val/loss", help="Metric that chooses best.ckpt.")
+        parser.add_argument(
+            "--monitor_mode",
+            type=Literal["min", "max"] | None,
+            help="Whether the best is the smallest or the largest; by default small losses and errors, else large.",
+        )
+        for name in FROM_DATA:
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning would let the checkpoint's hyper-parameters win over the flags; here a contradiction is refused."""
+        path = self.settings.get("ckpt_path")
+        self.checkpoint = read_checkpoint(Path(path)) if path else None
+        if self.checkpoint is not None:
+            check_architecture(self.checkpoint, path, self.settings.model.class_path)
+
+    @property
+    def settings(self) -> Namespace:
+        """The config of this command."""
+        return self.config[self.request.command]
+
+    def before_instantiate_classes(self) -> None:
+        if self.folder is None:
+            name = (
+                self.settings.run_name
+                or self.request.experiment
+                or self.settings.model.class_path.split(".")[-1]
+            )
+            self.settings.run_name = name
+            self.folder = new_run_folder(name, rank_zero_only.rank)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        if self.checkpoint is not None:
+            check_shapes(
+                self.checkpoint, self.settings.ckpt_path, self.model, self.settings.model.get("init_args", {})
+            )
+        config = self.config_init[self.request.command].trainer
+        self.trainer_defaults["callbacks"] = self._own_callbacks(config)
+        if config.logger in (None, True):
+            kwargs["logger"] = self._loggers()
+        if config.default_root_dir is None:
+            kwargs["default_root_dir"] = self.folder
+        return super().instantiate_trainer(**kwargs)
+
+    def _own_callbacks(self, config: Namespace) -> list[Callback]:
+        """What every run has, unless the config brings its own or switches it off."""
+        given = config.callbacks or []
+        own: list[Callback] = []
+        if config.enable_progress_bar is not False and not any(
+            isinstance(each, ProgressBar) for each in given
+        ):
+            own.append(Progress())
+        if self.request.command == "predict":
+            own.append(PredictionWriter(self.folder))
+        if self.request.command == "fit" and config.enable_checkpointing is not False:
+            folder = self.folder / "checkpoints"
+            mode = self.settings.monitor_mode or best_mode(self.settings.monitor)
+            own += [
+                BestCheckpoint(self.settings.monitor, mode, dirpath=folder),
+                LastCheckpoint(dirpath=folder),
+                StopOnSignal(self.folder),
+            ]
+        return own
+
+    def _loggers(self) -> list[Logger]:
+        """TensorBoard, and metrics.csv; a run that goes on hides what it logged after its last checkpoint."""
+        if self.request.command == "predict":
+            return []
+        purge = self.checkpoint["global_step"] + 1 if self.resumed else None
+        board = TensorBoardLogger(
+            self.folder.parent.parent,
+            name=self.folder.parent.name,
+            version=self.folder.name,
+            default_hp_metric=False,
+            purge_step=purge,
+        )
+        return [board, MetricsCSV(self.folder)]
+
+    @property
+    def resumed(self) -> bool:
+        """Whether `fit` goes on in the folder of an earlier one."""
+        return self.request.command == "fit" and self.request.run_folder is not None
+
+    def before_fit(self) -> None:
+        if rank_zero_only.rank == 0:
+            settings = self.settings.clone()
+            settings.resume = None
+            settings.ckpt_path = None if self.resumed else settings.ckpt_path
+            self._parser("fit").save(settings, self.folder / "config.yaml", skip_none=False, overwrite=True)
+
+    def after_validate(self) -> None:
+        self._print_metrics()
+
+    def after_test(self) -> None:
+        self._print_metrics()
+
+    def after_predict(self) -> None:
+        if self.trainer.is_global_zero:
+            print_table(
+                "predictions", {path.stem: str(path) for path in sorted(self.folder.glob("*s*on*.csv"))}
+            )
+
+    def _print_metrics(self) -> None:
+        if self.trainer.is_global_zero:
+            rows = {name: number(float(value)) for name, value in self.trainer.callback_metrics.items()}
+            print_table(f"{self.folder.parent.name}: {self.settings.ckpt_path}", rows)
+
+    def after_fit(self) -> None:
+        checkpoints = self.folder / "checkpoints"
+        best = next((each for each in self.trainer.callbacks if isinstance(each, BestCheckpoint)), None)
+        if self.trainer.is_global_zero:
+            rows = {name: number(value) for name, value in best.best_metrics.items()} if best else {}
+            rows["time"] = f"{time.perf_counter() - self.started:.0f} s"
+            rows["run folder"] = str(self.folder)
+            if best:
+                rows["test it"] = f"python train.py test --ckpt_path {checkpoints / 'best.ckpt'}"
+            rows["look inside"] = f"tensorboard --logdir {self.folder.parent.parent}"
+            print_table(f"{self.folder.parent.name}: best by {self.settings.monitor}", rows)
+
+
+def best_mode(metric: str) -> Literal["min", "max"]:
+    """Whether the smallest or the largest value of a metric is the best."""
+    return "min" if metric.rpartition("/")[2] in ("loss", "mse", "mae", "error") else "max"

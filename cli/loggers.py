@@ -1,0 +1,87 @@
+"""metrics.csv: one row for each step at which something was logged; a run that goes on appends to it."""
+
+import csv
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+
+class MetricsCSV(Logger):
+    """Writes every scalar that goes to TensorBoard into a table as well.
+
+    Lightning's CSVLogger deletes the file of a run that is resumed; this one keeps it.
+
+    Args:
+        folder: of the run; the table is `metrics.csv` in it, with a column for `step`, `epoch` and each tag.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.path = folder / "metrics.csv"
+        self.rows: list[dict[str, Any]] = []
+
+    @property
+    def name(self) -> str:
+        return self.path.parent.parent.name
+
+    @property
+    def version(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.path.parent)
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """They stand in config.yaml."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        row = {"step": step, **metrics}
+        if self.rows and self.rows[-1]["step"] == step:
+            self.rows[-1].update(row)
+        else:
+            self.rows.append(row)
+        if len(self.rows) >= 100:
+            self.save()
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Append what has been logged; a tag seen for the first time gets a column."""
+        if not self.rows:
+            return
+        known = self._columns_in_file()
+        new = [key for row in self.rows for key in row if key not in known]
+        columns = [*known, *dict.fromkeys(new)]
+        if new:
+            self._rewrite(columns)
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, columns).writerows(self.rows)
+        self.rows = []
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        self.save()
+
+    def _columns_in_file(self) -> list[str]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            return next(csv.reader(file), [])
+
+    def _rewrite(self, columns: list[str]) -> None:
+        """Give the table more columns; it is replaced as a whole, so that a kill leaves the old or the new one."""
+        old: list[dict[str, str]] = []
+        if self.path.exists():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                old = list(csv.DictReader(file))
+        temporary = self.path.with_suffix(".tmp")
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(old)
+        os.replace(temporary, self.path)

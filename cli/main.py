@@ -1,0 +1,44 @@
+"""From the command line's words to an exit code: 0 done, 1 failed, 2 wrong input, 130 Ctrl-C, 143 SIGTERM."""
+
+import sys
+from collections.abc import Sequence
+
+from cli.arguments import prepare
+from cli.errors import exit_code, explain
+from cli.overview import overview
+
+
+def main(args: Sequence[str], description: str = "") -> int:
+    """Run one command; whatever goes wrong is told in a few lines on standard error.
+
+    Args:
+        args: the words after `train.py`; none, or a lone --help, asks for the overview.
+        description: printed on top of the overview.
+    """
+    if not args or list(args) in (["-h"], ["--help"], ["help"]):
+        print(overview(description))
+        return 0
+    if "--debug" in args:
+        return run([word for word in args if word != "--debug"])
+    try:
+        return run(args)
+    except Exception as error:
+        print(explain(error), file=sys.stderr)
+        return exit_code(error)
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command and let errors through."""
+    request = prepare(args)
+    from callbacks.interrupt import Interrupted  # seconds of imports, which a wrong word should not cost
+    from cli.lightning import LightningInside
+
+    try:
+        LightningInside(request)
+    except Interrupted as stop:
+        print(
+            f"{stop}; everything is saved. Go on with: python train.py fit --resume {stop.folder}",
+            file=sys.stderr,
+        )
+        return stop.exit_code
+    return 0

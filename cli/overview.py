@@ -1,0 +1,20 @@
+"""What can be run, and how; printed in a fraction of a second."""
+
+from pathlib import Path
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+def overview(description: str) -> str:
+    """The commands, then every experiment with the first line of its header."""
+    lines = [description.strip(), "", "Experiments (configs/*.yaml):"]
+    lines += [f"  {path.stem:24}{headline(path)}" for path in sorted(CONFIGS.glob("*.yaml"))]
+    presets = ", ".join(path.stem for path in sorted((CONFIGS / "presets").glob("*.yaml")))
+    lines += ["", f"Presets, to be stacked on any of them (configs/presets/*.yaml): {presets}"]
+    return "\n".join(lines)
+
+
+def headline(path: Path) -> str:
+    """First line of the comment that opens a config."""
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first.lstrip("# ").strip()

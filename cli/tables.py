@@ -1,0 +1,16 @@
+"""Closing tables: a title, and one name and value per row."""
+
+
+def number(value: float) -> str:
+    """Whole numbers as they are, others with six decimals, or six digits where those would be 0."""
+    if float(value).is_integer() and abs(value) < 1e9:
+        return str(int(value))
+    return f"{value:.6f}" if abs(value) >= 1e-3 else f"{value:.6g}"
+
+
+def print_table(title: str, rows: dict[str, str]) -> None:
+    """Print to standard output, in plain text and unwrapped, so that commands can be copied and lines searched."""
+    width = max(len(name) for name in rows)
+    print(f"\n{title}")
+    for name, value in rows.items():
+        print(f"  {name:{width}}  {value}")

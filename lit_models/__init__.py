@@ -1,0 +1,19 @@
+"""One LightningModule per architecture; a class is imported when it is first asked for."""
+
+from importlib import import_module
+
+_HOMES = {
+    "LitModel": "base",
+    "LitLinear": "linear",
+    "LitMLP": "mlp",
+    "LitConvNet": "convnet",
+    "LitAutoencoder": "autoencoder",
+    "LitRNN": "rnn",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lit_models' has no attribute {name!r}; it has {', '.join(_HOMES)}")
+    return getattr(import_module(f"lit_models.{_HOMES[name]}"), name)

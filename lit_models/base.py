@@ -1,0 +1,139 @@
+"""The steps, metrics and optimizers that every architecture shares."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
+from torchmetrics import MeanMetric
+
+from lit_models.tasks import TaskName, make_task
+
+Batch = tuple[Tensor, Tensor]  # inputs (N, *in_shape) and targets (N,) or (N, ...)
+
+
+class LitModel(pl.LightningModule):
+    """A network and its task; an architecture adds its layers, and a `forward` that returns logits.
+
+    Args:
+        in_shape: shape of one sample: [F] for a table, [C, H, W] for an image, [T, F] for a sequence of F numbers.
+        out_features: numbers per sample that the network returns; of classes, one logit each (binary: one logit).
+        task: what is learnt: "binary", "multiclass", "regression" or "reconstruction".
+        target_mean: of a normalized target, in its units; metrics and predictions are given in these units.
+        target_std: likewise.
+        label_smoothing: see `Multiclass`.
+        optimizer: a class from torch.optim, or any function from parameters to an optimizer.
+        scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler. Where
+            it wants `total_steps` (OneCycleLR), the length of the training is filled in.
+        scheduler_interval: what the scheduler counts; by default steps for OneCycleLR and CyclicLR, else epochs.
+        compile: compile the network in place with `torch.compile`; the names in checkpoints stay the same.
+
+    The first five are dictated by the data; the command line fills them in from the data module.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_shape: Sequence[int],
+        out_features: int = 1,
+        task: TaskName = "binary",
+        target_mean: float = 0.0,
+        target_std: float = 1.0,
+        label_smoothing: float = 0.0,
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        scheduler: LRSchedulerCallable | None = None,
+        scheduler_interval: Literal["step", "epoch"] | None = None,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        for name in ("optimizer", "scheduler"):
+            # The command line hands over plain descriptions; a function given in Python cannot be saved safely.
+            if callable(self.hparams.get(name)):
+                del self.hparams[name]
+        self.optimizer_factory = optimizer
+        self.scheduler_factory = scheduler
+        self.scheduler_interval = scheduler_interval
+        self.compile_network = compile
+        self.in_shape = tuple(in_shape)
+        self.out_features = out_features
+        self.task = make_task(task, out_features, target_mean, target_std, label_smoothing)
+        self.val_metrics = nn.ModuleDict({"loss": MeanMetric(), **self.task.metrics()})
+        self.test_metrics = nn.ModuleDict({"loss": MeanMetric(), **self.task.metrics()})
+
+    def target(self, x: Tensor, y: Tensor) -> Tensor:
+        """What the outputs are compared with: the batch's target, or, for an autoencoder, its input."""
+        return y
+
+    def setup(self, stage: str) -> None:
+        if self.compile_network:
+            self.compile()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        x, y = batch
+        loss = self.task.loss(self(x), self.target(x, y))
+        # Each call of `self.log` costs as much as a step of a small network: none where nothing is written.
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+            self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(x))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.update_metrics(self.val_metrics, batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.update_metrics(self.test_metrics, batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Columns of predictions.csv for the batch's inputs."""
+        return self.task.predict(self(batch[0]))
+
+    def update_metrics(self, metrics: nn.ModuleDict, batch: Batch) -> None:
+        """Add one batch of outputs to the metrics of an evaluation."""
+        x, y = batch
+        self.add_to_metrics(metrics, self(x), self.target(x, y))
+
+    def add_to_metrics(self, metrics: nn.ModuleDict, logits: Tensor, target: Tensor) -> None:
+        """Add outputs (N, K) and their targets (N, ...) to the metrics of an evaluation."""
+        prediction, truth = self.task.predict(logits)["prediction"], self.task.truth(target)
+        for name, metric in metrics.items():
+            if name == "loss":
+                metric.update(self.task.loss(logits, target), weight=len(target))
+            else:
+                metric.update(prediction.flatten(), truth.flatten())
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_and_reset("val", self.val_metrics)
+
+    def on_test_epoch_end(self) -> None:
+        self._log_and_reset("test", self.test_metrics)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = self.optimizer_factory(self.parameters())
+        if self.scheduler_factory is None:
+            return optimizer
+        scheduler = self.scheduler_factory(optimizer, **self._length_of_training())
+        by_step = isinstance(scheduler, OneCycleLR | CyclicLR)
+        config = {
+            "scheduler": scheduler,
+            "interval": self.scheduler_interval or ("step" if by_step else "epoch"),
+            "monitor": getattr(scheduler, "monitor", "val/loss"),  # read for ReduceLROnPlateau only
+        }
+        return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def _length_of_training(self) -> dict[str, int]:
+        """`total_steps` for a scheduler whose description leaves it open."""
+        described = getattr(self.scheduler_factory, "keywords", {})
+        if described.get("total_steps", 0) is None and described.get("epochs") is None:
+            return {"total_steps": int(self.trainer.estimated_stepping_batches)}
+        return {}
+
+    def _log_and_reset(self, stage: str, metrics: nn.ModuleDict) -> None:
+        """Log once per evaluation; computing a metric gathers the shares of all processes."""
+        values = {f"{stage}/{name}": metric.compute() for name, metric in metrics.items()}
+        self.log_dict(values, prog_bar=True)
+        for metric in metrics.values():
+            metric.reset()

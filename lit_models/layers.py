@@ -1,0 +1,60 @@
+"""Activation functions by name, and the initial weights of linear and convolutional layers."""
+
+from typing import Literal
+
+from torch import nn
+
+ActivationName = Literal["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus"]
+InitName = Literal["default", "xavier", "he", "orthogonal"]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+}
+
+
+def new_activation(name: str) -> nn.Module:
+    """The activation function of that name.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    if name not in ACTIVATIONS:
+        raise ValueError(f"activation is {name!r}; it must be one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]()
+
+
+def initialize(network: nn.Module, init: str, gain: float = 1.0) -> None:
+    """Draw the weights of all linear and convolutional layers anew; biases start at 0.
+
+    Args:
+        network: changed in place.
+        init: "default" leaves PyTorch's own initialization (weights and biases uniform within 1 / sqrt(fan_in));
+            "xavier" keeps the variance of signals through linear units (Glorot and Bengio 2010), with standard
+            deviation sqrt(2 / (fan_in + fan_out)); "he" the same through relu (He et al. 2015,
+            https://arxiv.org/abs/1502.01852), sqrt(2 / fan_in); "orthogonal" draws orthogonal matrices
+            (Saxe et al. 2014, https://arxiv.org/abs/1312.6120).
+        gain: multiplies the weights, whatever the initialization.
+
+    Raises:
+        ValueError: for another name.
+    """
+    draw = {
+        "default": lambda weight: weight.data.mul_(gain),
+        "xavier": lambda weight: nn.init.xavier_normal_(weight, gain),
+        "he": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu").data.mul_(gain),
+        "orthogonal": lambda weight: nn.init.orthogonal_(weight, gain),
+    }
+    if init not in draw:
+        raise ValueError(f"init is {init!r}; it must be one of {', '.join(draw)}")
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            draw[init](module.weight)
+            if init != "default" and module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -1,0 +1,62 @@
+"""Recurrent network that learns a series one step ahead and then forecasts it freely."""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from lit_models.base import Batch, LitModel
+
+CELLS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+
+class LitRNN(LitModel):
+    """Reads x_1 ... x_t and predicts x_{t+1}, as x_t plus a learnt difference.
+
+    Training forces the teacher: every input is the true value (Williams and Zipser 1989). Evaluation forecasts
+    freely: after the known part, each prediction is the next input.
+
+    Args:
+        hidden_size: numbers that the network remembers from step to step.
+        num_layers: recurrent layers on top of each other.
+        cell: "rnn" (Elman, tanh), "gru" (Cho et al. 2014) or "lstm" (Hochreiter and Schmidhuber 1997).
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int = 32,
+        num_layers: int = 1,
+        cell: Literal["rnn", "gru", "lstm"] = "gru",
+        **base: Any,
+    ) -> None:
+        super().__init__(**base)
+        if cell not in CELLS:
+            raise ValueError(f"cell is {cell!r}; it must be one of {', '.join(CELLS)}")
+        self.rnn = CELLS[cell](self.in_shape[-1], hidden_size, num_layers, batch_first=True)
+        self.head = nn.Linear(hidden_size, self.out_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Series (N, T, F) to one-step predictions (N, T, F): entry t is the prediction of x_{t+1}."""
+        steps = torch.diff(x, dim=1, prepend=x[:, :1])
+        return x + self.head(self.rnn(steps)[0])
+
+    def forecast(self, x: Tensor, horizon: int) -> Tensor:
+        """Continue the known series (N, T, F) by `horizon` steps (N, horizon, F), feeding predictions back."""
+        hidden, state = self.rnn(torch.diff(x, dim=1, prepend=x[:, :1]))
+        level, predictions = x[:, -1:], []
+        for _ in range(horizon):
+            step = self.head(hidden[:, -1:])
+            level = level + step
+            predictions.append(level)
+            hidden, state = self.rnn(step, state)
+        return torch.cat(predictions, dim=1)
+
+    def update_metrics(self, metrics: nn.ModuleDict, batch: Batch) -> None:
+        known, future = batch
+        self.add_to_metrics(metrics, self.forecast(known, future.shape[1]), future)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """The free-running forecast (N, horizon, F)."""
+        known, future = batch
+        return self.task.predict(self.forecast(known, future.shape[1]))
