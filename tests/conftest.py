@@ -1,10 +1,59 @@
 """Fixtures that several folders of tests share."""
 
+import os
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+
+from datamodules.mnist_files import FILE_NAMES, find_files
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     """Small tensors gain nothing from threads, and tests may run in parallel."""
     torch.set_num_threads(1)
+
+
+def write_idx(path: Path, values: np.ndarray) -> None:
+    """Save unsigned bytes in the IDX format."""
+    header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+    path.write_bytes(header + values.astype(np.uint8).tobytes())
+
+
+def bar_images(num_images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, 28, 28) that are easy to learn: on dim noise a bright bar, as low as the label is high."""
+    generator = np.random.default_rng(seed)
+    labels = generator.permutation(np.arange(num_images) % 10)
+    images = generator.integers(0, 60, (num_images, 28, 28))
+    for image, label in zip(images, labels, strict=True):
+        image[4 + 2 * label : 6 + 2 * label, 4:24] = 255
+    return images, labels
+
+
+def write_mnist(folder: Path, num_train: int = 240, num_test: int = 60) -> Path:
+    """The four files of a small data set in the manner of MNIST."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [*bar_images(num_train, seed=0), *bar_images(num_test, seed=1)]
+    for name, values in zip(FILE_NAMES, parts, strict=True):
+        write_idx(folder / name, values)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mnist_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A data_dir with 240 + 60 generated images, laid out as torchvision does."""
+    root = tmp_path_factory.mktemp("data")
+    write_mnist(root / "MNIST" / "raw")
+    return str(root)
+
+
+@pytest.fixture(scope="session")
+def full_mnist_dir() -> str:
+    """A data_dir with the real MNIST; tests that ask for it are skipped where there is none."""
+    places = [os.environ.get("MNIST_DIR", ""), str(Path(__file__).parents[1] / "data")]
+    for place in filter(None, places):
+        if len(find_files(place, "mnist")) == len(FILE_NAMES):
+            return place
+    pytest.skip("the real MNIST is neither in data/ nor in $MNIST_DIR")
