@@ -4,15 +4,16 @@ Tags, with `NN_layer` the layer's depth and name:
 
     grad_norm/NN_layer       L2 norm of the gradients of all its parameters
     grad_mean_abs/NN_layer   mean absolute gradient of its weights (its parameters without the biases)
-    delta_norm/NN_layer      L2 norm of dL/dy, y the layer's output over the whole batch: back-propagation's delta
+    delta_norm/NN_layer      L2 norm of dL/dy over the whole batch, y being the layer's output: its delta
     weight_norm/NN_layer     L2 norm of its weights before the step
     update_ratio/NN_layer    L2 norm of the step taken (weights after minus before) over weight_norm
     grad_norm_total          L2 norm over all parameters of the optimizer, as `clip_grad_norm_` returns it
     clip_factor              total norm after clipping over before; 1 where nothing was clipped
     amp_scale                the loss scale of fp16 training
 
-All gradients are those of the true loss: after accumulation and all-reduce, before clipping, without AMP's loss scale.
-In manual optimization, where clipping is the user's own call before the step, they are what the optimizer gets.
+All gradients are those of the true loss: after accumulation and all-reduce, before clipping, without AMP's
+loss scale. In manual optimization, where clipping is the user's own call before the step, they are what the
+optimizer gets.
 """
 
 from __future__ import annotations
@@ -40,18 +41,19 @@ class GradientMonitor(pl.Callback):
     """Logs gradients, deltas, weights and updates of every layer. See the head of this file for the tags.
 
     Args:
-        every_n_steps: optimizer steps between two looks; default: the Trainer's `log_every_n_steps`. The first step of
-            a training is always looked at.
-        include, exclude: one or more shell patterns over layer names, such as `encoder.*`. Totals cover everything.
+        every_n_steps: optimizer steps between two looks; default: the Trainer's `log_every_n_steps`. The
+            first step of a training is always looked at.
+        include, exclude: one or more shell patterns over layer names, such as `encoder.*`. Totals cover
+            everything.
         per_parameter: one line per parameter (`NN_layer.weight`) instead of one per layer.
         histograms: also a histogram of each layer's gradient (TensorBoard only; slow).
 
     Raises:
         ValueError: every_n_steps is not a positive integer, or no layer passes the patterns.
 
-    `latest` holds the last look: `latest[quantity][tag]`, with `latest_step`. For layers called several times in a
-    forward pass, such as the cell of a hand-written recurrent network, `calls[tag]` has the delta norm of each call,
-    in order of the forward pass; `missing` has the layers that got no gradient at all.
+    `latest` holds the last look: `latest[quantity][tag]`, with `latest_step`. For layers called several times
+    in a forward pass, such as the cell of a hand-written recurrent network, `calls[tag]` has the delta norm
+    of each call, in order of the forward pass; `missing` has the layers that got no gradient at all.
     """
 
     charts = QUANTITIES
@@ -89,7 +91,7 @@ class GradientMonitor(pl.Callback):
         self._call_norms: dict[str, dict[int, Tensor]] = {}
         self._readings: list[Reading] = []
 
-    # --- when to look ----------------------------------------------------------------------------------------------
+    # --- when to look ---
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._forget()
@@ -97,7 +99,8 @@ class GradientMonitor(pl.Callback):
         if not any(self._selected(layer) for layer in self.probe.layers):
             names = ", ".join(layer.name for layer in self.probe.layers)
             raise ValueError(
-                f"GradientMonitor: no layer passes include={self.include} exclude={self.exclude}; there are: {names}"
+                f"GradientMonitor: no layer passes include={self.include} exclude={self.exclude}; "
+                f"there are: {names}"
             )
         self._cadence = cadence(self.every_n_steps, trainer)
         if self.writes:
@@ -149,7 +152,7 @@ class GradientMonitor(pl.Callback):
 
         return matches(self.include) and not matches(self.exclude)
 
-    # --- the forward and the backward pass -------------------------------------------------------------------------
+    # --- the forward and the backward pass ---
 
     def on_layer_output(self, layer: Layer, output: Any) -> None:
         for tensor in tensors_in(output):
@@ -167,7 +170,7 @@ class GradientMonitor(pl.Callback):
         self._deltas.setdefault(name, []).append(norm)
         self._call_norms[name][call] = norm
 
-    # --- the optimizer step ----------------------------------------------------------------------------------------
+    # --- the optimizer step ---
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer

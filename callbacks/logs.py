@@ -1,4 +1,4 @@
-"""Writing what the callbacks measured: one event per step for TensorBoard, `log_metrics` for every other logger."""
+"""Writing what was measured: one event per step for TensorBoard, `log_metrics` for every other logger."""
 
 from __future__ import annotations
 

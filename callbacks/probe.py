@@ -1,8 +1,8 @@
-"""How the callbacks look inside a LightningModule: its layers in order of depth, and hooks that live for one batch.
+"""How the callbacks look inside a LightningModule: its layers by depth, and hooks that live for one batch.
 
-A *layer* is a module that owns parameters (Linear, Conv2d, BatchNorm, LSTM, ...). Its tag is `NN_name`, where `NN` is
-its depth: the position, from 00, in which it finished its first forward pass. A *probe step* is an optimizer step at
-which the callbacks look; at every other step nothing of this file runs.
+A *layer* is a module that owns parameters (Linear, Conv2d, BatchNorm, LSTM, ...). Its tag is `NN_name`, where
+`NN` is its depth: the position, from 00, in which it finished its first forward pass. A *probe step* is an
+optimizer step at which the callbacks look; at every other step nothing of this file runs.
 """
 
 from __future__ import annotations
@@ -11,29 +11,17 @@ import contextlib
 import functools
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-# Every elementwise nonlinearity of torch by the name of its function: a relu is the same whether it is called as
-# nn.ReLU, F.relu, torch.relu, x.relu() or x.relu_() (the trailing underscore is taken off before the look-up).
-RELU_LIKE = {
-    "relu",
-    "relu6",
-    "threshold",
-    "clamp_min",
-    "leaky_relu",
-    "rrelu",
-    "prelu",
-    "elu",
-    "selu",
-    "celu",
-    "gelu",
-}
-RELU_LIKE |= {"silu", "mish", "softplus", "hardswish", "hardtanh"}
+# Every elementwise nonlinearity of torch by the name of its function: a relu is the same whether it is called
+# as nn.ReLU, F.relu, torch.relu, x.relu() or x.relu_() (the last underscore is taken off before the look-up).
+RELU_LIKE = {"relu", "relu6", "threshold", "clamp_min", "leaky_relu", "rrelu", "prelu", "elu", "selu", "celu"}
+RELU_LIKE |= {"gelu", "silu", "mish", "softplus", "hardswish", "hardtanh"}
 SIGMOIDS = {"sigmoid", "hardsigmoid"}
 TANHS = {"tanh", "softsign"}
 NONLINEARITIES = RELU_LIKE | SIGMOIDS | TANHS
@@ -57,7 +45,7 @@ class Layer:
 
 
 def find_layers(model: nn.Module) -> list[Layer]:
-    """The modules that own parameters, in order of registration. The model itself, if it has any, is called `root`."""
+    """The modules that own parameters, in order of registration. The model itself is called `root`."""
     layers: dict[str, Layer] = {}
     for path, module in model.named_modules():
         if not module._parameters or isinstance(module, nn.ParameterList | nn.ParameterDict):
@@ -76,7 +64,7 @@ def _numbered(layers: list[Layer]) -> list[Layer]:
 
 
 def tensors_in(output: Any) -> Iterator[Tensor]:
-    """The floating-point tensors of a module's output: a tensor, or any nesting of tuples, lists and dicts."""
+    """The floating-point tensors of a module's output: a tensor, or nested tuples, lists and dicts."""
     if isinstance(output, Tensor):
         if output.is_floating_point() or output.is_complex():
             yield output
@@ -89,11 +77,11 @@ def tensors_in(output: Any) -> Iterator[Tensor]:
 class Probe:
     """The hooks on one LightningModule, shared by all callbacks that listen at the same time.
 
-    A listener has `on_layer_output(layer, output)` and, if it wants them, `on_activation(layer, key, function, y)` for
-    each nonlinearity. Hooks are on the model only while somebody listens.
+    A listener has `on_layer_output(layer, output)` and, if it wants them, `on_activation(layer, key,
+    function, y)` for each nonlinearity. Hooks are on the model only while somebody listens.
     """
 
-    _alive: weakref.WeakValueDictionary[int, Probe] = weakref.WeakValueDictionary()
+    _alive: ClassVar = weakref.WeakValueDictionary()  # id(model) -> Probe
 
     def __init__(self, model: pl.LightningModule) -> None:
         self.model = model
@@ -129,8 +117,8 @@ class Probe:
                 enter, leave = functools.partial(self._enter, layer), functools.partial(self._leave, layer)
                 self._handles.append(module.register_forward_pre_hook(enter))
                 self._handles.append(module.register_forward_hook(leave))
-        # Functional nonlinearities have no module to hook, and compiled code runs no hooks: so the training step
-        # itself is wrapped while somebody listens.
+        # Functional nonlinearities have no module to hook, and compiled code runs no hooks: so the training
+        # step itself is wrapped while somebody listens.
         original = self.model.training_step
 
         @functools.wraps(original)
@@ -138,7 +126,7 @@ class Probe:
             with self._forward():
                 return original(*args, **kwargs)
 
-        # what stood in the instance before, if anything (Lightning puts the compiled step of a compiled model there)
+        # what stood in the instance before, if anything: Lightning puts a compiled model's step there
         self._replaced = self.model.__dict__.get("training_step")
         self.model.__dict__["training_step"] = training_step
 
@@ -191,7 +179,7 @@ class Probe:
             self.nonlinearity("relu" if relu else "tanh", _hidden(output))
 
     def nonlinearity(self, function: str, y: Tensor) -> None:
-        """Credit the output of a nonlinearity to the layer that feeds it; further ones get the function's name too."""
+        """Credit y to the layer that feeds it; a second nonlinearity there gets the function's name too."""
         if self._current is None or not torch.is_grad_enabled():
             return
         key = self._current.name
@@ -234,7 +222,7 @@ def _is_relu(x: Tensor, min: Any = None, max: Any = None, **_: Any) -> bool:  # 
 
 
 class Cadence:
-    """Which optimizer steps are probe steps: the very first, then n-1, 2n-1, ..., those at which Lightning logs too."""
+    """Which optimizer steps are probe steps: 0, then n-1, 2n-1, ..., those at which Lightning logs too."""
 
     def __init__(self, every_n_steps: int, step: int) -> None:
         self.n, self._step, self._due = every_n_steps, step - 1, False

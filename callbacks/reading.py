@@ -54,7 +54,7 @@ class Reading:
         self.weight_norm = norms(self.before, 2)
 
     def _read_scale(self, trainer: pl.Trainer) -> None:
-        """The loss scale as a tensor. Fused optimizers unscale inside their step: until then gradients are scaled."""
+        """The loss scale as a tensor. Fused optimizers unscale inside their step, so not yet."""
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         self.amp = scaler is not None and scaler.is_enabled()
         one = torch.ones((), device=self.device)
@@ -116,7 +116,7 @@ class Reading:
         selected: Callable[[Layer], bool],
         per_parameter: bool,
     ) -> float:
-        """Turn the vector, now on the host, into `scalars`; returns the loss scale that the deltas still carried."""
+        """Turn the vector, now on the host, into `scalars`; returns the loss scale that deltas carried."""
         if not self.parameters:
             return 1.0
         rows = [[next(numbers) for _ in range(7)] for _ in self.parameters]
@@ -156,7 +156,7 @@ class Reading:
 
 
 def _describe(tag: str, rows: list[tuple[str, list[float]]], gradient_scale: float, scalars: Scalars) -> None:
-    """The quantities of a group of parameters; `rows` has (name, [g^2, |g|, w^2, step^2, clipped^2, count, found])."""
+    """The quantities of a group of (name, [g^2, |g|, w^2, step^2, clipped^2, count, has a gradient])."""
     weights = [row for name, row in rows if "bias" not in name] or [row for _, row in rows]
     weight_norm = math.sqrt(sum(row[2] for row in weights))
     values = {"weight_norm": weight_norm}

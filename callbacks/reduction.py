@@ -20,7 +20,7 @@ def float64(device: torch.device) -> torch.dtype:
 
 
 def local(tensor: Tensor) -> Tensor:
-    """What this process holds of a tensor, as a dense real one: the shard of a DTensor, the values of a sparse one."""
+    """What this process holds of a tensor, dense and real: a DTensor's shard, a sparse tensor's values."""
     tensor = tensor.detach()
     if DTensor is not None and isinstance(tensor, DTensor):
         tensor = (

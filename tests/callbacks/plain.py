@@ -1,6 +1,7 @@
-"""Plain Lightning models and a loop that runs them: nothing here knows of this repository's models or data."""
+"""Plain Lightning models and a loop that runs them: nothing here knows of this repository's models."""
 
 from collections import defaultdict
+from itertools import pairwise
 
 import pytorch_lightning as pl
 import torch
@@ -60,7 +61,7 @@ class Plain(pl.LightningModule):
 def mlp(*sizes, activation=nn.Sigmoid, bias=True):
     """Linear layers with an activation in between; the layers are 0, 2, 4, ..."""
     layers = []
-    for n, m in zip(sizes, sizes[1:], strict=False):
+    for n, m in pairwise(sizes):
         layers += [nn.Linear(n, m, bias=bias), activation()]
     return nn.Sequential(*layers[:-1])
 

@@ -1,6 +1,7 @@
 """GradientMonitor against gradients that were derived by hand."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -61,8 +62,8 @@ def test_sigmoid_mlp_against_back_propagation_by_hand(double):
 
 @pytest.mark.parametrize("gain", [0.5, 0.9, 1.0, 2.0])
 def test_orthogonal_linear_network_shrinks_delta_by_its_gain(double, gain):
-    """y = (c Q_20) ... (c Q_1) x: delta shrinks by exactly c per layer backward, and the signal by c per layer
-    forward, so that the gradient of every weight, their product, is the same."""
+    """y = (c Q_20) ... (c Q_1) x: delta shrinks by exactly c per layer backward, and the signal by c per
+    layer forward, so that the gradient of every weight, their product, is the same."""
     depth, n = 20, 8
     net = mlp(*[n] * (depth + 1), activation=nn.Identity, bias=False)
     for layer in net[::2]:
@@ -71,9 +72,7 @@ def test_orthogonal_linear_network_shrinks_delta_by_its_gain(double, gain):
     deltas = [logged.last(tag) for tag in logged.tags("delta_norm")]
     norms = [logged.last(tag) for tag in logged.tags("grad_norm")]
     assert len(deltas) == depth
-    assert [d / above for d, above in zip(deltas, deltas[1:], strict=False)] == pytest.approx(
-        [gain] * 19, rel=1e-12
-    )
+    assert [d / above for d, above in pairwise(deltas)] == pytest.approx([gain] * 19, rel=1e-12)
     assert norms == pytest.approx([norms[0]] * depth, rel=1e-12)
 
 
@@ -107,7 +106,7 @@ class LinearRNN(nn.Module):
 
 @pytest.mark.parametrize("w", [0.5, 1.0, 1.5])
 def test_scalar_linear_rnn(double, w):
-    """dh_T / dh_t = w^(T-t): call t of the cell, from 1, gets exactly that, and the layer the norm of all of them."""
+    """dh_T / dh_t = w^(T-t): call t of the cell, from 1, gets exactly that, and the layer their norm."""
     monitor = GradientMonitor(every_n_steps=1)
     x = torch.randn(1, 12)
     fit(Plain(LinearRNN(w), loss=lambda y, t: y.sum()), rows(x, x), monitor)
