@@ -50,10 +50,14 @@ def find_layers(model: nn.Module) -> list[Layer]:
     for path, module in model.named_modules():
         if not module._parameters or isinstance(module, nn.ParameterList | nn.ParameterDict):
             continue
-        parts = [part for part in path.split(".parametrizations")[0].split(".") if part not in _WRAPPERS]
-        name = ".".join(parts) or "root"
+        name = clean_path(path.split(".parametrizations")[0]) or "root"
         layers.setdefault(name, Layer(name, len(layers))).modules.append(module)
     return _numbered(list(layers.values()))
+
+
+def clean_path(path: str) -> str:
+    """A module's path as it is in the model's source, without the wrappers put in by PyTorch."""
+    return ".".join(part for part in path.split(".") if part not in _WRAPPERS)
 
 
 def _numbered(layers: list[Layer]) -> list[Layer]:

@@ -48,6 +48,10 @@ def share(tensor: Tensor, trainer: pl.Trainer) -> float:
     return 1.0 / trainer.world_size
 
 
+def is_sharded(tensor: Tensor, trainer: pl.Trainer) -> bool:
+    return (DTensor is not None and isinstance(tensor, DTensor)) or _is_fsdp1_sharded(trainer)
+
+
 def _is_fsdp1_sharded(trainer: pl.Trainer) -> bool:
     strategy: Any = trainer.strategy
     return type(strategy).__name__ == "FSDPStrategy" and strategy.sharding_strategy.name != "NO_SHARD"
