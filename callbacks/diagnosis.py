@@ -204,7 +204,7 @@ class Diagnosis(pl.Callback):
         return self._losses[-1] if self._losses else None
 
     def _holding(self) -> list[str]:
-        """The kinds found at every look of a whole window, or that held before and were found at one of them."""
+        """The kinds found at every look of a whole window, or that held before and were found at one."""
         kinds = [[verdict.kind for verdict in verdicts] for verdicts in self._history]
         before = {verdict.kind for verdict in self.verdicts}
         full = len(kinds) == self.window

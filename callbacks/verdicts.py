@@ -1,7 +1,7 @@
 """The rules of Diagnosis: what one look at a network's gradients and activations means, in words.
 
-Each rule takes a `Look` and returns the verdicts that hold for it. Thresholds are set where no healthy network
-was seen to go: a rule that is silent is no promise, one that speaks should be right.
+Each rule takes a `Look` and returns the verdicts that hold for it. Thresholds are set where no healthy
+network was seen to go: a rule that is silent is no promise, one that speaks should be right.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ def exploding(look: Look) -> list[Verdict]:
 def dead_units(look: Look) -> list[Verdict]:
     """A third of the first layer is many; half of a deep one is usual, and no trouble.
 
-    The deeper a relu network, the more alike its samples look to its units (He-initialized: up to 48 % of the units
-    of a layer are off for all of them at a depth of 20), so that the threshold rises with depth, to 70 %.
+    The deeper a relu network, the more alike its samples look to its units (He-initialized, 20 layers: up to
+    48 % of the units of a layer are off for all of them), so that the threshold rises with depth, to 70 %.
     """
     bad = {}
     for tag, dead in look.dead.items():

@@ -19,7 +19,7 @@ Y = torch.tanh(X[:, :4].sum(1, keepdim=True))
 
 
 def deep(activation, depth=20, width=64, gain=None, bias=True):
-    """16-64-...-64-1; `gain` times the deviation 1/sqrt(n) of each weight, or PyTorch's own where it is None."""
+    """16-64-...-64-1; weights of deviation gain / sqrt(n), or PyTorch's own where `gain` is None."""
     net = mlp(16, *[width] * (depth - 1), 1, activation=activation, bias=bias)
     for layer in net[::2] if gain is not None else []:
         nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.in_features))
