@@ -1,4 +1,4 @@
-"""The callbacks only look: nothing is learnt differently, nothing is left behind, and looking is cheap to store."""
+"""The callbacks only look: nothing is learnt differently, and nothing is left behind."""
 
 import importlib
 import subprocess
@@ -158,27 +158,24 @@ def test_csv_logger(tmp_path):
 
 
 def test_histograms_are_of_the_gradients(tmp_path):
-    logger = TensorBoardLogger(tmp_path, name="run")
-    fit(
-        Plain(mlp(64, 8, 1)),
-        rows(X.flatten(1), Y),
-        GradientMonitor(1, histograms=True),
-        steps=2,
-        logger=logger,
-    )
+    logger, model = TensorBoardLogger(tmp_path, name="run"), Plain(mlp(64, 8, 1))
+    layer = model.net[0]
+    loss = model.training_step((X.flatten(1), Y), 0)
+    gradients = torch.cat([g.flatten() for g in torch.autograd.grad(loss, [layer.weight, layer.bias])])
+    fit(model, rows(X.flatten(1), Y), GradientMonitor(1, histograms=True), steps=2, logger=logger)
     events = EventAccumulator(logger.log_dir).Reload()
     assert events.Tags()["histograms"] == ["grad/00_net.0", "grad/01_net.2"]
     histogram = events.Histograms("grad/00_net.0")[0].histogram_value
-    assert histogram.num == 64 * 8 + 8
-    norm = events.Scalars("grad_norm/00_net.0")[0].value
-    assert histogram.sum_squares == pytest.approx(norm**2, rel=1e-4)
+    assert histogram.num == len(gradients)
+    assert histogram.min == pytest.approx(float(gradients.min()), rel=1e-5)
+    assert histogram.max == pytest.approx(float(gradients.max()), rel=1e-5)
 
 
 # --- the package ---
 
 
 def test_importing_the_package_does_not_import_torch():
-    code = "import sys, callbacks; assert 'torch' not in sys.modules; callbacks.Diagnosis; assert 'torch' in sys.modules"
+    code = "import sys, callbacks; dir(callbacks); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
@@ -186,14 +183,11 @@ def test_every_name_is_there_and_no_other():
     for name in callbacks.__all__:
         assert getattr(callbacks, name).__name__ == name
     with pytest.raises(AttributeError, match="Gradients"):
-        importlib.import_module("callbacks").Gradients
+        importlib.import_module("callbacks").Gradients  # noqa: B018
 
 
-def test_callbacks_know_nothing_of_models_and_data():
-    for path in (ROOT / "callbacks").glob("*.py"):
-        source = path.read_text()
-        assert not any(
-            f"{word} {house}" in source
-            for word in ("import", "from")
-            for house in ("lit_models", "datamodules", "cli")
-        )
+@pytest.mark.parametrize("house", ["lit_models", "datamodules", "cli"])
+def test_callbacks_know_nothing_of_models_and_data(house):
+    sources = [path.read_text() for path in (ROOT / "callbacks").glob("*.py")]
+    assert sources
+    assert not any(f"{word} {house}" in source for source in sources for word in ("import", "from"))
