@@ -1,8 +1,18 @@
-"""Observers of a training run; a class is imported when it is first asked for."""
+"""Observers of a training run; a class is imported when it is first asked for.
+
+The first five work in a plain `pl.Trainer` on any LightningModule, unmodified:
+
+    pl.Trainer(callbacks=[GradientMonitor(), ActivationMonitor(), NonFiniteGuard(), Diagnosis()])
+"""
 
 from importlib import import_module
 
 _HOMES = {
+    "GradientMonitor": "gradients",
+    "ActivationMonitor": "activations",
+    "NonFiniteGuard": "nonfinite",
+    "Diagnosis": "diagnosis",
+    "DepthPlot": "depth",
     "BestCheckpoint": "checkpoint",
     "LastCheckpoint": "checkpoint",
     "PredictionWriter": "predictions",

@@ -1,0 +1,197 @@
+"""ActivationMonitor: what the hidden units do, and which of them do nothing.
+
+Tags, with `NN_layer` the depth and name of the layer whose output goes through the nonlinearity:
+
+    activation_mean/NN_layer            mean over the batch and all units
+    activation_std/NN_layer             standard deviation over the same
+    activation_zero_fraction/NN_layer   share of values that are exactly 0
+    activation_saturated/NN_layer       share of values where the slope is almost 0: outside 0.05 to 0.95
+                                        for a sigmoid; |y| over 0.95 for tanh, RNN, LSTM, GRU; else no tag
+    activation_dead_units/NN_layer      units that were 0 for every sample of the last `window` looks
+
+A unit is a feature (last axis), and of a convolution a channel. Nonlinearities of the output layer (a sigmoid
+that turns logits into probabilities) are not hidden units and stay out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from callbacks.logs import write_layout, write_scalars
+from callbacks.probe import SIGMOIDS, TANHS, Layer, Probe, cadence, checked_cadence
+from callbacks.reduction import float64, local, sum_over_processes
+
+QUANTITIES = ("mean", "std", "zero_fraction", "saturated", "dead_units")
+
+_CONVOLUTIONS = nn.modules.conv._ConvNd
+_CHANNEL_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm)
+
+
+class Activation:
+    """What one nonlinearity put out in this optimizer step: sums over its calls, kept on the device."""
+
+    def __init__(self, layer: Layer, function: str, call: int, y: Tensor) -> None:
+        self.layer, self.function, self.call = layer, function, call
+        self.axis = unit_axis(layer.modules[0], y)
+        self.sums = torch.zeros(
+            5, dtype=float64(y.device), device=y.device
+        )  # count, sum, squares, zeros, saturated
+        self.active = torch.zeros(y.shape[self.axis] if y.ndim > 1 else 1, device=y.device)  # by unit
+
+    def add(self, y: Tensor) -> None:
+        y = local(y)
+        wide = self.sums.dtype
+        zeros = (y == 0).sum()
+        squares = torch.linalg.vector_norm(y, dtype=wide).square()
+        count = torch.full_like(zeros, y.numel())
+        parts = [count, y.sum(dtype=wide), squares, zeros, self._saturated(y)]
+        self.sums += torch.stack([part.to(wide) for part in parts])
+        columns = y.movedim(self.axis, -1).flatten(0, -2) if y.ndim > 1 else y[:, None]  # (samples, units)
+        if columns.shape[1] == len(self.active):
+            self.active += (columns != 0).sum(0)
+
+    def _saturated(self, y: Tensor) -> Tensor:
+        if self.function in SIGMOIDS:
+            return ((y < 0.05) | (y > 0.95)).sum()
+        if self.function in TANHS:
+            return (y.abs() > 0.95).sum()
+        return torch.zeros((), device=y.device)
+
+
+def unit_axis(module: nn.Module, y: Tensor) -> int:
+    """The axis of y that counts units, for an activation fed by `module`: channels, else the last."""
+    if isinstance(module, _CONVOLUTIONS) and y.ndim > len(module.kernel_size):
+        return y.ndim - len(module.kernel_size) - 1
+    return 1 if isinstance(module, _CHANNEL_NORMS) and y.ndim > 1 else -1
+
+
+class ActivationMonitor(pl.Callback):
+    """Logs every hidden activation, module or functional. See the head of this file for the tags.
+
+    Args:
+        every_n_steps: optimizer steps between two looks; default: the Trainer's `log_every_n_steps`.
+        window: looks in a row for which a unit must be silent to be called dead. Before there were so many,
+            nothing is said of dead units.
+
+    Raises:
+        ValueError: every_n_steps or window is not a positive integer.
+
+    `latest` holds the last look: `latest[quantity][tag]`, with `latest_step`; `dead[tag]` the indices of the
+    dead units, and `units[tag]` the number of all.
+    """
+
+    charts = tuple(f"activation_{quantity}" for quantity in QUANTITIES)
+
+    def __init__(self, every_n_steps: int | None = None, *, window: int = 5) -> None:
+        self.every_n_steps = checked_cadence(every_n_steps)
+        if not isinstance(window, int) or window < 1:
+            raise ValueError(f"window={window!r} is not a number of looks; give 1 or more")
+        self.window = window
+        self.writes = True  # Diagnosis switches it off in the monitor that it keeps for itself
+        self.probe: Probe | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self.latest: dict[str, dict[str, float]] = {}
+        self.latest_step: int | None = None
+        self.dead: dict[str, list[int]] = {}
+        self.units: dict[str, int] = {}
+        self._history: dict[str, deque[Tensor]] = {}  # by activation; which units were active at each look
+        self._found: dict[str, Activation] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._forget()
+        self.probe = Probe.of(pl_module)
+        self._cadence = cadence(self.every_n_steps, trainer)
+        if self.writes:
+            write_layout(trainer, self)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if self._cadence.due(trainer.global_step):
+            self._step = trainer.global_step
+            self.probe.attach(self)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._detach()
+        if self._found and trainer.global_step != self._step:  # else more batches are to be accumulated
+            self._finish(trainer)
+            self._found = {}
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._stop()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._stop()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        self._detach()
+        self._found = {}
+        self.probe = None
+
+    def _detach(self) -> None:
+        if self.probe is not None:
+            self.probe.detach(self)
+
+    def on_layer_output(self, layer: Layer, output: Any) -> None:
+        """Nothing: only nonlinearities count here."""
+
+    def on_activation(self, layer: Layer, key: str, function: str, y: Tensor) -> None:
+        if y.ndim == 0:
+            return
+        with torch.no_grad():
+            if key not in self._found:
+                self._found[key] = Activation(layer, function, self.probe.calls, local(y))
+            self._found[key].add(y)
+
+    def _finish(self, trainer: pl.Trainer) -> None:
+        """Reduce over processes, copy to the host once, write one event."""
+        hidden = {key: a for key, a in self._found.items() if a.call < self.probe.calls}
+        self.latest, self.latest_step = {}, self._step
+        if not hidden:
+            return
+        parts = [part for a in hidden.values() for part in (a.sums, a.active.to(a.sums))]
+        device = parts[0].device
+        vector = sum_over_processes(trainer, torch.cat([part.to(device) for part in parts])).cpu()
+        for key, activation in hidden.items():
+            sums, active, vector = vector.split(
+                [5, len(activation.active), len(vector) - 5 - len(activation.active)]
+            )
+            tag = activation.layer.tag + key.removeprefix(activation.layer.name)
+            self._describe(tag, key, activation.function, sums.tolist(), active > 0)
+        if self.writes:
+            names = {
+                f"activation_{q}/{tag}": v for q, values in self.latest.items() for tag, v in values.items()
+            }
+            write_scalars(trainer, names, self.latest_step)
+
+    def _describe(self, tag: str, key: str, function: str, sums: list[float], active: Tensor) -> None:
+        count, total, squares, zeros, saturated = sums
+        mean = total / count
+        values = {"mean": mean, "zero_fraction": zeros / count}
+        variance = squares / count - mean**2
+        values["std"] = math.sqrt(max(variance, 0.0)) if math.isfinite(variance) else math.nan
+        if function in SIGMOIDS | TANHS:
+            values["saturated"] = saturated / count
+        history = self._history.setdefault(key, deque(maxlen=self.window))
+        history.append(active)
+        self.units[tag] = len(active)
+        if len(history) == self.window:
+            self.dead[tag] = (~torch.stack(list(history)).any(0)).nonzero().flatten().tolist()
+            values["dead_units"] = len(self.dead[tag])
+        for quantity, value in values.items():
+            self.latest.setdefault(quantity, {})[tag] = value

@@ -1,0 +1,226 @@
+"""GradientMonitor: how large the gradient is in each layer, and how far each layer moves.
+
+Tags, with `NN_layer` the layer's depth and name:
+
+    grad_norm/NN_layer       L2 norm of the gradients of all its parameters
+    grad_mean_abs/NN_layer   mean absolute gradient of its weights (its parameters without the biases)
+    delta_norm/NN_layer      L2 norm of dL/dy over the whole batch, y being the layer's output: its delta
+    weight_norm/NN_layer     L2 norm of its weights before the step
+    update_ratio/NN_layer    L2 norm of the step taken (weights after minus before) over weight_norm
+    grad_norm_total          L2 norm over all parameters of the optimizer, as `clip_grad_norm_` returns it
+    clip_factor              total norm after clipping over before; 1 where nothing was clipped
+    amp_scale                the loss scale of fp16 training
+
+All gradients are those of the true loss: after accumulation and all-reduce, before clipping, without AMP's
+loss scale. In manual optimization, where clipping is the user's own call before the step, they are what the
+optimizer gets.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.model_helpers import is_overridden
+from torch import Tensor
+from torch.optim import Optimizer
+
+from callbacks.logs import on_tensorboard, write_layout, write_scalars
+from callbacks.probe import Layer, Probe, cadence, checked_cadence, tensors_in
+from callbacks.reading import Reading
+from callbacks.reduction import float64, local, norms, stack, sum_over_processes
+
+QUANTITIES = ("grad_norm", "grad_mean_abs", "delta_norm", "weight_norm", "update_ratio")
+
+
+class GradientMonitor(pl.Callback):
+    """Logs gradients, deltas, weights and updates of every layer. See the head of this file for the tags.
+
+    Args:
+        every_n_steps: optimizer steps between two looks; default: the Trainer's `log_every_n_steps`. The
+            first step of a training is always looked at.
+        include, exclude: one or more shell patterns over layer names, such as `encoder.*`. Totals cover
+            everything.
+        per_parameter: one line per parameter (`NN_layer.weight`) instead of one per layer.
+        histograms: also a histogram of each layer's gradient (TensorBoard only; slow).
+
+    Raises:
+        ValueError: every_n_steps is not a positive integer, or no layer passes the patterns.
+
+    `latest` holds the last look: `latest[quantity][tag]`, with `latest_step`. For layers called several times
+    in a forward pass, such as the cell of a hand-written recurrent network, `calls[tag]` has the delta norm
+    of each call, in order of the forward pass; `missing` has the layers that got no gradient at all.
+    """
+
+    charts = QUANTITIES
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        *,
+        include: str | list[str] = "*",
+        exclude: str | list[str] = (),
+        per_parameter: bool = False,
+        histograms: bool = False,
+    ) -> None:
+        self.every_n_steps = checked_cadence(every_n_steps)
+        self.include = [include] if isinstance(include, str) else list(include)
+        self.exclude = [exclude] if isinstance(exclude, str) else list(exclude)
+        self.per_parameter, self.histograms = per_parameter, histograms
+        self.writes = True  # Diagnosis switches it off in the monitor that it keeps for itself
+        self.probe: Probe | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self.latest: dict[str, dict[str, float]] = {}
+        self.latest_step: int | None = None
+        self.calls: dict[str, list[float]] = {}
+        self.missing: list[str] = []
+        self._handles: list[Any] = []
+        self._clear()
+
+    def _clear(self) -> None:
+        self._deltas: dict[
+            str, list[Tensor]
+        ] = {}  # by layer; one norm per call since the last optimizer step
+        self._signals: dict[str, list[Tensor]] = {}
+        self._call_norms: dict[str, dict[int, Tensor]] = {}
+        self._readings: list[Reading] = []
+
+    # --- when to look ---
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._forget()
+        self.probe = Probe.of(pl_module)
+        if not any(self._selected(layer) for layer in self.probe.layers):
+            names = ", ".join(layer.name for layer in self.probe.layers)
+            raise ValueError(
+                f"GradientMonitor: no layer passes include={self.include} exclude={self.exclude}; "
+                f"there are: {names}"
+            )
+        self._cadence = cadence(self.every_n_steps, trainer)
+        if self.writes:
+            write_layout(trainer, self)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ):
+        if self._cadence.due(trainer.global_step):
+            self._call_norms.clear()
+            self.probe.attach(self)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._detach()
+        if self._readings:
+            self._finish(trainer)
+            self._clear()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._stop()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._stop()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        self._detach()
+        self._clear()
+        self.probe = None
+
+    def _detach(self) -> None:
+        if self.probe is not None:
+            self.probe.detach(self)
+        for (
+            handle
+        ) in self._handles:  # a layer may return one of its own parameters, which would keep the hook
+            handle.remove()
+        self._handles = []
+
+    def _selected(self, layer: Layer) -> bool:
+        def matches(patterns: list[str]) -> bool:
+            return any(fnmatch.fnmatchcase(layer.name, pattern) for pattern in patterns)
+
+        return matches(self.include) and not matches(self.exclude)
+
+    # --- the forward and the backward pass ---
+
+    def on_layer_output(self, layer: Layer, output: Any) -> None:
+        for tensor in tensors_in(output):
+            if tensor.requires_grad:
+                call = len(self._call_norms.setdefault(layer.name, {}))
+                zero = torch.zeros((), dtype=float64(tensor.device), device=tensor.device)
+                self._call_norms[layer.name][call] = zero  # until the backward pass comes by
+                self._handles.append(tensor.register_hook(partial(self._on_delta, layer.name, call)))
+                values = local(tensor)
+                rms = norms([values], 2)[0] / math.sqrt(max(values.numel(), 1))
+                self._signals.setdefault(layer.name, []).append(rms)
+
+    def _on_delta(self, name: str, call: int, gradient: Tensor) -> None:
+        norm = norms([local(gradient)], 2)[0]
+        self._deltas.setdefault(name, []).append(norm)
+        self._call_norms[name][call] = norm
+
+    # --- the optimizer step ---
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        if self.probe is None or self not in self.probe._listeners:
+            return
+        if any(reading.optimizer is optimizer for reading in self._readings):
+            return  # LBFGS comes here several times in one step
+        self._readings.append(Reading(trainer, self.probe, optimizer, self._deltas, self._signals))
+        self._deltas, self._signals = {}, {}
+        if self.histograms and self.writes:
+            self._write_histograms(trainer, self._readings[-1])
+
+    def _finish(self, trainer: pl.Trainer) -> None:
+        """Look at the weights again, reduce over processes, copy to the host once, write one event."""
+        clips = bool(trainer.gradient_clip_val) or is_overridden(
+            "configure_gradient_clipping", trainer.lightning_module
+        )
+        vectors = [reading.after_step(trainer, clips) for reading in self._readings]
+        vector = sum_over_processes(trainer, torch.cat(vectors))
+        several = {name: calls for name, calls in self._call_norms.items() if len(calls) > 1}
+        flat = [norm for calls in several.values() for norm in calls.values()]
+        numbers = iter(torch.cat([vector, stack(flat, vector.device)]).tolist())
+        scalars: dict[str, dict[str, float]] = {}
+        self.missing, scale = [], 1.0
+        for reading in self._readings:
+            scale = reading.interpret(numbers, scalars, self.missing, self._selected, self.per_parameter)
+        tags = {layer.name: layer.tag for layer in self.probe.layers}
+        self.calls = {tags[name]: [next(numbers) / scale for _ in calls] for name, calls in several.items()}
+        self.latest, self.latest_step = scalars, self._readings[0].step
+        if self.writes:
+            flat_scalars = {
+                f"{quantity}/{tag}" if tag else quantity: value
+                for quantity, values in scalars.items()
+                if quantity != "signal_rms"
+                for tag, value in values.items()
+            }
+            write_scalars(trainer, flat_scalars, self.latest_step)
+
+    def _write_histograms(self, trainer: pl.Trainer, reading: Reading) -> None:
+        for layer in self.probe.layers:
+            values = [local(p.grad).flatten().float() for _, p in layer.parameters() if p.grad is not None]
+            if values and self._selected(layer):
+                values = torch.cat(values) / (reading.scale.float() if reading.still_scaled else 1.0)
+                if bool(torch.isfinite(values).all()):  # TensorBoard refuses to bin a NaN
+                    tag = f"grad/{layer.tag}"
+                    on_tensorboard(
+                        trainer, partial(_add_histogram, tag=tag, values=values, step=reading.step)
+                    )
+
+
+def _add_histogram(writer: Any, tag: str, values: Tensor, step: int) -> None:
+    writer.add_histogram(tag, values, step)

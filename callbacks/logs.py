@@ -1,0 +1,50 @@
+"""Writing what was measured: one event per step for TensorBoard, `log_metrics` for every other logger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import TensorBoardLogger
+
+
+def write_scalars(trainer: pl.Trainer, scalars: dict[str, float], step: int) -> None:
+    """Log `scalars` (tag: value) at `step`, counted in optimizer steps, on rank zero."""
+    if not trainer.is_global_zero or not scalars:
+        return
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger) and not logger._prefix:
+            _write_event(logger.experiment, scalars, step)
+        else:
+            logger.log_metrics(scalars, step)
+
+
+def _write_event(writer: Any, scalars: dict[str, float], step: int) -> None:
+    """All scalars in one event: `SummaryWriter.add_scalar` would put each into an event of its own."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+    writer._get_file_writer().add_summary(Summary(value=values), step)
+
+
+def on_tensorboard(trainer: pl.Trainer, write: Callable[[Any], None]) -> None:
+    """Call `write(summary_writer)` for each TensorBoard logger, on rank zero."""
+    for logger in trainer.loggers if trainer.is_global_zero else []:
+        if isinstance(logger, TensorBoardLogger):
+            write(logger.experiment)
+
+
+def write_layout(trainer: pl.Trainer, caller: pl.Callback) -> None:
+    """The "Custom Scalars" page: one chart per quantity, one line per layer.
+
+    TensorBoard reads only the first layout of a run, so the first of our callbacks writes it for all of them.
+    """
+    charts = [callback for callback in trainer.callbacks if getattr(callback, "charts", None)]
+    if not charts or charts[0] is not caller:
+        return
+    layout: dict[str, dict[str, list]] = {}
+    for callback in charts:
+        for chart in callback.charts:
+            layout.setdefault("inside the network", {})[chart] = ["Multiline", [f"^{chart}/.*"]]
+    on_tensorboard(trainer, lambda writer: writer.add_custom_scalars(layout))

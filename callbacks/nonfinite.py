@@ -1,0 +1,188 @@
+"""NonFiniteGuard: which layer produced the first NaN or infinity, and whether forward or backward.
+
+Each step costs one fused norm over all gradients and one number copied to the host. When that number is not
+finite, and before the optimizer has spread it over the weights, the step is run again on the same batch with
+every module watched. The tag `nonfinite/NN_layer` counts NaN and infinite values in the layer's gradients, at
+the Trainer's logging cadence and at every step where there are any.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from torch import Tensor
+from torch.optim import Optimizer
+
+from callbacks.logs import write_layout, write_scalars
+from callbacks.probe import Layer, Probe, cadence, checked_cadence
+from callbacks.reduction import local
+from callbacks.replay import all_finite, find_origin
+
+SMALLEST_SCALE = 1.0  # a loss scale below 1 means that the true gradient itself is beyond fp16's 65504
+
+
+class NonFiniteGuard(pl.Callback):
+    """Names the first layer where a NaN or infinity appears, and warns or stops.
+
+    Args:
+        action: "warn" prints once per outbreak and goes on; "stop" raises before the weights are touched.
+        every_n_steps: optimizer steps between two checks; 1 (default) catches it at its origin.
+
+    Raises:
+        ValueError: an unknown action, or every_n_steps is not a positive integer.
+        FloatingPointError: while training, with action="stop".
+
+    An infinite gradient under fp16 while the loss is finite is an overflow: the scaler skips the step and
+    lowers its scale. It is reported as that, and only a scale below 1 counts as trouble. `reports` keeps the
+    messages, `overflows` and `bad_steps` how many steps there were of each kind.
+    """
+
+    charts = ("nonfinite",)
+
+    def __init__(self, action: str = "warn", *, every_n_steps: int = 1) -> None:
+        if action not in ("warn", "stop"):
+            raise ValueError(f"action={action!r} is unknown; give 'warn' or 'stop'")
+        self.action = action
+        self.every_n_steps = checked_cadence(every_n_steps) or 1
+        self.probe: Probe | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self.reports: list[str] = []
+        self.overflows = self.bad_steps = 0
+        self._bad = False
+        self._loss: Tensor | None = None
+        self._batch: tuple[Any, int] | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._forget()
+        self.probe = Probe.of(pl_module)
+        self._checks = cadence(self.every_n_steps, trainer)
+        self._logs = cadence(None, trainer)
+        write_layout(trainer, self)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._batch = (batch, batch_idx)
+        if not self.probe.ordered:
+            self.probe.attach(self)  # for one batch, to learn the layers' depth
+
+    def on_layer_output(self, layer: Layer, output: Any) -> None:
+        """Nothing: it listens only for the order of the layers."""
+
+    def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
+        loss = loss.detach().float().sum()
+        self._loss = (
+            loss if self._loss is None else self._loss + loss
+        )  # one NaN in any batch stays in the sum
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        loss, self._loss = self._loss, None
+        if self.probe is None or not self._checks.due(trainer.global_step):
+            return
+        gradients = [
+            p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None
+        ]
+        finite = _all_finite(gradients, loss)
+        if finite:
+            self._bad = False
+            if self._logs.due(trainer.global_step):
+                self._write_counts(trainer, {layer.tag: 0.0 for layer in self.probe.layers})
+            return
+        counts = {layer.name: _count(layer) for layer in self.probe.layers}
+        self._write_counts(trainer, {layer.tag: float(counts[layer.name]) for layer in self.probe.layers})
+        self._judge(trainer, pl_module, loss, [name for name, count in counts.items() if count])
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._release()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.overflows:
+            rank_zero_info(f"NonFiniteGuard: the scaler skipped {self.overflows} steps that overflowed fp16.")
+        if self.bad_steps > 1:
+            rank_zero_warn(
+                f"NonFiniteGuard: {self.bad_steps} steps were not finite. First: {self.reports[0]}"
+            )
+        self._stop()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._stop()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        self._release()
+        self.probe = None
+
+    def _release(self) -> None:
+        self._batch = None
+        if self.probe is not None:
+            self.probe.detach(self)
+
+    def _write_counts(self, trainer: pl.Trainer, counts: dict[str, float]) -> None:
+        write_scalars(
+            trainer, {f"nonfinite/{tag}": count for tag, count in counts.items()}, trainer.global_step
+        )
+
+    def _judge(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor | None, layers: list[str]
+    ) -> None:
+        """Decide what it was, say so once, and stop if asked to. `layers` have non-finite gradients."""
+        step = trainer.global_step
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        loss_is_finite = loss is None or bool(torch.isfinite(loss))
+        if scaler is not None and loss_is_finite and scaler.get_scale() >= SMALLEST_SCALE:
+            self.overflows += 1
+            if self.overflows == 1:
+                where = (
+                    f"first in the backward pass, in layer {layers[-1]}" if layers else "in the loss scale"
+                )
+                self.reports.append(
+                    f"step {step}: fp16 overflow at loss scale {scaler.get_scale():g}, {where}. This is "
+                    "normal early in training: the scaler skips the step and lowers its scale."
+                )
+                rank_zero_info(f"NonFiniteGuard: {self.reports[-1]}")
+            return
+        self.bad_steps += 1
+        if self._bad:
+            return
+        self._bad = True
+        origin = find_origin(trainer, pl_module, *self._batch) if self._batch else None
+        says = origin is not None or trainer.is_global_zero  # the batch at fault may be another process's
+        if origin is None:
+            name = layers[-1] if layers else "unknown"
+            origin = f"first in the backward pass, in layer {name} (seen by its gradient)"
+        self.reports.append(f"step {step}: {origin}")
+        message = f"NonFiniteGuard, {self.reports[-1]}"
+        if self.action == "stop":
+            raise FloatingPointError(message)
+        if says:
+            warnings.warn(message, stacklevel=2)
+
+
+def _all_finite(gradients: list[Tensor], loss: Tensor | None) -> bool:
+    """One fused norm and one copy to the host; a float32 norm that overflows is looked at value by value."""
+    gradients = [local(g) for g in gradients]
+    norms = list(torch._foreach_norm(gradients)) if gradients else []
+    if loss is not None:
+        norms.append(loss.to(norms[0].device if norms else loss.device))
+    if not norms or bool(torch.isfinite(torch.stack([norm.float() for norm in norms]).sum())):
+        return True
+    return all(all_finite(g) for g in gradients) and (loss is None or all_finite(loss))
+
+
+def _count(layer: Layer) -> int:
+    gradients = [local(p.grad) for _, p in layer.parameters() if p.grad is not None]
+    return sum(int((~torch.isfinite(g)).sum()) for g in gradients)

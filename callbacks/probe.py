@@ -1,0 +1,253 @@
+"""How the callbacks look inside a LightningModule: its layers by depth, and hooks that live for one batch.
+
+A *layer* is a module that owns parameters (Linear, Conv2d, BatchNorm, LSTM, ...). Its tag is `NN_name`, where
+`NN` is its depth: the position, from 00, in which it finished its first forward pass. A *probe step* is an
+optimizer step at which the callbacks look; at every other step nothing of this file runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+# Every elementwise nonlinearity of torch by the name of its function: a relu is the same whether it is called
+# as nn.ReLU, F.relu, torch.relu, x.relu() or x.relu_() (the last underscore is taken off before the look-up).
+RELU_LIKE = {"relu", "relu6", "threshold", "clamp_min", "leaky_relu", "rrelu", "prelu", "elu", "selu", "celu"}
+RELU_LIKE |= {"gelu", "silu", "mish", "softplus", "hardswish", "hardtanh"}
+SIGMOIDS = {"sigmoid", "hardsigmoid"}
+TANHS = {"tanh", "softsign"}
+NONLINEARITIES = RELU_LIKE | SIGMOIDS | TANHS
+
+# What torch.compile, FSDP and activation checkpointing put into a module's path.
+_WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+
+
+class Layer:
+    """A module with parameters of its own. `tag` is `NN_name`; `index` its depth, from 0."""
+
+    def __init__(self, name: str, index: int) -> None:
+        self.name, self.index, self.tag = name, index, name
+        self.modules: list[nn.Module] = []  # one; more only where a parametrization is folded into its owner
+
+    def parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        for module in self.modules:
+            for name, parameter in module._parameters.items():
+                if parameter is not None and not isinstance(parameter, nn.parameter.UninitializedParameter):
+                    yield name, parameter
+
+
+def find_layers(model: nn.Module) -> list[Layer]:
+    """The modules that own parameters, in order of registration. The model itself is called `root`."""
+    layers: dict[str, Layer] = {}
+    for path, module in model.named_modules():
+        if not module._parameters or isinstance(module, nn.ParameterList | nn.ParameterDict):
+            continue
+        name = clean_path(path.split(".parametrizations")[0]) or "root"
+        layers.setdefault(name, Layer(name, len(layers))).modules.append(module)
+    return _numbered(list(layers.values()))
+
+
+def clean_path(path: str) -> str:
+    """A module's path as it is in the model's source, without the wrappers put in by PyTorch."""
+    return ".".join(part for part in path.split(".") if part not in _WRAPPERS)
+
+
+def _numbered(layers: list[Layer]) -> list[Layer]:
+    width = max(2, len(str(len(layers) - 1)))
+    for index, layer in enumerate(layers):
+        layer.index, layer.tag = index, f"{index:0{width}d}_{layer.name}"
+    return layers
+
+
+def tensors_in(output: Any) -> Iterator[Tensor]:
+    """The floating-point tensors of a module's output: a tensor, or nested tuples, lists and dicts."""
+    if isinstance(output, Tensor):
+        if output.is_floating_point() or output.is_complex():
+            yield output
+    elif isinstance(output, dict):
+        yield from (tensor for value in output.values() for tensor in tensors_in(value))
+    elif isinstance(output, list | tuple):
+        yield from (tensor for value in output for tensor in tensors_in(value))
+
+
+class Probe:
+    """The hooks on one LightningModule, shared by all callbacks that listen at the same time.
+
+    A listener has `on_layer_output(layer, output)` and, if it wants them, `on_activation(layer, key,
+    function, y)` for each nonlinearity. Hooks are on the model only while somebody listens.
+    """
+
+    _alive: ClassVar = weakref.WeakValueDictionary()  # id(model) -> Probe
+
+    def __init__(self, model: pl.LightningModule) -> None:
+        self.model = model
+        self.layers = find_layers(model)
+        self.ordered = False  # until the first forward pass, depth is the order of registration
+        self._listeners: list[Any] = []
+        self._handles: list[Any] = []
+        self._begin_forward()
+
+    @classmethod
+    def of(cls, model: pl.LightningModule) -> Probe:
+        """The probe of this model that is in use, or a new one."""
+        probe = cls._alive.get(id(model))
+        if probe is None:
+            probe = cls._alive[id(model)] = cls(model)
+        return probe
+
+    def attach(self, listener: Any) -> None:
+        if listener not in self._listeners:
+            self._listeners.append(listener)
+        if not self._handles:
+            self._install()
+
+    def detach(self, listener: Any) -> None:
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+        if not self._listeners:
+            self._remove()
+
+    def _install(self) -> None:
+        for layer in self.layers:
+            for module in layer.modules:
+                enter, leave = functools.partial(self._enter, layer), functools.partial(self._leave, layer)
+                self._handles.append(module.register_forward_pre_hook(enter))
+                self._handles.append(module.register_forward_hook(leave))
+        # Functional nonlinearities have no module to hook, and compiled code runs no hooks: so the training
+        # step itself is wrapped while somebody listens.
+        original = self.model.training_step
+
+        @functools.wraps(original)
+        def training_step(*args: Any, **kwargs: Any) -> Any:
+            with self._forward():
+                return original(*args, **kwargs)
+
+        # what stood in the instance before, if anything: Lightning puts a compiled model's step there
+        self._replaced = self.model.__dict__.get("training_step")
+        self.model.__dict__["training_step"] = training_step
+
+    def _remove(self) -> None:
+        if not self._handles:
+            return
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        del self.model.__dict__["training_step"]
+        if self._replaced is not None:
+            self.model.__dict__["training_step"] = self._replaced
+        self._replaced = None
+
+    def _begin_forward(self) -> None:
+        self._finished: list[Layer] = []  # in order of their first finish
+        self._current: Layer | None = None  # the layer that was entered or left last
+        self._since = 0  # nonlinearities met since then
+        self.calls = 0  # layers entered so far
+
+    @contextlib.contextmanager
+    def _forward(self) -> Iterator[None]:
+        self._begin_forward()
+        wants_activations = any(hasattr(listener, "on_activation") for listener in self._listeners)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            if wants_activations:
+                stack.enter_context(_Nonlinearities(self))
+            yield
+        if not self.ordered and self._finished:
+            rest = [layer for layer in self.layers if layer not in self._finished]
+            self.layers, self.ordered = _numbered(self._finished + rest), True
+
+    def _enter(self, layer: Layer, module: nn.Module, inputs: Any) -> None:
+        self._current, self._since = layer, 0
+        self.calls += 1
+
+    def _leave(self, layer: Layer, module: nn.Module, inputs: Any, output: Any) -> None:
+        # not in a backward pass: activation checkpointing runs the forward again there
+        if not torch.is_grad_enabled() or torch._C._current_graph_task_id() != -1:
+            return
+        if layer not in self._finished:
+            self._finished.append(layer)
+        if self._current is not layer:  # other layers ran inside it
+            self._current, self._since = layer, 0
+        for listener in self._listeners:
+            listener.on_layer_output(layer, output)
+        if isinstance(module, nn.RNNBase | nn.RNNCellBase):  # their nonlinearities run inside one fused call
+            relu = "relu" in (getattr(module, "nonlinearity", ""), getattr(module, "mode", "").lower()[4:])
+            self.nonlinearity("relu" if relu else "tanh", _hidden(output))
+
+    def nonlinearity(self, function: str, y: Tensor) -> None:
+        """Credit y to the layer that feeds it; a second nonlinearity there gets the function's name too."""
+        if self._current is None or not torch.is_grad_enabled():
+            return
+        key = self._current.name
+        if self._since > 0:
+            key += f".{function}" + (f"_{self._since}" if self._since > 1 else "")
+        self._since += 1
+        for listener in self._listeners:
+            if hasattr(listener, "on_activation"):
+                listener.on_activation(self._current, key, function, y)
+
+
+def _hidden(output: Any) -> Tensor:
+    """The hidden states of an RNN, LSTM or GRU, or of one of their cells: (N, T, H), (T, N, H) or (N, H)."""
+    while not isinstance(output, Tensor):
+        output = output[0]  # (output, h_n); (h, c) of an LSTMCell; PackedSequence.data
+    return output
+
+
+class _Nonlinearities(TorchFunctionMode):
+    """Sees every torch function called in the forward pass and passes on the nonlinearities' outputs."""
+
+    def __init__(self, probe: Probe) -> None:
+        super().__init__()
+        self.probe = probe
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Iterable = (), kwargs: dict | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "").rstrip("_")
+        if name == "clamp" and _is_relu(*args, **(kwargs or {})):
+            name = "relu"
+        if name in NONLINEARITIES and isinstance(output, Tensor):
+            self.probe.nonlinearity(name, output)
+        return output
+
+
+def _is_relu(x: Tensor, min: Any = None, max: Any = None, **_: Any) -> bool:  # clamp's own argument names
+    return isinstance(min, int | float) and min == 0 and max is None
+
+
+class Cadence:
+    """Which optimizer steps are probe steps: 0, then n-1, 2n-1, ..., those at which Lightning logs too."""
+
+    def __init__(self, every_n_steps: int, step: int) -> None:
+        self.n, self._step, self._due = every_n_steps, step - 1, False
+
+    def due(self, step: int) -> bool:
+        if (
+            step != self._step
+        ):  # a step may be several batches (accumulation), and a batch several steps (GANs)
+            self._due = step == 0 or (step + 1) // self.n > (self._step + 1) // self.n
+            self._step = step
+        return self._due
+
+
+def checked_cadence(every_n_steps: int | None) -> int | None:
+    if every_n_steps is not None and (not isinstance(every_n_steps, int) or every_n_steps < 1):
+        raise ValueError(
+            f"every_n_steps={every_n_steps!r} is not a number of steps; give 1 or more, or leave it out"
+        )
+    return every_n_steps
+
+
+def cadence(every_n_steps: int | None, trainer: pl.Trainer) -> Cadence:
+    """The cadence asked for, or the Trainer's `log_every_n_steps` (50 where logging is switched off)."""
+    return Cadence(every_n_steps or trainer.log_every_n_steps or 50, trainer.global_step)

@@ -1,0 +1,171 @@
+"""What one optimizer step found and did: the numbers behind GradientMonitor, of all parameters at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from callbacks.probe import Layer, Probe
+from callbacks.reduction import float64, local, norms, share, stack
+
+Scalars = dict[
+    str, dict[str, float]
+]  # quantity -> tag -> value; the tag is empty for the whole model's quantities
+
+
+class Reading:
+    """Taken in `on_before_optimizer_step`; nothing leaves the device before `interpret`.
+
+    Args:
+        deltas: by layer, the norm of dL/dy for each call since the last optimizer step.
+        signals: by layer, the root mean square of y for each of these calls.
+    """
+
+    def __init__(
+        self,
+        trainer: pl.Trainer,
+        probe: Probe,
+        optimizer: Optimizer,
+        deltas: dict[str, list[Tensor]],
+        signals: dict[str, list[Tensor]],
+    ) -> None:
+        self.step, self.optimizer, self.probe = trainer.global_step, optimizer, probe
+        owned = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        self.parameters = [
+            (layer, name, parameter)
+            for layer in probe.layers
+            for name, parameter in layer.parameters()
+            if parameter.requires_grad and id(parameter) in owned
+        ]
+        if not self.parameters:
+            return
+        self.device = local(self.parameters[0][2]).device
+        self.deltas, self.signals = deltas, signals
+        self._read_scale(trainer)
+        self.had_grad = [p.grad is not None for _, _, p in self.parameters]
+        self.before = [local(p).clone() for _, _, p in self.parameters]
+        gradients = self._gradients()
+        self.grad_norm, self.grad_sum = norms(gradients, 2), norms(gradients, 1)
+        self.weight_norm = norms(self.before, 2)
+
+    def _read_scale(self, trainer: pl.Trainer) -> None:
+        """The loss scale as a tensor. Fused optimizers unscale inside their step, so not yet."""
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        self.amp = scaler is not None and scaler.is_enabled()
+        one = torch.ones((), device=self.device)
+        self.scale = (
+            scaler.scale(one) if self.amp else one
+        )  # no public way to read it without waiting for the GPU
+        self.still_scaled = self.amp and getattr(self.optimizer, "_step_supports_amp_scaling", False)
+
+    def _gradients(self) -> list[Tensor]:
+        return [local(p.grad) if p.grad is not None else local(p).new_zeros(1) for _, _, p in self.parameters]
+
+    def after_step(self, trainer: pl.Trainer, clips: bool) -> Tensor:
+        """Everything measured as one float64 vector that may be summed over processes."""
+        if not self.parameters:
+            return torch.zeros(0)
+        self.clips = clips
+        after = [local(p) for _, _, p in self.parameters]
+        update_norm = norms(torch._foreach_sub(after, self.before), 2)
+        clipped_norm = norms(self._gradients(), 2) if clips else self.grad_norm
+        counts = [torch.full((), float(t.numel()), device=self.device) for t in after]
+        table = torch.stack([
+            stack(self.grad_norm, self.device).square(),
+            stack(self.grad_sum, self.device),
+            stack(self.weight_norm, self.device).square(),
+            stack(update_norm, self.device).square(),
+            stack(clipped_norm, self.device).square(),
+            stack(counts, self.device),
+        ], dim=1)  # fmt: skip
+        shares = torch.tensor([share(p, trainer) for _, _, p in self.parameters], dtype=table.dtype)
+        found = torch.tensor(self.had_grad, dtype=table.dtype)[:, None]
+        table = torch.cat([table * shares.to(self.device)[:, None], found.to(self.device)], dim=1)
+        # each process sees its part of the batch, of which the loss of the whole is the mean
+        per_layer = [
+            self._squares(self.deltas, layer, torch.sum) / trainer.world_size**2
+            for layer in self.probe.layers
+        ]
+        per_layer += [
+            self._squares(self.signals, layer, torch.mean) / trainer.world_size for layer in self.probe.layers
+        ]
+        seen = [
+            torch.tensor(float(layer.name in self.deltas), device=self.device) for layer in self.probe.layers
+        ]
+        scale = self.scale / trainer.world_size
+        return torch.cat([table.flatten(), stack([*per_layer, *seen, scale], self.device)])
+
+    def _squares(
+        self, found: dict[str, list[Tensor]], layer: Layer, over: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        values = found.get(layer.name)
+        if not values:
+            return torch.zeros((), dtype=float64(self.device), device=self.device)
+        return over(stack(values, self.device).square())
+
+    def interpret(
+        self,
+        numbers: Iterator[float],
+        scalars: Scalars,
+        missing: list[str],
+        selected: Callable[[Layer], bool],
+        per_parameter: bool,
+    ) -> float:
+        """Turn the vector, now on the host, into `scalars`; returns the loss scale that deltas carried."""
+        if not self.parameters:
+            return 1.0
+        rows = [[next(numbers) for _ in range(7)] for _ in self.parameters]
+        layers = self.probe.layers
+        deltas, signals, seen = ([next(numbers) for _ in layers] for _ in range(3))
+        scale = next(numbers)
+        gradient_scale = scale if self.still_scaled else 1.0
+        for layer, delta, signal, has_delta in zip(layers, deltas, signals, seen, strict=True):
+            own = [
+                (name, row) for (of, name, _), row in zip(self.parameters, rows, strict=True) if of is layer
+            ]
+            if not own or not selected(layer):
+                continue
+            if not any(row[6] for _, row in own):
+                missing.append(layer.tag)
+            for tag, group in (
+                [(f"{layer.tag}.{n}", [(n, r)]) for n, r in own] if per_parameter else [(layer.tag, own)]
+            ):
+                _describe(tag, group, gradient_scale, scalars)
+            if has_delta:
+                scalars.setdefault("delta_norm", {})[layer.tag] = math.sqrt(delta) / scale
+                scalars.setdefault("signal_rms", {})[layer.tag] = math.sqrt(signal)
+        self._describe_model(rows, scale, gradient_scale, scalars)
+        return scale
+
+    def _describe_model(
+        self, rows: list[list[float]], scale: float, gradient_scale: float, scalars: Scalars
+    ) -> None:
+        unique = {id(p): row for (_, _, p), row in zip(self.parameters, rows, strict=True)}.values()
+        total = math.sqrt(sum(row[0] for row in unique)) / gradient_scale
+        scalars.setdefault("grad_norm_total", {})[""] = total
+        if self.clips and total > 0:
+            clipped = math.sqrt(sum(row[4] for row in unique)) / gradient_scale
+            scalars["clip_factor"] = {"": clipped / total}
+        if self.amp:
+            scalars["amp_scale"] = {"": scale}
+
+
+def _describe(tag: str, rows: list[tuple[str, list[float]]], gradient_scale: float, scalars: Scalars) -> None:
+    """The quantities of a group of (name, [g^2, |g|, w^2, step^2, clipped^2, count, has a gradient])."""
+    weights = [row for name, row in rows if "bias" not in name] or [row for _, row in rows]
+    weight_norm = math.sqrt(sum(row[2] for row in weights))
+    values = {"weight_norm": weight_norm}
+    if any(row[6] for _, row in rows):
+        values["grad_norm"] = math.sqrt(sum(row[0] for _, row in rows)) / gradient_scale
+        values["grad_mean_abs"] = (
+            sum(row[1] for row in weights) / sum(row[5] for row in weights) / gradient_scale
+        )
+    if weight_norm > 0:
+        values["update_ratio"] = math.sqrt(sum(row[3] for row in weights)) / weight_norm
+    for quantity, value in values.items():
+        scalars.setdefault(quantity, {})[tag] = value

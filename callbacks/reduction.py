@@ -1,0 +1,75 @@
+"""Norms and sums in float64, over all tensors at once and over all processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+try:
+    from torch.distributed.tensor import DTensor, Partial, Shard
+except ImportError:  # a torch built without distributed
+    DTensor = None
+
+
+def float64(device: torch.device) -> torch.dtype:
+    """The dtype to accumulate in. In float32 the square of 1e-30 is 0; Apple's GPUs have nothing wider."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def local(tensor: Tensor) -> Tensor:
+    """What this process holds of a tensor, dense and real: a DTensor's shard, a sparse tensor's values."""
+    tensor = tensor.detach()
+    if DTensor is not None and isinstance(tensor, DTensor):
+        tensor = (
+            tensor.full_tensor()
+            if any(isinstance(p, Partial) for p in tensor.placements)
+            else tensor.to_local()
+        )
+    if tensor.is_sparse:
+        tensor = tensor.coalesce().values()
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def share(tensor: Tensor, trainer: pl.Trainer) -> float:
+    """The weight of this process's part, so that the sum over all processes counts every element once.
+
+    A parameter that all W processes hold alike counts 1/W in each; one that is cut into W shards counts 1.
+    """
+    if DTensor is not None and isinstance(tensor, DTensor):
+        shards = 1
+        for size, placement in zip(tensor.device_mesh.shape, tensor.placements, strict=True):
+            shards *= size if isinstance(placement, Shard) else 1
+        return shards / trainer.world_size
+    if _is_fsdp1_sharded(trainer):
+        return 1.0
+    return 1.0 / trainer.world_size
+
+
+def is_sharded(tensor: Tensor, trainer: pl.Trainer) -> bool:
+    return (DTensor is not None and isinstance(tensor, DTensor)) or _is_fsdp1_sharded(trainer)
+
+
+def _is_fsdp1_sharded(trainer: pl.Trainer) -> bool:
+    strategy: Any = trainer.strategy
+    return type(strategy).__name__ == "FSDPStrategy" and strategy.sharding_strategy.name != "NO_SHARD"
+
+
+def norms(tensors: list[Tensor], order: float) -> list[Tensor]:
+    """The norm of each tensor as a 0-dimensional float64 tensor, in one fused call; no copy to the host."""
+    if not tensors:
+        return []
+    return list(torch._foreach_norm(tensors, order, dtype=float64(tensors[0].device)))
+
+
+def stack(scalars: list[Tensor], device: torch.device) -> Tensor:
+    """0-dimensional tensors as one vector (len,) in float64 on `device`."""
+    if not scalars:
+        return torch.zeros(0, dtype=float64(device), device=device)
+    return torch.stack([scalar.to(device, float64(device)) for scalar in scalars])
+
+
+def sum_over_processes(trainer: pl.Trainer, vector: Tensor) -> Tensor:
+    return trainer.strategy.reduce(vector, reduce_op="sum") if trainer.world_size > 1 else vector

@@ -1,0 +1,245 @@
+"""The rules of Diagnosis: what one look at a network's gradients and activations means, in words.
+
+Each rule takes a `Look` and returns the verdicts that hold for it. Thresholds are set where no healthy
+network was seen to go: a rule that is silent is no promise, one that speaks should be right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+FLOAT32_TINY = 1.1754944e-38  # torch.finfo(torch.float32).tiny: the smallest number with full precision
+
+Values = dict[str, float]  # by layer tag, in order of depth
+
+
+@dataclass
+class Look:
+    """The measurements of one probe step. Scales cancel in all rules: only ratios between layers count."""
+
+    step: int
+    delta_norm: Values = field(default_factory=dict)
+    grad_norm: Values = field(default_factory=dict)
+    grad_mean_abs: Values = field(default_factory=dict)
+    update_ratio: Values = field(default_factory=dict)
+    signal_rms: Values = field(default_factory=dict)
+    saturated: Values = field(default_factory=dict)
+    dead: dict[str, list[int]] = field(default_factory=dict)
+    units: dict[str, int] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    calls: dict[str, list[float]] = field(default_factory=dict)
+    loss: float | None = None
+    # of the run so far
+    first_loss: float | None = None
+    largest_update: float = 0.0
+    looks: int = 1
+
+    @property
+    def learning(self) -> bool:
+        """Whether the loss came down by a fifth since the first look: then nothing essential is blocked."""
+        return self.loss is not None and self.first_loss is not None and self.loss < 0.8 * self.first_loss
+
+
+@dataclass
+class Verdict:
+    """`kind` and `layers` say what and where, `message` how much, `advice` what to try."""
+
+    kind: str
+    layers: list[str]
+    message: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message} Try {self.advice}."
+
+
+def judge(look: Look) -> list[Verdict]:
+    return [verdict for rule in RULES for verdict in rule(look)]
+
+
+def _ends(values: Values) -> tuple[str, str, float, float] | None:
+    """The first and the last layer that has a value above 0, with these values."""
+    positive = {tag: value for tag, value in values.items() if 0 < value < float("inf")}
+    if len(positive) < 3:
+        return None
+    first, last = next(iter(positive)), next(reversed(positive))
+    return first, last, positive[first], positive[last]
+
+
+def _shrinks(ratio: float, layers: int) -> bool:
+    """Over the depth by 10,000, or by 1,000 where each layer takes away 70 % and more.
+
+    A relu network with PyTorch's default initialization loses 59 % per layer, and trains.
+    """
+    return ratio < 1e-4 or (ratio < 1e-3 and ratio ** (1 / (layers - 1)) < 0.3)
+
+
+def vanishing(look: Look) -> list[Verdict]:
+    ends = _ends(look.delta_norm)
+    if ends is None:
+        return []
+    first, last, low, high = ends
+    if not _shrinks(low / high, len(look.delta_norm)):
+        return []
+    rate = (low / high) ** (1 / (len(look.delta_norm) - 1))
+    signal = _ends({tag: value for tag, value in look.signal_rms.items() if tag in look.delta_norm})
+    weights = _ends(look.grad_mean_abs)
+    if signal and weights and signal[3] / signal[2] < 1e-2 and 1e-2 < weights[2] / weights[3] < 1e2:
+        return [
+            _hidden_by_even_gradients(first, last, low / high, signal[3] / signal[2], weights[2] / weights[3])
+        ]
+    rate = (low / high) ** (1 / (len(look.delta_norm) - 1))
+    message = (
+        f"delta at {first} is {low / high:.1e} of that at {last}: each layer passes on {rate:.0%} of it, "
+        "and the first layers hardly learn."
+    )
+    advice = (
+        "relu with He initialization instead of sigmoid or tanh, normalization layers, residual connections"
+    )
+    return [Verdict("vanishing gradient", [first, last], message, advice)]
+
+
+def _hidden_by_even_gradients(first: str, last: str, delta: float, signal: float, weights: float) -> Verdict:
+    """A weight's gradient is delta times signal: where both shrink, in opposite directions, it is even."""
+    message = (
+        f"from {first} to {last} the signal shrinks to {signal:.1e} going forward, and delta to {delta:.1e} "
+        f"going backward. The weight gradients look even (first over last: {weights:.2g}) and hide it."
+    )
+    advice = "larger initial weights (He for relu: gain sqrt(2); Xavier for tanh), or normalization layers"
+    return Verdict("vanishing gradient and signal", [first, last], message, advice)
+
+
+def vanishing_through_time(look: Look) -> list[Verdict]:
+    """The same in a hand-written recurrent network: between the first and the last call of one layer."""
+    found = []
+    for tag, calls in look.calls.items():
+        positive = [value for value in calls if value > 0]
+        if len(positive) < 3 or not _shrinks(positive[0] / max(positive), len(positive)):
+            continue
+        ratio = positive[0] / max(positive)
+        message = f"delta at the first of {len(calls)} calls of {tag} is {ratio:.1e} of the largest."
+        advice = "LSTM or GRU, an orthogonal recurrent matrix, or shorter sequences"
+        found.append(Verdict("vanishing gradient through time", [tag], message, advice))
+    return found
+
+
+def exploding(look: Look) -> list[Verdict]:
+    bad = [tag for tag, value in look.grad_norm.items() if not value < float("inf")]  # NaN included
+    advice = (
+        "gradient clipping, a lower learning rate, smaller initial weights (He, Xavier), normalization layers"
+    )
+    if bad:
+        return [
+            Verdict("exploding gradient", bad, f"the gradient of {', '.join(bad)} is not finite.", advice)
+        ]
+    ends = _ends(look.delta_norm)
+    if ends is None:
+        return []
+    first, last, high, low = ends
+    if not _shrinks(low / high, len(look.delta_norm)):
+        return []
+    message = (
+        f"delta at {first} is {high / low:.1e} times that at {last}: it grows from layer to layer backward."
+    )
+    return [Verdict("exploding gradient", [first, last], message, advice)]
+
+
+def dead_units(look: Look) -> list[Verdict]:
+    """A third of the first layer is many; half of a deep one is usual, and no trouble.
+
+    The deeper a relu network, the more alike its samples look to its units (He-initialized, 20 layers: up to
+    48 % of the units of a layer are off for all of them), so that the threshold rises with depth, to 70 %.
+    """
+    bad = {}
+    for tag, dead in look.dead.items():
+        depth = int(tag.split("_")[0])
+        threshold = min(0.7, 0.3 + 0.08 * depth) if look.units[tag] >= 10 else 0.8
+        if len(dead) >= threshold * look.units[tag]:
+            bad[tag] = f"{len(dead)} of {look.units[tag]} in {tag}"
+    if not bad:
+        return []
+    message = f"units that were 0 for every sample of the last looks: {'; '.join(bad.values())}."
+    advice = "a lower learning rate, leaky relu, He initialization with zero biases, inputs with mean 0"
+    return [Verdict("dead units", list(bad), message, advice)]
+
+
+def saturation(look: Look) -> list[Verdict]:
+    """Not where the loss came down: units that learnt to be on or off are what a sigmoid is for."""
+    bad = {tag: value for tag, value in look.saturated.items() if value >= 0.7}
+    if not bad or look.learning:
+        return []
+    shares = "; ".join(f"{value:.0%} in {tag}" for tag, value in bad.items())
+    message = f"values of sigmoid or tanh so close to their limits that no gradient passes: {shares}."
+    advice = "normalize the inputs, smaller initial weights (Xavier), a lower learning rate, or relu"
+    return [Verdict("saturation", list(bad), message, advice)]
+
+
+def rate_too_high(look: Look) -> list[Verdict]:
+    """Steps larger than the weights that leave the loss where it began, or large ones that send it up."""
+    if look.loss is None or look.first_loss is None or look.looks < 3:
+        return []
+    stuck = look.largest_update >= 2 and not look.loss < look.first_loss
+    diverged = look.largest_update >= 0.1 and not look.loss < 10 * abs(look.first_loss)
+    if not stuck and not diverged:
+        return []
+    message = (
+        f"the largest step was {look.largest_update:.2g} times the weights it changed, and the loss is "
+        f"{look.loss:.3g} after {look.first_loss:.3g} at the start."
+    )
+    advice = "a learning rate 10 to 100 times lower, or a warm-up"
+    return [Verdict("learning rate far too high", [], message, advice)]
+
+
+def rate_too_low(look: Look) -> list[Verdict]:
+    """Steps of a millionth of the weights, since the first look: at a thousandth, networks learn well."""
+    if look.looks < 5 or not 0 < look.largest_update < 1e-5 or look.learning:
+        return []
+    message = (
+        f"the largest step so far changed weights by {look.largest_update:.1e} of their size; 1e-3 is usual."
+    )
+    return [Verdict("learning rate far too low", [], message, "a learning rate 100 times higher")]
+
+
+def no_gradient(look: Look) -> list[Verdict]:
+    """Layers cut off from the loss; not those below a dead layer, or where the gradient vanished."""
+    bad = list(look.missing)
+    all_dead = any(len(dead) == look.units[tag] for tag, dead in look.dead.items())
+    if not all_dead and look.looks > 1 and not _underflowed(look):
+        bad += [tag for tag, value in look.grad_norm.items() if value == 0]
+    if not bad or not any(value > 0 for value in look.grad_norm.values()):
+        return []
+    message = f"the loss does not depend on {', '.join(sorted(bad))}: the gradient is missing or exactly 0."
+    advice = (
+        "a check that the layer is used in the forward pass, and not cut off by detach(), no_grad() or argmax"
+    )
+    return [Verdict("no gradient", sorted(bad), message, advice)]
+
+
+def _underflowed(look: Look) -> list[str]:
+    """The first layers, where their gradient is 0 and delta at the next one is already smaller than 1e-20."""
+    living = [tag for tag, value in look.grad_norm.items() if value > 0]
+    if not living or look.delta_norm.get(living[0], 1.0) > 1e-20:
+        return []
+    return [tag for tag, value in look.grad_norm.items() if value == 0 and tag < living[0]]
+
+
+def below_float32(look: Look) -> list[Verdict]:
+    tiny = _underflowed(look) + [tag for tag, value in look.grad_mean_abs.items() if 0 < value < FLOAT32_TINY]
+    if not tiny:
+        return []
+    message = f"gradients of {', '.join(tiny)} are too small for float32 ({FLOAT32_TINY:.0e}) and get lost."
+    advice = "what helps against a vanishing gradient; a larger learning rate does not"
+    return [Verdict("gradient below float32", tiny, message, advice)]
+
+
+RULES = (
+    vanishing,
+    vanishing_through_time,
+    exploding,
+    dead_units,
+    saturation,
+    rate_too_high,
+    rate_too_low,
+    no_gradient,
+    below_float32,
+)

@@ -1,0 +1,55 @@
+"""DepthPlot draws what was measured, before any training and at its end."""
+
+import pytest
+import torch
+from plain import Plain, fit, has_hooks, mlp, rows
+from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+
+from callbacks import DepthPlot, GradientMonitor
+from callbacks.depth import draw
+
+X, Y = torch.randn(32, 5, generator=torch.Generator().manual_seed(1)), torch.zeros(32, 1)
+
+
+def net():
+    torch.manual_seed(2)
+    return mlp(5, 8, 8, 8, 1, activation=nn.Sigmoid)
+
+
+def test_first_and_last_look_are_kept_and_are_those_of_the_gradient_monitor():
+    plot, monitor, model = DepthPlot(every_n_steps=2), GradientMonitor(every_n_steps=2), Plain(net())
+    fit(model, rows(X, Y), plot, monitor, steps=8)
+    assert list(plot.looks) == [0, 7]
+    assert plot.looks[7] == monitor.latest
+    assert not has_hooks(model)
+
+
+def test_the_first_look_is_before_any_training():
+    """Its gradients are those of the initial weights."""
+    model = net()
+    nn.functional.mse_loss(model(X), Y).backward()
+    expected = [float(model[k].weight.grad.abs().mean()) for k in (0, 2, 4, 6)]
+    plot = DepthPlot()
+    fit(Plain(net()), rows(X, Y), plot, steps=3)
+    assert list(plot.looks[0]["grad_mean_abs"].values()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_lines_are_the_measurements_on_a_log_scale():
+    look = {"grad_mean_abs": {"00_a": 1e-6, "01_b": 0.0, "02_c": 1e-2}, "delta_norm": {"00_a": 3.0}}
+    left, right = draw({0: look, 9: look}).axes
+    assert [line.get_label() for line in left.lines] == ["before training", "step 9"]
+    assert [list(line.get_xdata()) for line in left.lines] == [[0, 2]] * 2
+    assert list(left.lines[0].get_ydata()) == [1e-6, 1e-2]
+    assert list(right.lines[0].get_ydata()) == [3.0]
+    assert left.get_yscale() == right.get_yscale() == "log"
+
+
+def test_pictures_in_tensorboard_and_in_the_run_folder(tmp_path):
+    logger = TensorBoardLogger(tmp_path, name="run")
+    fit(Plain(net()), rows(X, Y), DepthPlot(every_n_steps=5), steps=10, logger=logger)
+    events = EventAccumulator(logger.log_dir, {"images": 0}).Reload()
+    assert [image.step for image in events.Images("depth/gradients")] == [0, 9]
+    names = sorted(path.name for path in (tmp_path / "run" / "version_0" / "pictures").iterdir())
+    assert names == ["depth_gradients_000000.png", "depth_gradients_000009.png"]

@@ -1,0 +1,284 @@
+"""Diagnosis: every trouble that was planted is named, and healthy networks are left in peace."""
+
+import json
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from plain import Plain, fit, has_hooks, mlp, rows
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+
+from callbacks import ActivationMonitor, Diagnosis, GradientMonitor
+
+G = torch.Generator().manual_seed(1)
+X = torch.randn(256, 16, generator=G)
+Y = torch.tanh(X[:, :4].sum(1, keepdim=True))
+
+
+def deep(activation, depth=20, width=64, gain=None, bias=True):
+    """16-64-...-64-1; weights of deviation gain / sqrt(n), or PyTorch's own where `gain` is None."""
+    net = mlp(16, *[width] * (depth - 1), 1, activation=activation, bias=bias)
+    for layer in net[::2] if gain is not None else []:
+        nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.in_features))
+        if bias:
+            nn.init.zeros_(layer.bias)
+    return net
+
+
+def diagnose(
+    net, steps=40, lr=1e-3, every=2, optimizer=torch.optim.Adam, loss=F.mse_loss, data=None, **kwargs
+):
+    diagnosis = Diagnosis(every_n_steps=every)
+    model = Plain(net, loss, optimizer=lambda p: optimizer(p, lr=lr))
+    fit(model, rows(*(data or (X, Y)), batch_size=64), diagnosis, steps=steps, **kwargs)
+    assert not has_hooks(model)
+    return {verdict.kind: verdict for verdict in diagnosis.verdicts}
+
+
+HE = math.sqrt(2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_healthy_he_relu_networks_raise_no_alarm(seed):
+    torch.manual_seed(seed)
+    assert diagnose(deep(nn.ReLU, depth=20, gain=HE), lr=1e-4) == {}
+
+
+HEALTHY = {
+    "tanh, Xavier, 10": lambda: deep(nn.Tanh, depth=10, gain=1.0),
+    "relu, default, 8": lambda: deep(nn.ReLU, depth=8),
+    "sigmoid, default, 3": lambda: deep(nn.Sigmoid, depth=3),
+    "2 hidden, narrow": lambda: mlp(16, 5, 3, 1, activation=nn.Tanh),
+    "linear": lambda: nn.Linear(16, 1),
+    "zero-initialized head": lambda: _zero_head(deep(nn.ReLU, depth=4, gain=HE)),
+    "gelu and layer norm": lambda: nn.Sequential(
+        nn.Linear(16, 32), nn.LayerNorm(32), nn.GELU(), nn.Linear(32, 1)
+    ),
+    "batch norm": lambda: nn.Sequential(nn.Linear(16, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 1)),
+}
+
+
+def _zero_head(net):
+    nn.init.zeros_(net[-1].weight)
+    return net
+
+
+@pytest.mark.parametrize("build", HEALTHY.values(), ids=HEALTHY.keys())
+@pytest.mark.parametrize(("optimizer", "lr"), [(torch.optim.Adam, 3e-3), (torch.optim.SGD, 0.05)])
+def test_healthy_networks_raise_no_alarm(build, optimizer, lr):
+    assert diagnose(build(), optimizer=optimizer, lr=lr, steps=60) == {}
+
+
+def test_units_that_learnt_to_be_on_or_off_are_no_alarm():
+    """A disc inside a ring with 8 sigmoid units: they end saturated, and the loss near 0."""
+    x = torch.randn(256, 2, generator=G)
+    y = (x.norm(dim=1, keepdim=True) > 1.1).float()
+    kwargs = {"loss": F.binary_cross_entropy_with_logits, "data": (x, y), "steps": 600, "every": 20}
+    assert diagnose(mlp(2, 8, 1), lr=0.1, **kwargs) == {}
+
+
+def test_vanishing_gradient_of_sigmoids():
+    verdict = diagnose(deep(nn.Sigmoid, depth=10, gain=1.0))["vanishing gradient"]
+    assert verdict.layers == ["00_net.0", "09_net.18"]
+    assert "relu with He" in verdict.advice
+
+
+def test_the_case_that_weight_gradients_miss():
+    """Bias-free relu, He times 0.5, 20 layers: delta falls to 1e-6, and the weight gradients look alike."""
+    net = deep(nn.ReLU, gain=0.5 * HE, bias=False)
+    monitor = GradientMonitor(every_n_steps=1)
+    fit(Plain(net), rows(X, Y), monitor)
+    gradients, deltas = (list(monitor.latest[q].values()) for q in ("grad_mean_abs", "delta_norm"))
+    assert 0.1 < gradients[0] / gradients[-1] < 10  # nothing to see here
+    assert deltas[0] / deltas[-1] < 1e-5
+    verdict = diagnose(net, lr=1e-5)["vanishing gradient and signal"]
+    assert verdict.layers == ["00_net.0", "19_net.38"]
+    assert "look even" in verdict.message
+
+
+def test_exploding_gradient():
+    verdict = diagnose(deep(nn.ReLU, gain=3 * HE, depth=12, bias=False), optimizer=torch.optim.SGD, lr=0.0)
+    assert verdict["exploding gradient"].layers == ["00_net.0", "11_net.22"]
+
+
+def test_dead_units_with_their_number_and_layer():
+    net = deep(nn.ReLU, depth=3, gain=HE)
+    with torch.no_grad():
+        net[2].bias[:40] = -1e3
+    verdicts = diagnose(net)
+    assert list(verdicts) == ["dead units"]
+    assert verdicts["dead units"].layers == ["01_net.2"]
+    assert "40 of 64 in 01_net.2" in verdicts["dead units"].message
+
+
+def test_a_few_dead_units_are_no_alarm():
+    net = deep(nn.ReLU, depth=3, gain=HE)
+    with torch.no_grad():
+        net[2].bias[:8] = -1e3
+    assert diagnose(net) == {}
+
+
+def test_saturation():
+    net = deep(nn.Tanh, depth=3, gain=1.0)
+    with torch.no_grad():
+        net[0].weight.mul_(100)
+    verdicts = diagnose(net, lr=1e-5)
+    assert verdicts["saturation"].layers == ["00_net.0"]
+
+
+@pytest.mark.parametrize(("optimizer", "lr"), [(torch.optim.Adam, 3.0), (torch.optim.SGD, 100.0)])
+def test_learning_rate_far_too_high(optimizer, lr):
+    assert "learning rate far too high" in diagnose(
+        deep(nn.ReLU, depth=3, gain=HE), optimizer=optimizer, lr=lr
+    )
+
+
+@pytest.mark.parametrize(("optimizer", "lr"), [(torch.optim.Adam, 1e-8), (torch.optim.SGD, 1e-7)])
+def test_learning_rate_far_too_low(optimizer, lr):
+    verdicts = diagnose(deep(nn.ReLU, depth=3, gain=HE), optimizer=optimizer, lr=lr)
+    assert list(verdicts) == ["learning rate far too low"]
+
+
+def test_a_run_that_has_converged_has_no_low_learning_rate():
+    verdicts = diagnose(
+        nn.Linear(16, 1), data=(X, X[:, :1]), optimizer=torch.optim.SGD, lr=0.3, steps=400, every=10
+    )
+    assert verdicts == {}
+
+
+class Detached(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.unused, self.body, self.head = (nn.Linear(16, 16) for _ in range(4))
+        self.head = nn.Linear(16, 1)
+
+    def forward(self, x):
+        return self.head(self.body(self.stem(x).relu().detach()).relu())
+
+
+def test_layers_without_gradient():
+    verdicts = diagnose(Detached())
+    assert list(verdicts) == ["no gradient"]
+    assert verdicts["no gradient"].layers == ["00_net.stem", "03_net.unused"]
+
+
+def test_frozen_layers_are_no_alarm():
+    net = deep(nn.ReLU, depth=4, gain=HE)
+    net[0].requires_grad_(False)
+    assert diagnose(net) == {}
+
+
+def test_gradients_below_float32():
+    verdicts = diagnose(deep(nn.Sigmoid, depth=60, gain=0.5))
+    assert "vanishing gradient" in verdicts
+    assert verdicts["gradient below float32"].layers[0] == "00_net.0"
+    assert "no gradient" not in verdicts
+
+
+class Unrolled(nn.Module):
+    def __init__(self, gain):
+        super().__init__()
+        self.cell, self.head = nn.Linear(16, 16, bias=False), nn.Linear(16, 1)
+        nn.init.orthogonal_(self.cell.weight, gain=gain)
+
+    def forward(self, x):
+        h = torch.zeros_like(x)
+        for _ in range(30):
+            h = torch.tanh(self.cell(h) + 0.1 * x)
+        return self.head(h)
+
+
+def test_vanishing_gradient_through_time():
+    verdict = diagnose(Unrolled(gain=0.4))["vanishing gradient through time"]
+    assert "30 calls of 00_net.cell" in verdict.message
+    assert diagnose(Unrolled(gain=1.0)) == {}
+
+
+# --- telling ---
+
+
+def bad(steps=12):
+    model = Plain(deep(nn.Sigmoid, depth=10, gain=1.0), optimizer=lambda p: torch.optim.SGD(p, lr=1e-3))
+    return model, rows(X, Y, batch_size=64), steps
+
+
+def test_prints_once_when_the_state_changes_and_a_closing_table(capsys, tmp_path):
+    model, loader, steps = bad()
+    fit(model, loader, Diagnosis(every_n_steps=1), steps=steps, default_root_dir=tmp_path)
+    out = capsys.readouterr().out
+    assert out.count("Diagnosis at step") == 1
+    assert "Diagnosis at step 4: vanishing gradient: delta at 00_net.0 is" in out
+    assert out.rstrip().splitlines()[-3] == "Diagnosis, 12 looks:"
+    assert "steps 0 to 11" in out
+    assert not list(tmp_path.rglob("*"))  # no logger, no folder: it only prints
+
+
+def test_a_healthy_run_says_so(capsys):
+    model = Plain(deep(nn.ReLU, depth=3, gain=HE), optimizer=lambda p: torch.optim.SGD(p, lr=1e-3))
+    fit(model, rows(X, Y), Diagnosis(every_n_steps=1), steps=8)
+    assert "nothing found" in capsys.readouterr().out
+
+
+def test_a_short_run_at_the_default_cadence_is_judged_by_its_only_look(capsys):
+    model, loader, _ = bad()
+    fit(model, loader, Diagnosis(), steps=10)
+    assert "Diagnosis, 1 look:\n  vanishing gradient" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", [CSVLogger, TensorBoardLogger])
+def test_json_and_text(kind, tmp_path):
+    model, loader, steps = bad()
+    logger = kind(tmp_path, name="run")
+    fit(model, loader, Diagnosis(every_n_steps=1), steps=steps, logger=logger)
+    report = json.loads((tmp_path / "run" / "version_0" / "diagnosis.json").read_text())
+    assert report["healthy"] is False
+    assert (report["step"], report["looks"]) == (11, 12)
+    assert [v["kind"] for v in report["verdicts"]] == ["vanishing gradient"]
+    assert {"layers", "message", "advice", "first_step", "last_step", "holds"} < report["verdicts"][0].keys()
+    if kind is TensorBoardLogger:
+        events = EventAccumulator(logger.log_dir).Reload()
+        text = events.Tensors("diagnosis/text_summary")[-1].tensor_proto.string_val[0].decode()
+        assert "vanishing gradient" in text
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_uses_the_monitors_of_the_trainer_in_any_order(first):
+    model, loader, steps = bad()
+    monitors = [GradientMonitor(every_n_steps=1), ActivationMonitor(every_n_steps=1)]
+    diagnosis = Diagnosis()
+    fit(model, loader, *([diagnosis, *monitors] if first else [*monitors, diagnosis]), steps=steps)
+    assert diagnosis._own == []
+    assert diagnosis._run["looks"] == steps
+    assert [v.kind for v in diagnosis.verdicts] == ["vanishing gradient"]
+
+
+def test_an_interrupted_run_is_still_diagnosed(capsys, tmp_path):
+    class Fails(Plain):
+        def training_step(self, batch, batch_idx):
+            if self.global_step == 7:
+                raise RuntimeError("out of memory")
+            return super().training_step(batch, batch_idx)
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        fit(
+            Fails(bad()[0].net),
+            bad()[1],
+            Diagnosis(every_n_steps=1),
+            steps=9,
+            logger=CSVLogger(tmp_path, name="run"),
+        )
+    assert "Diagnosis, 7 looks:\n  vanishing gradient" in capsys.readouterr().out
+    assert (tmp_path / "run" / "version_0" / "diagnosis.json").exists()
+
+
+def test_memory_of_the_run_outlives_a_resume(tmp_path):
+    model, loader, _ = bad()
+    first = Diagnosis(every_n_steps=1)
+    fit(model, loader, first, steps=6).save_checkpoint(tmp_path / "last.ckpt")
+    again = Diagnosis(every_n_steps=1)
+    fit(bad()[0], loader, again, steps=9, ckpt_path=tmp_path / "last.ckpt")
+    assert again._run["looks"] == 9
+    assert again._run["first_loss"] == first._run["first_loss"]
