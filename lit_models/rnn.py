@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torchmetrics import MeanSquaredError
 
 from lit_models.base import Batch, LitModel
 
@@ -35,6 +36,8 @@ class LitRNN(LitModel):
             raise ValueError(f"cell is {cell!r}; it must be one of {', '.join(CELLS)}")
         self.rnn = CELLS[cell](self.in_shape[-1], hidden_size, num_layers, batch_first=True)
         self.head = nn.Linear(hidden_size, self.out_features)
+        for metrics in (self.val_metrics, self.test_metrics):
+            metrics["baseline_mse"] = MeanSquaredError()  # of repeating the last difference
 
     def forward(self, x: Tensor) -> Tensor:
         """Series (N, T, F) to one-step predictions (N, T, F): entry t is the prediction of x_{t+1}."""
@@ -54,9 +57,22 @@ class LitRNN(LitModel):
 
     def update_metrics(self, metrics: nn.ModuleDict, batch: Batch) -> None:
         known, future = batch
-        self.add_to_metrics(metrics, self.forecast(known, future.shape[1]), future)
+        horizon = future.shape[1]
+        forecast, truth = self.forecast(known, horizon), self.task.truth(future)
+        prediction = self.task.predict(forecast)["prediction"]
+        baseline = self.task.predict(repeat_last_difference(known, horizon))["prediction"]
+        metrics["loss"].update(self.task.loss(forecast, future), weight=len(future))
+        for name in ("mse", "mae", "r2"):
+            metrics[name].update(prediction.flatten(), truth.flatten())
+        metrics["baseline_mse"].update(baseline.flatten(), truth.flatten())
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """The free-running forecast (N, horizon, F)."""
         known, future = batch
         return self.task.predict(self.forecast(known, future.shape[1]))
+
+
+def repeat_last_difference(x: Tensor, horizon: int) -> Tensor:
+    """Continue each series (N, T, F) along the line through its last two values: (N, horizon, F)."""
+    steps = torch.arange(1, horizon + 1, device=x.device, dtype=x.dtype)
+    return x[:, -1:] + steps[:, None] * (x[:, -1:] - x[:, -2:-1])
