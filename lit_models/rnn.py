@@ -5,9 +5,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lit_models.base import Batch, LitModel
+from lit_models.base import Batch, LitModel, Metrics
 
-CELLS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+CELLS: dict[str, type[nn.RNN | nn.GRU | nn.LSTM]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 class LitRNN(LitModel):
@@ -33,7 +33,8 @@ class LitRNN(LitModel):
         super().__init__(**base)
         if cell not in CELLS:
             raise ValueError(f"cell is {cell!r}; it must be one of {', '.join(CELLS)}")
-        self.rnn = CELLS[cell](self.in_shape[-1], hidden_size, num_layers, batch_first=True)
+        num_features = self.require_shape("series", "T F")[-1]
+        self.rnn = CELLS[cell](num_features, hidden_size, num_layers, batch_first=True)
         self.head = nn.Linear(hidden_size, self.out_features)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ class LitRNN(LitModel):
             hidden, state = self.rnn(step, state)
         return torch.cat(predictions, dim=1)
 
-    def update_metrics(self, metrics: nn.ModuleDict, batch: Batch) -> None:
+    def update_metrics(self, metrics: Metrics, batch: Batch) -> None:
         known, future = batch
         self.add_to_metrics(metrics, self.forecast(known, future.shape[1]), future)
 
