@@ -65,6 +65,7 @@ def to_table(columns: dict[str, Tensor], class_values: Any = ()) -> pd.DataFrame
             table.update(
                 {f"{name}_{index}": column.numpy() for index, column in enumerate(values.flatten(1).T)}
             )
-    if "prediction" in table and len(class_values):
-        table["prediction"] = [class_values[index] for index in table["prediction"]]
-    return pd.DataFrame(table)
+    frame = pd.DataFrame(table)
+    if "prediction" in frame and len(class_values):
+        frame["prediction"] = [class_values[index] for index in frame["prediction"]]
+    return frame

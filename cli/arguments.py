@@ -52,11 +52,12 @@ def prepare(args: Sequence[str]) -> Request:
     ckpt_path = next(iter(option_values(words, "--ckpt_path")), None)
     if command != "fit" and ckpt_path not in (None, "null"):
         return evaluation_request(command, Path(ckpt_path), words, bool(configs))
-    if not configs and not option_values(words, "--model"):
-        need = (
-            "--config configs/....yaml" if command == "fit" else "--ckpt_path runs/.../checkpoints/best.ckpt"
+    if command != "fit" and ckpt_path is None and not wants_config(words):
+        raise UsageError(
+            f"{command} needs --ckpt_path runs/.../checkpoints/best.ckpt; null stands for an untrained network"
         )
-        raise UsageError(f"{command} needs {need}; python train.py lists the experiments")
+    if not configs and not option_values(words, "--model") and not wants_config(words):
+        raise UsageError(f"{command} needs --config configs/....yaml; python train.py lists the experiments")
     experiments = [path.stem for path in configs if path.parent.name != "presets"]
     return Request(command, [command, *words], experiment=experiments[0] if experiments else "")
 
@@ -96,6 +97,11 @@ def evaluation_request(command: str, checkpoint: Path, words: list[str], has_con
     )
 
 
+def wants_config(words: Sequence[str]) -> bool:
+    """Whether only the complete config is asked for."""
+    return any(word.partition("=")[0] == "--print_config" for word in words)
+
+
 def check_config(path: Path) -> None:
     """Raise a UsageError where `path` is no YAML file with settings in it."""
     if not path.is_file():
@@ -113,7 +119,9 @@ def check_config(path: Path) -> None:
 def option_values(words: Sequence[str], *names: str) -> list[str]:
     """Values given to an option, as `--name value` or `--name=value`."""
     values = [word.partition("=")[2] for word in words if word.partition("=")[0] in names and "=" in word]
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    if "" in values:
+        raise UsageError(f"{names[0]} needs a value")
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         if word in names:
             if not following or following.startswith("--"):
                 raise UsageError(f"{word} needs a value")

@@ -1,6 +1,8 @@
 """Checkpoints are read safely, and compared with the config before anything runs."""
 
 import pickle
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: where the file is damaged, no Lightning checkpoint, or carries code.
     """
+    if not zipfile.is_zipfile(path):  # what torch.save writes; a truncated one is none any more
+        raise UsageError(f"{path} is damaged or no checkpoint; take another from its folder")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError:
@@ -41,21 +45,23 @@ def check_architecture(checkpoint: dict[str, Any], path: Path | str, class_path:
         )
 
 
-def check_shapes(checkpoint: dict[str, Any], path: Path | str, model: nn.Module, settings: Any) -> None:
-    """Refuse flags that give the network other weights than the checkpoint has, and name both values."""
+def check_shapes(
+    checkpoint: dict[str, Any], path: Path | str, model: nn.Module, settings: Mapping[str, Any]
+) -> None:
+    """Refuse flags that give the network other weights than the checkpoint has, and name both values.
+
+    `settings` are the model's hyper-parameters now.
+    """
     saved, built = checkpoint["state_dict"], model.state_dict()
     odd = [name for name in {**saved, **built} if shape(saved, name) != shape(built, name)]
     if not odd:
         return
     hyperparameters = checkpoint.get("hyper_parameters", {})
     lines = [f"{path} does not fit this model"]
-    for name, value in vars(settings).items() if hasattr(settings, "__dict__") else settings.items():
-        if (
-            name in hyperparameters
-            and hyperparameters[name] != value
-            and name not in ("optimizer", "scheduler")
-        ):
-            lines.append(f"model.{name} is {value}, and {hyperparameters[name]} in the checkpoint")
+    for name in sorted(settings.keys() & hyperparameters.keys() - {"optimizer", "scheduler"}):
+        now, then = settings[name], hyperparameters[name]
+        if now != then:
+            lines.append(f"model.{name} is {now}, and {then} in the checkpoint")
     lines += [f"{name}: {shape(built, name)}, and {shape(saved, name)} in the checkpoint" for name in odd[:3]]
     raise UsageError("\n".join([*lines, "leave these flags out, or train anew with fit"]))
 

@@ -1,7 +1,6 @@
 """Errors told to people: what, where, the value seen, and how to put it right; never a traceback."""
 
 import difflib
-import re
 from collections.abc import Iterable
 
 MAX_LINES = 10
@@ -14,6 +13,8 @@ class UsageError(Exception):
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint such as "did you mean 'test'?", or the whole list where nothing is close."""
     known = sorted(known)
+    if not known:
+        return "there is none"
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if not close:  # names that differ in case, or stand inside each other
         close = [name for name in known if word.lower() in name.lower() or name.lower() in word.lower()][:1]
@@ -32,7 +33,7 @@ def exit_code(error: Exception) -> int:
 def explain(error: Exception) -> str:
     """The message for standard error, at most a dozen lines."""
     text = str(error).strip("«» \n") or type(error).__name__
-    lines = [re.sub(r"\s+", " ", line) for line in text.splitlines() if line.strip()]
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     if len(lines) > MAX_LINES:
         lines = [*lines[: MAX_LINES - 1], "..."]
     if exit_code(error) == 1:

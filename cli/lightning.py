@@ -24,23 +24,23 @@ from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from cli.arguments import Request
 from cli.checkpoints import check_architecture, check_shapes, read_checkpoint
+from cli.errors import UsageError
 from cli.loggers import MetricsCSV
 from cli.parser import Parser
 from cli.runs import new_run_folder
 from cli.tables import number, print_table
 
 warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
-warnings.filterwarnings(
-    "ignore", message=".*treespec, LeafSpec.*"
-)  # Lightning's own use of a deprecated test
-warnings.filterwarnings(
-    "ignore", message="Be aware that when using `ckpt_path`"
-)  # an evaluation saves nothing
+# Lightning's own use of a deprecated test
+warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+# An evaluation saves nothing.
+warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
 logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
 
 # Lightning sets this on import; on a machine without a GPU each optimizer step would ask the driver again (130 us).
 os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
+RANK: int = getattr(rank_zero_only, "rank", 0)
 FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
 
 
@@ -50,11 +50,9 @@ class LightningInside(LightningCLI):
     def __init__(self, request: Request) -> None:
         self.request = request
         self.started = time.perf_counter()
-        self.folder = request.run_folder
-        for package in (
-            lit_models,
-            datamodules,
-        ):  # a class can be named on the command line once it is imported
+        self.folder = request.run_folder or Path()  # of a new run, chosen when its model and data exist
+        # A class can be named on the command line once it is imported.
+        for package in (lit_models, datamodules):
             for module in pkgutil.iter_modules(package.__path__):
                 import_module(f"{package.__name__}.{module.name}")
         super().__init__(
@@ -95,20 +93,21 @@ class LightningInside(LightningCLI):
         return self.config[self.request.command]
 
     def before_instantiate_classes(self) -> None:
-        if self.folder is None:
-            name = (
-                self.settings.run_name
-                or self.request.experiment
-                or self.settings.model.class_path.split(".")[-1]
-            )
-            self.settings.run_name = name
-            self.folder = new_run_folder(name, rank_zero_only.rank)
+        arguments = self.settings.model.get("init_args", {})
+        if self.settings.get("data") is None and arguments.get("in_shape", ()) is None:
+            raise UsageError("the config has no data; add --data TitanicDataModule, or a `data:` to it")
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            raise original(error) from None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         if self.checkpoint is not None:
-            check_shapes(
-                self.checkpoint, self.settings.ckpt_path, self.model, self.settings.model.get("init_args", {})
-            )
+            check_shapes(self.checkpoint, self.settings.ckpt_path, self.model, self.model.hparams)
+        if self.request.run_folder is None:
+            self._claim_folder()
         config = self.config_init[self.request.command].trainer
         self.trainer_defaults["callbacks"] = self._own_callbacks(config)
         if config.logger in (None, True):
@@ -116,6 +115,12 @@ class LightningInside(LightningCLI):
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
         return super().instantiate_trainer(**kwargs)
+
+    def _claim_folder(self) -> None:
+        """Make the folder of a new run; only now, so that a wrong flag leaves none behind."""
+        name = self.settings.run_name or self.request.experiment
+        self.settings.run_name = name or self.settings.model.class_path.split(".")[-1]
+        self.folder = new_run_folder(self.settings.run_name, RANK)
 
     def _own_callbacks(self, config: Namespace) -> list[Callback]:
         """What every run has, unless the config brings its own or switches it off."""
@@ -141,7 +146,7 @@ class LightningInside(LightningCLI):
         """TensorBoard, and metrics.csv; a run that goes on hides what it logged after its last checkpoint."""
         if self.request.command == "predict":
             return []
-        purge = self.checkpoint["global_step"] + 1 if self.resumed else None
+        purge = self.checkpoint["global_step"] + 1 if self.resumed and self.checkpoint else None
         board = TensorBoardLogger(
             self.folder.parent.parent,
             name=self.folder.parent.name,
@@ -157,7 +162,7 @@ class LightningInside(LightningCLI):
         return self.request.command == "fit" and self.request.run_folder is not None
 
     def before_fit(self) -> None:
-        if rank_zero_only.rank == 0:
+        if RANK == 0:
             settings = self.settings.clone()
             settings.resume = None
             settings.ckpt_path = None if self.resumed else settings.ckpt_path
@@ -171,9 +176,8 @@ class LightningInside(LightningCLI):
 
     def after_predict(self) -> None:
         if self.trainer.is_global_zero:
-            print_table(
-                "predictions", {path.stem: str(path) for path in sorted(self.folder.glob("*s*on*.csv"))}
-            )
+            tables = [self.folder / name for name in ("predictions.csv", "submission.csv")]
+            print_table("predictions", {path.stem: str(path) for path in tables if path.exists()})
 
     def _print_metrics(self) -> None:
         if self.trainer.is_global_zero:
@@ -191,6 +195,13 @@ class LightningInside(LightningCLI):
                 rows["test it"] = f"python train.py test --ckpt_path {checkpoints / 'best.ckpt'}"
             rows["look inside"] = f"tensorboard --logdir {self.folder.parent.parent}"
             print_table(f"{self.folder.parent.name}: best by {self.settings.monitor}", rows)
+
+
+def original(error: BaseException) -> BaseException:
+    """What the constructor of a model, data module or callback raised, out of what jsonargparse made of it."""
+    while str(error).startswith(("Does not validate", "Parser key")) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def best_mode(metric: str) -> Literal["min", "max"]:

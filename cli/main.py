@@ -2,10 +2,14 @@
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cli.arguments import prepare
 from cli.errors import exit_code, explain
 from cli.overview import overview
+
+if TYPE_CHECKING:
+    from callbacks.interrupt import Interrupted
 
 
 def main(args: Sequence[str], description: str = "") -> int:
@@ -22,6 +26,9 @@ def main(args: Sequence[str], description: str = "") -> int:
         return run([word for word in args if word != "--debug"])
     try:
         return run(args)
+    except KeyboardInterrupt:
+        print("stopped by SIGINT before training began, or by a second one", file=sys.stderr)
+        return 130
     except Exception as error:
         print(explain(error), file=sys.stderr)
         return exit_code(error)
@@ -36,9 +43,13 @@ def run(args: Sequence[str]) -> int:
     try:
         LightningInside(request)
     except Interrupted as stop:
-        print(
-            f"{stop}; everything is saved. Go on with: python train.py fit --resume {stop.folder}",
-            file=sys.stderr,
-        )
+        print(how_to_go_on(stop), file=sys.stderr)
         return stop.exit_code
     return 0
+
+
+def how_to_go_on(stop: "Interrupted") -> str:
+    """What is said after a signal: the command that continues, or that there is nothing to continue from."""
+    if (stop.folder / "checkpoints" / "last.ckpt").exists():
+        return f"{stop}; the run is saved. Go on with: python train.py fit --resume {stop.folder}"
+    return f"{stop} before the first checkpoint; start the run anew"

@@ -13,7 +13,22 @@ import datamodules
 import lit_models
 from cli.errors import UsageError, nearest
 
-NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value type", "Parser key", "Problem with given")
+NOISE = (
+    "Does not validate",
+    "Subtypes:",
+    "Errors:",
+    "Given value type",
+    "Parser key",
+    "Problem with given",
+    "Expected a dot import path",
+    "Expected a path but",
+)
+READABLE = (  # from the library's words to ours
+    (r"<class '(?:[\w.]*\.)?(\w+)'>|typing\.", r"\1"),
+    (r"; Expected (?:a )?", " or "),
+    (r"Expected (?:a )?", "expected "),
+    (r"(?:; Given value|\. Got value): ", ", not "),
+)
 
 
 class Parser(LightningArgumentParser):
@@ -50,20 +65,18 @@ def find_reason(message: str, parser: ArgumentParser, key: str) -> str:
         return (
             f"there is no option {unknown[1]!r}; {nearest(unknown[1], [flag[2:] for flag in flags(parser)])}"
         )
-    if name := re.search(r"Expected a dot import path string: (\S+)", message):
+    is_number = re.search(r"Expected a? ?<class '(int|float|bool|str)'>", message)
+    if not is_number and (name := re.search(r"Expected a dot import path string: (\S+)", message)):
         return f"there is no class {name[1]!r}; {nearest(name[1], class_names(key))}"
     if choice := re.search(r"Expected a (?:typing\.)?Literal\[(.*?)\]\. Got value: (.*)", message):
         choices = [name.strip("' ") for name in choice[1].split(",")]
         return f"{choice[2]!r} is not one of {', '.join(choices)}"
     lines = [line.strip(" -") for line in message.splitlines()]
     kept = [line for line in lines if line and not line.startswith(NOISE) and "NoneType" not in line]
-    readable = (re.sub(r"<class '(?:[\w.]*\.)?(\w+)'>|typing\.", r"\1", line) for line in dict.fromkeys(kept))
-    reason = "; ".join(readable)
-    return (
-        reason.replace("; Expected a ", " or ")
-        .replace("Expected a ", "expected ")
-        .replace("; Given value: ", ", not ")
-    )
+    reason = "; ".join(dict.fromkeys(kept))
+    for pattern, replacement in READABLE:
+        reason = re.sub(pattern, replacement, reason)
+    return reason
 
 
 def flags(parser: ArgumentParser) -> list[str]:

@@ -12,11 +12,9 @@ def new_run_folder(experiment: str, rank: int) -> Path:
 
     Only the first process of a launch writes. Ranks started from outside (torchrun, SLURM) never need the name.
     """
-    if _VARIABLE in os.environ:
-        return Path(os.environ[_VARIABLE])
     parent = ROOT / experiment
     if rank != 0:
-        return parent / "other_rank"
+        return Path(os.environ.get(_VARIABLE, parent / "other_rank"))
     parent.mkdir(parents=True, exist_ok=True)
     number = max(
         (int(path.name[8:]) for path in parent.glob("version_*") if path.name[8:].isdigit()), default=-1

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from lit_models.base import Batch, LitModel
+from lit_models.base import Batch, LitModel, Metrics
 from lit_models.layers import ActivationName, InitName, initialize, new_activation
 
 
@@ -43,7 +43,7 @@ class LitAutoencoder(LitModel):
     ) -> None:
         base["task"] = "reconstruction"
         super().__init__(**base)
-        in_channels, height, width = self.in_shape
+        in_channels, height, width = self.require_shape("images", "C H W")
         shrink = 2 ** len(channels)
         if height % shrink or width % shrink:
             raise ValueError(
@@ -92,7 +92,7 @@ class LitAutoencoder(LitModel):
     def target(self, x: Tensor, y: Tensor) -> Tensor:
         return x
 
-    def update_metrics(self, metrics: nn.ModuleDict, batch: Batch) -> None:
+    def update_metrics(self, metrics: Metrics, batch: Batch) -> None:
         x, y = batch
         code = self.encode(x)
         image, truth = self.decode(code).float(), x.float()

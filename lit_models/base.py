@@ -1,7 +1,7 @@
 """The steps, metrics and optimizers that every architecture shares."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -13,6 +13,7 @@ from torchmetrics import MeanMetric
 
 from lit_models.tasks import TaskName, make_task
 
+Metrics = Any  # an nn.ModuleDict of torchmetrics objects, which mypy would take for plain modules
 Batch = tuple[Tensor, Tensor]  # inputs (N, *in_shape) and targets (N,) or (N, ...)
 
 
@@ -62,12 +63,25 @@ class LitModel(pl.LightningModule):
         self.in_shape = tuple(in_shape)
         self.out_features = out_features
         self.task = make_task(task, out_features, target_mean, target_std, label_smoothing)
-        self.val_metrics = nn.ModuleDict({"loss": MeanMetric(), **self.task.metrics()})
-        self.test_metrics = nn.ModuleDict({"loss": MeanMetric(), **self.task.metrics()})
+        self.val_metrics: Metrics = nn.ModuleDict({"loss": MeanMetric(), **self.task.metrics()})
+        self.test_metrics: Metrics = nn.ModuleDict({"loss": MeanMetric(), **self.task.metrics()})
 
     def target(self, x: Tensor, y: Tensor) -> Tensor:
         """What the outputs are compared with: the batch's target, or, for an autoencoder, its input."""
         return y
+
+    def require_shape(self, kind: str, names: str) -> tuple[int, ...]:
+        """The shape of one sample, where it has as many dimensions as `names`.
+
+        Raises:
+            ValueError: where it has others, because these data do not suit the architecture.
+        """
+        if len(self.in_shape) != len(names.split()):
+            raise ValueError(
+                f"{type(self).__name__} wants {kind}, in_shape [{names.replace(' ', ', ')}], "
+                f"but one sample of these data has shape {list(self.in_shape)}; take other data or another model"
+            )
+        return self.in_shape
 
     def setup(self, stage: str) -> None:
         if self.compile_network:
@@ -91,12 +105,12 @@ class LitModel(pl.LightningModule):
         """Columns of predictions.csv for the batch's inputs."""
         return self.task.predict(self(batch[0]))
 
-    def update_metrics(self, metrics: nn.ModuleDict, batch: Batch) -> None:
+    def update_metrics(self, metrics: Metrics, batch: Batch) -> None:
         """Add one batch of outputs to the metrics of an evaluation."""
         x, y = batch
         self.add_to_metrics(metrics, self(x), self.target(x, y))
 
-    def add_to_metrics(self, metrics: nn.ModuleDict, logits: Tensor, target: Tensor) -> None:
+    def add_to_metrics(self, metrics: Metrics, logits: Tensor, target: Tensor) -> None:
         """Add outputs (N, K) and their targets (N, ...) to the metrics of an evaluation."""
         prediction, truth = self.task.predict(logits)["prediction"], self.task.truth(target)
         for name, metric in metrics.items():
@@ -131,7 +145,7 @@ class LitModel(pl.LightningModule):
             return {"total_steps": int(self.trainer.estimated_stepping_batches)}
         return {}
 
-    def _log_and_reset(self, stage: str, metrics: nn.ModuleDict) -> None:
+    def _log_and_reset(self, stage: str, metrics: Metrics) -> None:
         """Log once per evaluation; computing a metric gathers the shares of all processes."""
         values = {f"{stage}/{name}": metric.compute() for name, metric in metrics.items()}
         self.log_dict(values, prog_bar=True)

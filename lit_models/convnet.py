@@ -41,7 +41,7 @@ class LitConvNet(LitModel):
         **base: Any,
     ) -> None:
         super().__init__(**base)
-        in_channels, height, width = self.in_shape
+        in_channels, height, width = self.require_shape("images", "C H W")
         num_pools = len(channels)
         if min(height, width) < 2**num_pools:
             raise ValueError(

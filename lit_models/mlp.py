@@ -37,7 +37,9 @@ class LitMLP(LitModel):
         **base: Any,
     ) -> None:
         super().__init__(**base)
-        sizes = [prod(self.in_shape), *hidden_sizes * depth, self.out_features]
+        if depth < 0:
+            raise ValueError(f"depth is {depth}; it must be at least 0")
+        sizes = [prod(self.in_shape), *list(hidden_sizes) * depth, self.out_features]
         self.layers = mlp(sizes, activation, bias=bias, dropout=dropout)
         initialize(self.layers, init, init_gain)
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanSquaredError
 
-from lit_models.base import Batch, LitModel
+from lit_models.base import Batch, LitModel, Metrics
 
-CELLS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+CELLS: dict[str, type[nn.RNN | nn.GRU | nn.LSTM]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 class LitRNN(LitModel):
@@ -34,7 +34,8 @@ class LitRNN(LitModel):
         super().__init__(**base)
         if cell not in CELLS:
             raise ValueError(f"cell is {cell!r}; it must be one of {', '.join(CELLS)}")
-        self.rnn = CELLS[cell](self.in_shape[-1], hidden_size, num_layers, batch_first=True)
+        num_features = self.require_shape("series", "T F")[-1]
+        self.rnn = CELLS[cell](num_features, hidden_size, num_layers, batch_first=True)
         self.head = nn.Linear(hidden_size, self.out_features)
         for metrics in (self.val_metrics, self.test_metrics):
             metrics["baseline_mse"] = MeanSquaredError()  # of repeating the last difference
@@ -55,7 +56,7 @@ class LitRNN(LitModel):
             hidden, state = self.rnn(step, state)
         return torch.cat(predictions, dim=1)
 
-    def update_metrics(self, metrics: nn.ModuleDict, batch: Batch) -> None:
+    def update_metrics(self, metrics: Metrics, batch: Batch) -> None:
         known, future = batch
         horizon = future.shape[1]
         forecast, truth = self.forecast(known, horizon), self.task.truth(future)

@@ -138,6 +138,10 @@ def make_task(
             raise ValueError(f"a binary task has one logit, not out_features={out_features}")
         return Binary()
     if name == "multiclass":
+        if out_features < 2:
+            raise ValueError(f"a multiclass task has at least 2 logits, not out_features={out_features}")
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, from 0 to 1")
         return Multiclass(out_features, label_smoothing)
     if name == "regression":
         return Regression(target_mean, target_std)

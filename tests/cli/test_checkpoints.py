@@ -1,0 +1,115 @@
+"""Files that are no checkpoint of this model are refused in words, and never run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cli.checkpoints import check_architecture, check_shapes, read_checkpoint
+from cli.errors import UsageError
+from lit_models import LitMLP
+
+
+class Malice:
+    """Pickled, it writes a file when it is loaded."""
+
+    def __init__(self, proof: Path) -> None:
+        self.proof = proof
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.proof,)
+
+
+@pytest.fixture
+def checkpoint() -> dict[str, Any]:
+    model = LitMLP(in_shape=[2], hidden_sizes=[4])
+    return {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+
+
+def test_a_good_one(checkpoint: dict[str, Any], tmp_path: Path) -> None:
+    torch.save(checkpoint, tmp_path / "good.ckpt")
+    read = read_checkpoint(tmp_path / "good.ckpt")
+    assert read.keys() == checkpoint.keys()
+    check_shapes(read, "good.ckpt", LitMLP(in_shape=[2], hidden_sizes=[4]), {"hidden_sizes": [4]})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "damaged or no checkpoint"),
+        (b"model: LitMLP\n", "damaged or no checkpoint"),
+        (bytes(range(256)) * 10, "damaged or no checkpoint"),
+        (b"PK\x03\x04 cut off", "damaged or no checkpoint"),
+    ],
+    ids=["empty", "yaml", "garbage", "zip"],
+)
+def test_no_checkpoint_at_all(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=message) as raised:
+        read_checkpoint(path)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_one(share: float, checkpoint: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "cut.ckpt"
+    torch.save(checkpoint, path)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(UsageError, match="damaged or no checkpoint"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [{"weights": torch.ones(2)}, [1, 2], torch.ones(3)])
+def test_a_file_of_another_program(content: object, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "foreign.ckpt")
+    with pytest.raises(UsageError, match="not a Lightning checkpoint"):
+        read_checkpoint(tmp_path / "foreign.ckpt")
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_code_in_a_checkpoint_is_not_run(as_zip: bool, checkpoint: dict[str, Any], tmp_path: Path) -> None:
+    proof, path = tmp_path / "it ran", tmp_path / "evil.ckpt"
+    torch.save({**checkpoint, "extra": Malice(proof)}, path, _use_new_zipfile_serialization=as_zip)
+    with pytest.raises(UsageError, match="it may carry code" if as_zip else "no checkpoint"):
+        read_checkpoint(path)
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize("class_path", ["lit_models.LitMLP", "lit_models.mlp.LitMLP", "LitMLP"])
+def test_a_class_has_several_addresses(class_path: str) -> None:
+    check_architecture({"hyper_parameters": {"_class_path": "lit_models.LitMLP"}}, "x.ckpt", class_path)
+
+
+def test_another_architecture() -> None:
+    saved = {"hyper_parameters": {"_class_path": "lit_models.LitRNN"}}
+    with pytest.raises(
+        UsageError, match=r"x.ckpt holds a lit_models.LitRNN, but the config asks for a .*LitMLP"
+    ):
+        check_architecture(saved, "x.ckpt", "lit_models.LitMLP")
+
+
+@pytest.mark.parametrize(
+    ("changed", "lines"),
+    [
+        ({"hidden_sizes": [5]}, ["model.hidden_sizes is [5], and [4] in the checkpoint"]),
+        ({"in_shape": [3]}, ["model.in_shape is [3], and [2] in the checkpoint"]),
+        (
+            {"bias": False},
+            ["model.bias is False, and True in the checkpoint", "layers.0.bias: missing, and [4]"],
+        ),
+        ({"depth": 2}, ["model.depth is 2, and 1 in the checkpoint", "layers.4.weight: [1, 4], and missing"]),
+    ],
+)
+def test_contradicting_flags_name_both_values(
+    changed: dict[str, Any], lines: list[str], checkpoint: dict[str, Any]
+) -> None:
+    model = LitMLP(**{"in_shape": [2], "hidden_sizes": [4], **changed})
+    with pytest.raises(UsageError) as raised:
+        check_shapes(checkpoint, "x.ckpt", model, model.hparams)
+    assert "x.ckpt does not fit this model" in str(raised.value)
+    for line in lines:
+        assert line in str(raised.value)
+    assert len(str(raised.value).splitlines()) < 10

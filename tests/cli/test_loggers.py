@@ -1,0 +1,54 @@
+"""metrics.csv keeps every row, whatever comes later."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cli.loggers import MetricsCSV
+
+
+def test_rows_of_one_step_are_one_row(tmp_path: Path) -> None:
+    logger = MetricsCSV(tmp_path)
+    logger.log_metrics({"train/loss": 0.5, "epoch": 0}, step=3)
+    logger.log_metrics({"val/loss": 0.25, "epoch": 0}, step=3)
+    logger.finalize("success")
+    assert (tmp_path / "metrics.csv").read_text() == "step,train/loss,epoch,val/loss\n3,0.5,0,0.25\n"
+
+
+def test_a_column_that_comes_later_leaves_earlier_rows_as_they_are(tmp_path: Path) -> None:
+    logger = MetricsCSV(tmp_path)
+    logger.log_metrics({"a": 1}, step=0)
+    logger.save()
+    logger.log_metrics({"b": 2}, step=1)
+    logger.save()
+    assert (tmp_path / "metrics.csv").read_text() == "step,a,b\n0,1,\n1,,2\n"
+
+
+def test_a_second_logger_appends(tmp_path: Path) -> None:
+    for step in range(3):
+        logger = MetricsCSV(tmp_path)
+        logger.log_metrics({"a": step}, step=step)
+        logger.finalize("success")
+    assert (tmp_path / "metrics.csv").read_text() == "step,a\n0,0\n1,1\n2,2\n"
+
+
+def test_nothing_logged_writes_nothing(tmp_path: Path) -> None:
+    MetricsCSV(tmp_path).finalize("success")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_run_is_written_now_and_then(tmp_path: Path) -> None:
+    logger = MetricsCSV(tmp_path)
+    for step in range(250):
+        logger.log_metrics({"a": step}, step=step)
+    assert len(pd.read_csv(tmp_path / "metrics.csv")) >= 200
+    logger.finalize("success")
+    assert pd.read_csv(tmp_path / "metrics.csv")["step"].tolist() == list(range(250))
+
+
+def test_tags_with_commas_and_quotes_survive(tmp_path: Path) -> None:
+    for tag in ('x, "y"', "z"):
+        logger = MetricsCSV(tmp_path)
+        logger.log_metrics({tag: 1.0}, step=0)
+        logger.save()
+    assert list(pd.read_csv(tmp_path / "metrics.csv").columns) == ["step", 'x, "y"', "z"]
