@@ -18,6 +18,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 import datamodules
 import lit_models
+from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from callbacks.interrupt import StopOnSignal
 from callbacks.predictions import PredictionWriter
@@ -41,6 +42,7 @@ logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda reco
 os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
 RANK: int = getattr(rank_zero_only, "rank", 0)
+DIAGNOSTICS = (GradientMonitor, ActivationMonitor, NonFiniteGuard, Diagnosis)
 FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
 
 
@@ -77,6 +79,7 @@ class LightningInside(LightningCLI):
             type=Literal["min", "max"] | None,
             help="Whether the best is the smallest or the largest; by default small losses and errors, else large.",
         )
+        parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
         for name in FROM_DATA:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
@@ -132,6 +135,8 @@ class LightningInside(LightningCLI):
             own.append(Progress())
         if self.request.command == "predict":
             own.append(PredictionWriter(self.folder))
+        if self.request.command == "fit" and self.settings.diagnostics:
+            own += [make() for make in DIAGNOSTICS if not any(isinstance(each, make) for each in given)]
         if self.request.command == "fit" and config.enable_checkpointing is not False:
             folder = self.folder / "checkpoints"
             mode = self.settings.monitor_mode or best_mode(self.settings.monitor)
