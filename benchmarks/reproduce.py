@@ -1,0 +1,317 @@
+"""Run every experiment in full, compare with what it must reach and with a reference, and print the table of results.
+
+python benchmarks/reproduce.py                        all of them
+python benchmarks/reproduce.py rings titanic_full     some of them
+python benchmarks/reproduce.py --write                all, and put the table into README.md
+
+Each figure comes from `train.py fit` followed by `train.py test` (or `validate`) on the checkpoint, as a user would run
+them. References are computed here, on the same rows: by scikit-learn or NumPy where they have the model, else by the
+same network in a loop written by hand.
+"""
+
+import argparse
+import contextlib
+import io
+import re
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+from rich.progress import track
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+
+from cli.arguments import prepare
+from cli.lightning import LightningInside
+from datamodules import TitanicDataModule
+
+ROOT = Path(__file__).parent.parent
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One row of the table.
+
+    Args:
+        config: its name in `configs/`.
+        goals: the least that must be reached, as {"accuracy": ">= 0.97"}.
+        title: what is unusual about this row.
+        runs: flags of each run; figures are means over them.
+        command: "test", or "validate" where the figure is one of the validation split.
+        checkpoint: "best", or "last" where the rows that choose the best are those that are measured.
+        measure: further figures, from the trained model.
+        reference: what made the reference, and its figure.
+    """
+
+    config: str
+    goals: dict[str, str]
+    title: str = ""
+    runs: list[list[str]] = field(default_factory=lambda: [[]])
+    command: str = "test"
+    checkpoint: str = "best"
+    measure: Callable[[LightningInside], Figures] = lambda cli: {}
+    reference: Callable[[LightningInside], tuple[str, float]] | None = None
+
+
+def coefficient_error(cli: LightningInside) -> Figures:
+    """Largest difference between the model's coefficients, in table units, and those of the textbook's solution."""
+    weight, bias = cli.datamodule.coefficients_in_table_units(cli.model.linear.weight, cli.model.linear.bias)
+    ours = np.concatenate([weight.detach().numpy().ravel(), bias.detach().numpy().ravel()])
+    return {"coefficient error": float(np.abs(ours - textbook_coefficients(cli)).max())}
+
+
+def textbook_coefficients(cli: LightningInside) -> np.ndarray:
+    """Weights and intercept by maximum likelihood (scikit-learn, no penalty) or by least squares (NumPy)."""
+    x, y = (part.double().numpy() for part in cli.datamodule.splits["train"])
+    if cli.datamodule.task == "binary":
+        fit = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000).fit(x, y)
+        return np.concatenate([fit.coef_.ravel(), fit.intercept_])
+    return np.linalg.lstsq(np.column_stack([x, np.ones(len(x))]), y, rcond=None)[0]
+
+
+def textbook_loss(cli: LightningInside) -> tuple[str, float]:
+    """Log loss or mean squared error of `textbook_coefficients`."""
+    x, y = (part.double() for part in cli.datamodule.splits["train"])
+    coefficients = torch.from_numpy(textbook_coefficients(cli))
+    logits = x @ coefficients[:-1] + coefficients[-1]
+    if cli.datamodule.task == "binary":
+        return "scikit-learn", float(torch.nn.functional.binary_cross_entropy_with_logits(logits, y))
+    return "NumPy", float(torch.nn.functional.mse_loss(logits, y))
+
+
+def sklearn_accuracy(make: Callable[[], object]) -> Callable[[LightningInside], tuple[str, float]]:
+    """Accuracy of a scikit-learn classifier on the rows that the last run was trained and validated on."""
+
+    def accuracy(cli: LightningInside) -> tuple[str, float]:
+        data = cli.datamodule
+        (x_train, y_train), (x_val, y_val) = (
+            (data.transform_batch(data.prepare_inputs(x)).flatten(1).numpy(), y.numpy())
+            for x, y in (data.splits["train"], data.splits["val"])
+        )
+        with warnings.catch_warnings(action="ignore"):
+            return "scikit-learn", float(make().fit(x_train, y_train).score(x_val, y_val))
+
+    return accuracy
+
+
+def sklearn_folds(cli: LightningInside) -> tuple[str, float]:
+    """Mean accuracy of scikit-learn's MLP over the same folds."""
+    scores = []
+    for seed in range(10):
+        for fold in range(5):
+            data = TitanicDataModule(split_seed=seed, fold=fold)
+            data.setup()
+            (x_train, y_train), (x_val, y_val) = (
+                (data.prepare_inputs(x).numpy(), y.numpy())
+                for x, y in (data.splits["train"], data.splits["val"])
+            )
+            with warnings.catch_warnings(action="ignore"):
+                fit = MLPClassifier((32,), alpha=1.0, max_iter=200, random_state=0).fit(x_train, y_train)
+            scores.append(float(fit.score(x_val, y_val)))
+    return "scikit-learn's MLP", fmean(scores)
+
+
+def hand_written_loop(metric: str) -> Callable[[LightningInside], tuple[str, float]]:
+    """The same network, data and seed, trained without Lightning in float32; its metric on the validation split."""
+
+    def train(cli: LightningInside) -> tuple[str, float]:
+        data, epochs = cli.datamodule, cli.trainer.max_epochs
+        torch.manual_seed(42)
+        skip = ("optimizer", "scheduler", "_class_path", "_instantiator")
+        model = type(cli.model)(**{key: value for key, value in cli.model.hparams.items() if key not in skip})
+        optimizer = cli.model.optimizer_factory(model.parameters())
+        data.trainer = None
+        loader = data.train_dataloader()
+        scheduler = None
+        if cli.model.scheduler_factory is not None:
+            scheduler = cli.model.scheduler_factory(optimizer, total_steps=epochs * len(loader))
+        for epoch in range(epochs):
+            loader.set_epoch(epoch)
+            for x, y in loader:
+                loss = model.task.loss(model(x), model.target(x, y))
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                if scheduler is not None:
+                    scheduler.step()
+        model.eval()
+        with torch.no_grad():
+            for batch in data.val_dataloader():
+                model.update_metrics(model.val_metrics, batch)
+        return "hand-written loop", float(model.val_metrics[metric].compute())
+
+    return train
+
+
+FOLDS = [[f"--data.split_seed={seed}", f"--data.fold={fold}"] for seed in range(10) for fold in range(5)]
+EXPERIMENTS = [
+    Experiment(
+        "titanic_logistic",
+        {"loss": "<= 0.5087", "coefficient error": "<= 0.01"},
+        measure=coefficient_error,
+        reference=textbook_loss,
+    ),
+    Experiment(
+        "titanic_mlp",
+        {"loss": "<= 0.5045", "accuracy": ">= 0.79"},
+        reference=hand_written_loop("loss"),
+    ),
+    Experiment(
+        "titanic_full",
+        {"accuracy": ">= 0.83"},
+        title="5 folds, split seeds 0 to 9",
+        runs=FOLDS,
+        checkpoint="last",
+        reference=sklearn_folds,
+    ),
+    Experiment(
+        "linear_regression",
+        {"coefficient error": "<= 0.05", "mse": "<= 200"},
+        measure=coefficient_error,
+        reference=textbook_loss,
+    ),
+    Experiment(
+        "linear_regression",
+        {"coefficient error": "<= 0.05", "mse": "<= 200"},
+        title="3 features",
+        runs=[["--data.num_features=3"]],
+        measure=coefficient_error,
+        reference=textbook_loss,
+    ),
+    Experiment("nonlinear_regression", {"mse": "<= 0.05"}, reference=hand_written_loop("mse")),
+    Experiment("damped_sine", {"mse": "<= 0.25"}, reference=hand_written_loop("mse")),
+    Experiment("damped_sine_large", {"mse": "<= 0.01"}, reference=hand_written_loop("mse")),
+    Experiment(
+        "circles",
+        {"accuracy": ">= 0.97"},
+        checkpoint="last",
+        reference=sklearn_accuracy(lambda: MLPClassifier((5,), max_iter=2000, random_state=0)),
+    ),
+    Experiment(
+        "blobs",
+        {"accuracy": ">= 0.97"},
+        checkpoint="last",
+        reference=sklearn_accuracy(lambda: MLPClassifier((5,), max_iter=2000, random_state=0)),
+    ),
+    Experiment("rings", {"loss": "<= 0.01"}, reference=hand_written_loop("loss")),
+    Experiment("rings", {"loss": ">= 0.1"}, title="2 hidden units fail", runs=[["--model.hidden_sizes=[2]"]]),
+    Experiment("rings", {"loss": ">= 0.1"}, title="1 hidden unit fails", runs=[["--model.hidden_sizes=[1]"]]),
+    Experiment(
+        "mnist_4v9_logistic",
+        {"accuracy": ">= 0.968"},
+        command="validate",
+        checkpoint="last",
+        reference=sklearn_accuracy(lambda: LogisticRegression(max_iter=200)),
+    ),
+    Experiment(
+        "mnist_4v9_mlp",
+        {"accuracy": ">= 0.982"},
+        command="validate",
+        checkpoint="last",
+        reference=sklearn_accuracy(lambda: MLPClassifier((50,), max_iter=30, random_state=0)),
+    ),
+    Experiment("mnist_mlp", {"accuracy": ">= 0.978"}),
+    Experiment("mnist_convnet", {"accuracy": ">= 0.990"}),
+    Experiment(
+        "mnist_best",
+        {"accuracy": ">= 0.9965"},
+        title="3 seeds",
+        runs=[[f"--seed_everything={seed}"] for seed in (42, 1, 2)],
+    ),
+    Experiment(
+        "mnist_fast",
+        {"accuracy": ">= 0.990"},
+        title="10 seeds",
+        runs=[[f"--seed_everything={seed}"] for seed in range(10)],
+    ),
+    Experiment("mnist_autoencoder", {"mse": "<= 0.0075", "neighbor_agreement": ">= 0.92"}),
+    Experiment("mnist_conv_autoencoder", {"mse": "<= 0.0075", "neighbor_agreement": ">= 0.92"}),
+    Experiment("trend_rnn", {"mse": "<= 59.2"}, checkpoint="last"),
+]
+
+
+def run(
+    experiment: Experiment, flags: list[str], shared: list[str]
+) -> tuple[Figures, float, LightningInside]:
+    """Train, then evaluate the checkpoint: the figures, the seconds that training took, and what was trained."""
+    config = f"--config={ROOT / 'configs' / experiment.config}.yaml"
+    quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
+    started = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        trained = LightningInside(prepare(["fit", config, *shared, *quiet, *flags]))
+        seconds = time.perf_counter() - started
+        checkpoint = trained.folder / "checkpoints" / f"{experiment.checkpoint}.ckpt"
+        tested = LightningInside(prepare([experiment.command, f"--ckpt_path={checkpoint}", *quiet]))
+    metrics = tested.trainer.callback_metrics
+    figures = {name.partition("/")[2]: float(value) for name, value in metrics.items()}
+    return {**figures, **experiment.measure(tested)}, seconds, trained
+
+
+def row(experiment: Experiment, shared: list[str]) -> tuple[list[str], bool]:
+    """Cells of one row of the table, and whether every goal was met."""
+    results = [
+        run(experiment, flags, shared) for flags in track(experiment.runs, experiment.config, transient=True)
+    ]
+    figures = {name: fmean(result[0][name] for result in results) for name in results[0][0]}
+    seconds = fmean(result[1] for result in results)
+    met = all(holds(figures[name], goal) for name, goal in experiment.goals.items())
+    reached = ", ".join(f"{name} {figures[name]:.5g}" for name in experiment.goals)
+    goals = ", ".join(f"{name} {goal}" for name, goal in experiment.goals.items())
+    reference = ""
+    if experiment.reference is not None:
+        source, value = experiment.reference(results[-1][2])
+        reference = f"{value:.5g} ({source})"
+    if "baseline_mse" in figures:
+        reference = f"{figures['baseline_mse']:.5g} (last difference repeated)"
+    name = f"`{experiment.config}`" + (f", {experiment.title}" if experiment.title else "")
+    return [name, goals, ("" if met else "**missed:** ") + reached, reference, f"{seconds:.0f} s"], met
+
+
+def holds(figure: float, goal: str) -> bool:
+    """Whether a figure satisfies a goal such as ">= 0.97"."""
+    relation, bound = goal.split()
+    return figure >= float(bound) if relation == ">=" else figure <= float(bound)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("experiments", nargs="*", help="names of configs; all if none is given")
+    parser.add_argument("--write", action="store_true", help="put the table into README.md")
+    parser.add_argument("--data_dir", default="data", help="where MNIST is or goes")
+    options = parser.parse_args()
+    unknown = set(options.experiments) - {experiment.config for experiment in EXPERIMENTS}
+    if unknown:
+        parser.error(f"there is no experiment {', '.join(sorted(unknown))}")
+
+    lines = ["| experiment | must reach | reached | reference | training |", "|---|---|---|---|---|"]
+    print("\n".join(lines), flush=True)
+    all_met = True
+    for experiment in EXPERIMENTS:
+        if options.experiments and experiment.config not in options.experiments:
+            continue
+        shared = [f"--data.data_dir={options.data_dir}"] if experiment.config.startswith("mnist") else []
+        cells, met = row(experiment, shared)
+        all_met &= met
+        lines.append("| " + " | ".join(cells) + " |")
+        print(lines[-1], flush=True)
+    if options.write:
+        readme = ROOT / "README.md"
+        table = "<!-- results -->\n" + "\n".join(lines) + "\n<!-- /results -->"
+        text = re.sub(
+            r"<!-- results -->.*<!-- /results -->", lambda _: table, readme.read_text(), flags=re.DOTALL
+        )
+        readme.write_text(text)
+    return 0 if all_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
