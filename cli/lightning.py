@@ -166,7 +166,7 @@ class LightningInside(LightningCLI):
             settings = self.settings.clone()
             settings.resume = None
             settings.ckpt_path = None if self.resumed else settings.ckpt_path
-            self._parser("fit").save(settings, self.folder / "config.yaml", skip_none=False, overwrite=True)
+            self._parser("fit").save(settings, self.folder / "config.yaml", skip_unset=False, overwrite=True)
 
     def after_validate(self) -> None:
         self._print_metrics()

@@ -68,9 +68,10 @@ def find_reason(message: str, parser: ArgumentParser, key: str) -> str:
     is_number = re.search(r"Expected a? ?<class '(int|float|bool|str)'>", message)
     if not is_number and (name := re.search(r"Expected a dot import path string: (\S+)", message)):
         return f"there is no class {name[1]!r}; {nearest(name[1], class_names(key))}"
-    if choice := re.search(r"Expected a (?:typing\.)?Literal\[(.*?)\]\. Got value: (.*)", message):
-        choices = [name.strip("' ") for name in choice[1].split(",")]
-        return f"{choice[2]!r} is not one of {', '.join(choices)}"
+    if literals := re.findall(r"Expected a? ?(?:typing\.)?Literal\[(.*?)\]", message):
+        choices = dict.fromkeys(name.strip("' ") for literal in literals for name in literal.split(","))
+        value = re.findall(r"(?:Got|Given) value: (.*)", message)[-1]
+        return f"{value!r} is not one of {', '.join(choices)}"
     lines = [line.strip(" -") for line in message.splitlines()]
     kept = [line for line in lines if line and not line.startswith(NOISE) and "NoneType" not in line]
     reason = "; ".join(dict.fromkeys(kept))
