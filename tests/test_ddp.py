@@ -1,7 +1,8 @@
 """Two processes on the CPU compute what one does."""
 
+import os
 import subprocess
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -18,10 +19,20 @@ class KeepWeights(Callback):
     def on_fit_end(self, trainer, pl_module):
         torch.save(pl_module.state_dict(), f"rank_{trainer.global_rank}.pt")
 """
+# The launcher starts this file a second time, for the other rank; both run the two commands one after the other.
+DRIVER = """
+import sys
+
+from cli import main
+
+for line in ({fit!r}, {predict!r}):
+    if code := main(line.split()):
+        sys.exit(code)
+"""
 ONE = Path("runs/one/version_0")
 TWO = Path("runs/two/version_0")
 LAST = "checkpoints/last.ckpt"
-TWO_PROCESSES = ["--trainer.strategy", "ddp", "--trainer.devices", "2"]
+ROOT = Path(__file__).parents[1]
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -29,29 +40,25 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def test_two_processes_do_what_one_does(
-    workplace: Path,
-    start_train_py: Callable[..., "subprocess.Popen[str]"],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Fit with half the batch per process, and predict; both launches run at once to save time."""
+    """Fit with half the batch per process, then predict with the weights of the other run."""
     monkeypatch.chdir(workplace)
-    monkeypatch.setenv("PYTHONPATH", str(workplace))
-    monkeypatch.delenv("LIGHTNING_INSIDE_RUN", raising=False)
+    monkeypatch.syspath_prepend(str(workplace))
     Path("keep_weights.py").write_text(CALLBACK)
-    fit = ["fit", "--config", "quick.yaml"]
-    assert main([*fit, "--run_name", "one"]) == 0
-    monkeypatch.delenv("LIGHTNING_INSIDE_RUN", raising=False)
-    predict = ["predict", "--ckpt_path", str(ONE / LAST)]
-    fit_two = [*fit, "--run_name", "two", "--data.batch_size", "32", *TWO_PROCESSES]
-    fit_two += ["--trainer.callbacks+=keep_weights.KeepWeights"]
-    launches = [
-        start_train_py(workplace, *fit_two),
-        start_train_py(workplace, *predict, *TWO_PROCESSES),
-    ]
-    for launch in launches:
-        error = launch.communicate(timeout=100)[1]
-        assert launch.returncode == 0, error
+    fit = "fit --config quick.yaml --run_name"
+    predict = f"predict --ckpt_path {ONE / LAST}"
+    assert main(f"{fit} one".split()) == 0
+    by_two = "--trainer.strategy ddp --trainer.devices 2"
+    keep = "--data.batch_size 32 --trainer.callbacks+=keep_weights.KeepWeights"
+    Path("driver.py").write_text(
+        DRIVER.format(fit=f"{fit} two {by_two} {keep}", predict=f"{predict} {by_two}")
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{workplace}"}
+    environment.pop("LIGHTNING_INSIDE_RUN", None)
+    command = [sys.executable, "driver.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
 
     # Both ranks end with the same weights, and these are those of one process.
     ranks = [torch.load(f"rank_{rank}.pt", weights_only=True) for rank in (0, 1)]
@@ -65,7 +72,7 @@ def test_two_processes_do_what_one_does(
     names = ["val/loss", "val/accuracy"]
     measured = pd.read_csv(TWO / "metrics.csv")[names].dropna().iloc[-1]
     capsys.readouterr()
-    assert main(["test", "--ckpt_path", str(TWO / LAST), *["--trainer.devices", "1"]]) == 0
+    assert main(["test", "--ckpt_path", str(TWO / LAST), "--trainer.devices", "1"]) == 0
     tested = dict(line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  test/"))
     for name in names:
         expected = measured[name]
@@ -73,7 +80,7 @@ def test_two_processes_do_what_one_does(
 
     # One folder, and in the predictions each passenger once, as one process writes them.
     assert [path.name for path in TWO.parent.iterdir()] == ["version_0"]
-    by_two = pd.read_csv(ONE / "predictions.csv")
-    assert by_two["PassengerId"].tolist() == list(range(892, 1310))
-    assert main(predict) == 0
-    pd.testing.assert_frame_equal(by_two, pd.read_csv(ONE / "predictions.csv"))
+    predictions = pd.read_csv(ONE / "predictions.csv")
+    assert predictions["PassengerId"].tolist() == list(range(892, 1310))
+    assert main(predict.split()) == 0
+    pd.testing.assert_frame_equal(predictions, pd.read_csv(ONE / "predictions.csv"))
