@@ -146,7 +146,7 @@ class LightningInside(LightningCLI):
         """TensorBoard, and metrics.csv; a run that goes on hides what it logged after its last checkpoint."""
         if self.request.command == "predict":
             return []
-        purge = self.checkpoint["global_step"] + 1 if self.resumed and self.checkpoint else None
+        purge = self.checkpoint["global_step"] if self.resumed and self.checkpoint else None
         board = TensorBoardLogger(
             self.folder.parent.parent,
             name=self.folder.parent.name,
@@ -154,7 +154,7 @@ class LightningInside(LightningCLI):
             default_hp_metric=False,
             purge_step=purge,
         )
-        return [board, MetricsCSV(self.folder)]
+        return [board, MetricsCSV(self.folder, purge)]
 
     @property
     def resumed(self) -> bool:

@@ -280,6 +280,28 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     assert_it_goes_on(folder, capsys.readouterr().err, capsys)
 
 
+def test_ctrl_c_in_validation_logs_no_step_twice(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on from the end of the epoch before, and repeats steps that were logged already."""
+
+    def press_ctrl_c(model: LitMLP) -> None:
+        if model.global_step == 24:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LitMLP, "on_validation_epoch_start", press_ctrl_c)
+        assert main([*FIT, "--run_name", "validating"]) == 130
+    folder = Path("runs/validating/version_0")
+    assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 12
+    assert_it_goes_on(folder, capsys.readouterr().err, capsys)
+    losses = pd.read_csv(folder / "metrics.csv")["train/loss"]
+    assert losses.notna().sum() == 24
+    events = EventAccumulator(str(folder), purge_orphaned_data=True)
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == list(range(24))
+
+
 def test_ctrl_c_before_anything_is_saved(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
