@@ -7,6 +7,8 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+STEPS_BETWEEN_AGREEMENTS = 10  # asking all processes costs a communication
+
 
 class Interrupted(BaseException):
     """A signal stopped the run; the state was saved.
@@ -37,24 +39,42 @@ class StopOnSignal(Callback):
         self.signum: int | None = None
         self._previous: dict[int, Any] = {}
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            self._previous[signum] = signal.signal(signum, self._note)
+    # Lightning sets a handler of its own when the fit begins, which would end the process with code 0.
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._listen()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        if self.signum is not None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._listen()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._all_stop(trainer, batch_idx):
             trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
-            raise Interrupted(self.signum, self.folder)
+            raise Interrupted(self.signum or signal.SIGTERM, self.folder)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        if self.signum is not None:  # between steps already, and last.ckpt is the end of the last epoch
+        if self.signum is not None and trainer.world_size == 1:  # last.ckpt is the end of the last epoch
             raise Interrupted(self.signum, self.folder)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._restore()
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._restore()
+
+    def _listen(self) -> None:
+        if not self._previous:
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                self._previous[signum] = signal.signal(signum, self._note)
+
+    def _all_stop(self, trainer: Trainer, batch_idx: int) -> bool:
+        """Whether to stop after this step; processes agree on it, because a checkpoint takes all of them."""
+        if trainer.world_size == 1:
+            return self.signum is not None
+        if batch_idx % STEPS_BETWEEN_AGREEMENTS:
+            return False
+        return trainer.strategy.reduce_boolean_decision(self.signum is not None, all=False)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None and signum == signal.SIGINT:

@@ -1,5 +1,6 @@
 """predictions.csv: one row per sample."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,10 @@ from torch import Tensor
 class PredictionWriter(Callback):
     """Collect what `predict_step` returns, from all processes, and write it as a table.
 
-    `predict_step` returns named columns: tensors (N,), or (N, K) that become K columns `name_0`, `name_1`, ... The second
-    entry of a batch holds the samples' ids (N,). Of the data module it uses, where they exist, `id_name` (heading of
-    the ids), `class_values` (what
-    the source calls class 0, 1, ...) and `submission_columns` (a second table, submission.csv, with
-    these columns under other headings).
+    `predict_step` returns named columns: tensors (N,), or (N, K) that become K columns `name_0`, `name_1`, ... (one
+    tensor alone is called `prediction`). The second entry of a batch holds the samples' ids (N,). Of the data
+    module it uses, where they exist, `id_name` (heading of the ids), `class_values` (what the source calls class
+    0, 1, ...) and `submission_columns` (a second table, submission.csv, with these columns under other headings).
 
     Args:
         folder: where the table goes.
@@ -29,7 +29,8 @@ class PredictionWriter(Callback):
     def on_predict_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *args: Any
     ) -> None:
-        columns = {"id": batch[1], **outputs}
+        named = outputs if isinstance(outputs, Mapping) else {"prediction": outputs}
+        columns = {"id": batch[1], **named}
         self._batches.append({name: values.detach().cpu() for name, values in columns.items()})
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

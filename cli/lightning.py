@@ -151,7 +151,7 @@ class LightningInside(LightningCLI):
         """TensorBoard, and metrics.csv; a run that goes on hides what it logged after its last checkpoint."""
         if self.request.command == "predict":
             return []
-        purge = self.checkpoint["global_step"] + 1 if self.resumed and self.checkpoint else None
+        purge = self.checkpoint["global_step"] if self.resumed and self.checkpoint else None
         board = TensorBoardLogger(
             self.folder.parent.parent,
             name=self.folder.parent.name,
@@ -159,7 +159,7 @@ class LightningInside(LightningCLI):
             default_hp_metric=False,
             purge_step=purge,
         )
-        return [board, MetricsCSV(self.folder)]
+        return [board, MetricsCSV(self.folder, purge)]
 
     @property
     def resumed(self) -> bool:
@@ -171,7 +171,7 @@ class LightningInside(LightningCLI):
             settings = self.settings.clone()
             settings.resume = None
             settings.ckpt_path = None if self.resumed else settings.ckpt_path
-            self._parser("fit").save(settings, self.folder / "config.yaml", skip_none=False, overwrite=True)
+            self._parser("fit").save(settings, self.folder / "config.yaml", skip_unset=False, overwrite=True)
 
     def after_validate(self) -> None:
         self._print_metrics()

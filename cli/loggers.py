@@ -1,6 +1,7 @@
 """metrics.csv: one row for each step at which something was logged; a run that goes on appends to it."""
 
 import csv
+import math
 import os
 from argparse import Namespace
 from pathlib import Path
@@ -17,12 +18,15 @@ class MetricsCSV(Logger):
 
     Args:
         folder: of the run; the table is `metrics.csv` in it, with a column for `step`, `epoch` and each tag.
+        purge_step: of a run that goes on, the step it goes on with: rows from there on are logged once more.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, purge_step: int | None = None) -> None:
         super().__init__()
         self.path = folder / "metrics.csv"
         self.rows: list[dict[str, Any]] = []
+        if purge_step is not None:
+            self._purge(purge_step)
 
     @property
     def name(self) -> str:
@@ -67,18 +71,26 @@ class MetricsCSV(Logger):
     def finalize(self, status: str) -> None:
         self.save()
 
+    @rank_zero_only
+    def _purge(self, purge_step: int) -> None:
+        if self.path.exists():
+            self._rewrite(self._columns_in_file(), before=purge_step)
+
     def _columns_in_file(self) -> list[str]:
         if not self.path.exists():
             return []
         with self.path.open(newline="", encoding="utf-8") as file:
             return next(csv.reader(file), [])
 
-    def _rewrite(self, columns: list[str]) -> None:
-        """Give the table more columns; it is replaced as a whole, so that a kill leaves the old or the new one."""
+    def _rewrite(self, columns: list[str], before: float = math.inf) -> None:
+        """Give the table more columns, or keep only the steps before one.
+
+        It is replaced as a whole, so that a kill leaves the old or the new one.
+        """
         old: list[dict[str, str]] = []
         if self.path.exists():
             with self.path.open(newline="", encoding="utf-8") as file:
-                old = list(csv.DictReader(file))
+                old = [row for row in csv.DictReader(file) if float(row["step"] or 0) < before]
         temporary = self.path.with_suffix(".tmp")
         with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)

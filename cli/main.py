@@ -42,6 +42,8 @@ def run(args: Sequence[str]) -> int:
 
     try:
         LightningInside(request)
+    except SystemExit as end:  # --help and --print_config
+        return int(end.code or 0)
     except Interrupted as stop:
         print(how_to_go_on(stop), file=sys.stderr)
         return stop.exit_code

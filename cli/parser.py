@@ -22,12 +22,18 @@ NOISE = (
     "Problem with given",
     "Expected a dot import path",
     "Expected a path but",
+    "Subclass types expect",
+    "a class path (str)",
+    "a dict with",
+    "a dict without",
 )
 READABLE = (  # from the library's words to ours
     (r"<class '(?:[\w.]*\.)?(\w+)'>|typing\.", r"\1"),
     (r"; Expected (?:a )?", " or "),
     (r"Expected (?:a )?", "expected "),
     (r"(?:; Given value|\. Got value): ", ", not "),
+    (r"Import path does not correspond to a subclass of (\w+), not (\S+)", r"\2 is no \1"),
+    (r"(module '[\w.]+' has no attribute .*), not \S+", r"\1"),
 )
 
 
@@ -65,12 +71,15 @@ def find_reason(message: str, parser: ArgumentParser, key: str) -> str:
         return (
             f"there is no option {unknown[1]!r}; {nearest(unknown[1], [flag[2:] for flag in flags(parser)])}"
         )
+    if missing := re.search(r"No module named '([\w.]+)'", message):
+        return f"there is no module {missing[1]!r}; it has to be installed, or lie beside train.py"
     is_number = re.search(r"Expected a? ?<class '(int|float|bool|str)'>", message)
     if not is_number and (name := re.search(r"Expected a dot import path string: (\S+)", message)):
         return f"there is no class {name[1]!r}; {nearest(name[1], class_names(key))}"
-    if choice := re.search(r"Expected a (?:typing\.)?Literal\[(.*?)\]\. Got value: (.*)", message):
-        choices = [name.strip("' ") for name in choice[1].split(",")]
-        return f"{choice[2]!r} is not one of {', '.join(choices)}"
+    if literals := re.findall(r"Expected a? ?(?:typing\.)?Literal\[(.*?)\]", message):
+        choices = dict.fromkeys(name.strip("' ") for literal in literals for name in literal.split(","))
+        value = re.findall(r"(?:Got|Given) value: (.*)", message)[-1]
+        return f"{value!r} is not one of {', '.join(choices)}"
     lines = [line.strip(" -") for line in message.splitlines()]
     kept = [line for line in lines if line and not line.startswith(NOISE) and "NoneType" not in line]
     reason = "; ".join(dict.fromkeys(kept))

@@ -52,3 +52,18 @@ def test_tags_with_commas_and_quotes_survive(tmp_path: Path) -> None:
         logger.log_metrics({tag: 1.0}, step=0)
         logger.save()
     assert list(pd.read_csv(tmp_path / "metrics.csv").columns) == ["step", 'x, "y"', "z"]
+
+
+def test_what_comes_after_the_checkpoint_is_logged_once(tmp_path: Path) -> None:
+    """Stopped after step 9 with a checkpoint of 5 steps (0 to 4), it goes on with step 5."""
+    for first, purge_step in ((0, None), (5, 5)):
+        logger = MetricsCSV(tmp_path, purge_step)
+        for step in range(first, 10):
+            logger.log_metrics({"a": step}, step=step)
+        logger.finalize("success")
+    assert pd.read_csv(tmp_path / "metrics.csv")["step"].tolist() == list(range(10))
+
+
+def test_a_run_without_a_table_goes_on(tmp_path: Path) -> None:
+    MetricsCSV(tmp_path, purge_step=3)
+    assert list(tmp_path.iterdir()) == []

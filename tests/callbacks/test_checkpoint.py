@@ -1,0 +1,79 @@
+"""best.ckpt holds the best state, last.ckpt the newest."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from callbacks import BestCheckpoint, LastCheckpoint
+
+QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+
+
+class Scripted(pl.LightningModule):
+    """Its weight counts epochs, its validation loss is given."""
+
+    def __init__(self, losses: list[float]) -> None:
+        super().__init__()
+        self.losses = losses
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        return -self.weight
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log_dict({"val/loss": self.losses[self.current_epoch], "val/epoch": float(self.current_epoch)})
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=1.0)
+
+
+def fit(folder: Path, losses: list[float], max_epochs: int, **options: Any) -> BestCheckpoint:
+    best = BestCheckpoint("val/loss", options.pop("mode", "min"), dirpath=folder)
+    callbacks = [best, LastCheckpoint(dirpath=folder)]
+    trainer = pl.Trainer(
+        max_epochs=max_epochs, callbacks=callbacks, num_sanity_val_steps=0, **QUIET, default_root_dir=folder
+    )
+    loader = DataLoader(TensorDataset(torch.zeros(1)))
+    trainer.fit(Scripted(losses), loader, loader, **options)
+    return best
+
+
+def epochs_trained(folder: Path, name: str) -> float:
+    return torch.load(folder / name, weights_only=True)["state_dict"]["weight"].item()
+
+
+@pytest.mark.parametrize(("mode", "epoch"), [("min", 1), ("max", 2)])
+def test_best_and_last(mode: str, epoch: int, tmp_path: Path) -> None:
+    best = fit(tmp_path, [0.5, 0.25, 0.75, 0.5], 4, mode=mode)
+    assert epochs_trained(tmp_path, "best.ckpt") == epoch + 1
+    assert epochs_trained(tmp_path, "last.ckpt") == 4
+    assert best.best_metrics["epoch"] == best.best_metrics["val/epoch"] == epoch
+    assert best.best_metrics["step"] == epoch + 1
+    assert best.best_metrics["val/loss"] == [0.5, 0.25, 0.75, 0.5][epoch]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_a_run_that_goes_on_remembers_its_best(tmp_path: Path) -> None:
+    losses = [0.5, 0.25, 0.75, 0.5]
+    fit(tmp_path, losses, 2)
+    best = fit(tmp_path, losses, 4, ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    assert best.best_metrics["epoch"] == 1
+    assert epochs_trained(tmp_path, "best.ckpt") == 2
+    assert epochs_trained(tmp_path, "last.ckpt") == 4
+
+
+def test_the_first_of_equals_is_kept(tmp_path: Path) -> None:
+    best = fit(tmp_path, [0.5, 0.5], 2)
+    assert best.best_metrics["epoch"] == 0
+    assert epochs_trained(tmp_path, "best.ckpt") == 1
+
+
+@pytest.mark.parametrize("losses", [[float("nan"), 0.5], [0.5, float("nan")]])
+def test_not_a_number_is_never_the_best(losses: list[float], tmp_path: Path) -> None:
+    best = fit(tmp_path, losses, 2)
+    assert best.best_metrics["val/loss"] == 0.5
+    assert epochs_trained(tmp_path, "best.ckpt") == losses.index(0.5) + 1

@@ -1,0 +1,82 @@
+"""predictions.csv, on batches made by hand."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from callbacks import PredictionWriter
+from callbacks.predictions import to_table
+
+
+def write(folder: Path, batches: list[tuple[Any, Tensor]], **datamodule: Any) -> pd.DataFrame:
+    """The table that comes of (outputs, ids)."""
+    trainer: Any = SimpleNamespace(
+        datamodule=SimpleNamespace(**datamodule), world_size=1, is_global_zero=True
+    )
+    writer = PredictionWriter(folder)
+    for outputs, ids in batches:
+        writer.on_predict_batch_end(trainer, None, outputs, (torch.zeros(len(ids), 2), ids))
+    writer.on_predict_epoch_end(trainer, None)
+    return pd.read_csv(folder / "predictions.csv")
+
+
+def test_batches_are_put_together_in_order(tmp_path: Path) -> None:
+    batches = [
+        (
+            {"prediction": torch.tensor([1, 0]), "probability": torch.tensor([0.75, 0.25])},
+            torch.tensor([7, 3]),
+        ),
+        ({"prediction": torch.tensor([1]), "probability": torch.tensor([0.5])}, torch.tensor([9])),
+    ]
+    table = write(tmp_path, batches)
+    assert table.to_dict("list") == {
+        "index": [7, 3, 9],
+        "prediction": [1, 0, 1],
+        "probability": [0.75, 0.25, 0.5],
+    }
+
+
+def test_the_data_module_names_the_ids(tmp_path: Path) -> None:
+    table = write(tmp_path, [({"prediction": torch.tensor([1])}, torch.tensor([892]))], id_name="PassengerId")
+    assert table.columns.tolist() == ["PassengerId", "prediction"]
+    assert not (tmp_path / "submission.csv").exists()
+
+
+def test_submission_has_its_own_headings(tmp_path: Path) -> None:
+    outputs = {"prediction": torch.tensor([1]), "probability": torch.tensor([0.9])}
+    headings = {"PassengerId": "PassengerId", "prediction": "Survived"}
+    write(tmp_path, [(outputs, torch.tensor([892]))], id_name="PassengerId", submission_columns=headings)
+    assert (tmp_path / "submission.csv").read_text() == "PassengerId,Survived\n892,1\n"
+
+
+def test_classes_have_the_values_of_the_source(tmp_path: Path) -> None:
+    table = write(tmp_path, [({"prediction": torch.tensor([0, 1, 0])}, torch.arange(3))], class_values=[4, 9])
+    assert table["prediction"].tolist() == [4, 9, 4]
+
+
+def test_a_lone_tensor_is_the_prediction(tmp_path: Path) -> None:
+    assert write(tmp_path, [(torch.tensor([0.5, 1.5]), torch.arange(2))])["prediction"].tolist() == [0.5, 1.5]
+
+
+def test_a_second_prediction_does_not_repeat_the_first(tmp_path: Path) -> None:
+    trainer: Any = SimpleNamespace(datamodule=None, world_size=1, is_global_zero=True)
+    writer = PredictionWriter(tmp_path)
+    for _ in range(2):
+        writer.on_predict_batch_end(trainer, None, {"prediction": torch.ones(2)}, (None, torch.arange(2)))
+        writer.on_predict_epoch_end(trainer, None)
+    assert len(pd.read_csv(tmp_path / "predictions.csv")) == 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "columns"), [((3,), ["x"]), ((3, 2), ["x_0", "x_1"]), ((3, 2, 1), ["x_0", "x_1"])]
+)
+def test_one_column_per_number(shape: tuple[int, ...], columns: list[str]) -> None:
+    values = torch.arange(torch.Size(shape).numel()).reshape(shape)
+    table = to_table({"x": values})
+    assert table.columns.tolist() == columns
+    assert table.to_numpy().flatten().tolist() == values.flatten().tolist()
