@@ -3,10 +3,11 @@
     python benchmarks/monitoring.py                  about 10 minutes on one CPU core
     python benchmarks/monitoring.py --rounds 3 --seconds 0.5      a quick look
 
-Every model trains in a plain `pl.Trainer` on batches of 64 that lie in memory, logging to TensorBoard. Blocks
-of steps alternate between the variants, so that a machine that slows down slows all of them; the figure is the
-median over the rounds of (time per step of the variant) / (time per step without monitoring, same round). On a
-machine that others use as well, `--clock cpu` counts the processor time of this process alone.
+Every model trains in a plain `pl.Trainer` on batches of 64 that lie in memory, logging to TensorBoard. Each
+block of steps follows one without monitoring, so that a machine that slows down slows both; the figure is the
+median over the rounds of the ratio of their times per step. The first line compares no monitoring with itself: how
+far it is from 1.00 says how much of the rest is noise. On a machine that others use as well, `--clock cpu` counts
+the processor time of this process alone.
 """
 
 from __future__ import annotations
@@ -168,23 +169,24 @@ def quiet() -> None:
 def measure(name: str, rounds: int, seconds: float, now: Callable[[], float]) -> None:
     build = MODELS[name]
     ratios: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
-    base = []
+    base: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         for k in range(rounds):
-            times = {}
             for variant, (module_class, callbacks) in VARIANTS.items():
                 print(f"\r{name}: round {k + 1}/{rounds}, {variant:60}", end="", file=sys.stderr, flush=True)
                 with contextlib.redirect_stdout(io.StringIO()):  # what Diagnosis has to say of random labels
-                    clock = Clock(seconds, now)
-                    times[variant] = time_per_step(build, module_class, callbacks, clock, folder)
-            base.append(times["no monitoring"])
-            for variant, value in times.items():
-                ratios[variant].append(value / times["no monitoring"])
+                    without = time_per_step(build, Classifier, list, Clock(seconds, now), folder)
+                    taken = time_per_step(build, module_class, callbacks, Clock(seconds, now), folder)
+                base.append(without)
+                ratios[variant].append(taken / without)
     print("\r" + " " * 110 + "\r", end="", file=sys.stderr)
     print(f"\n{name}: {statistics.median(base) * 1e3:.2f} ms per step without monitoring")
     print(f"  {'time per step, as a multiple of that':52} median      range")
     for variant, values in ratios.items():
-        print(f"  {variant:52} {statistics.median(values):6.2f}   {min(values):.2f} to {max(values):.2f}")
+        print(
+            f"  {variant:52} {statistics.median(values):6.2f}   {min(values):.2f} to {max(values):.2f}",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -202,9 +204,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     quiet()
     cores = f"{arguments.threads} CPU thread{'s' if arguments.threads > 1 else ''}"
-    print(
-        f"PyTorch {torch.__version__}, Lightning {pl.__version__}, {cores}, {arguments.clock} time, {arguments.rounds} rounds"
-    )
+    print(f"PyTorch {torch.__version__}, Lightning {pl.__version__}, {cores}, ", end="")
+    print(f"{arguments.clock} time, {arguments.rounds} rounds")
     now = time.perf_counter if arguments.clock == "wall" else time.process_time
     for name in arguments.model or MODELS:
         measure(name, arguments.rounds, arguments.seconds, now)

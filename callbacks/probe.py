@@ -221,8 +221,10 @@ class _Nonlinearities(TorchFunctionMode):
         return output
 
 
-def _is_relu(x: Tensor, min: Any = None, max: Any = None, **_: Any) -> bool:  # clamp's own argument names
-    return isinstance(min, int | float) and min == 0 and max is None
+def _is_relu(*args: Any, **kwargs: Any) -> bool:
+    """Whether these arguments make clamp(input, min, max) a relu."""
+    low, high = (kwargs.get(name, args[k] if len(args) > k else None) for k, name in ((1, "min"), (2, "max")))
+    return isinstance(low, int | float) and low == 0 and high is None
 
 
 class Cadence:

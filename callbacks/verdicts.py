@@ -6,6 +6,7 @@ network was seen to go: a rule that is silent is no promise, one that speaks sho
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 FLOAT32_TINY = 1.1754944e-38  # torch.finfo(torch.float32).tiny: the smallest number with full precision
@@ -93,6 +94,8 @@ def vanishing(look: Look) -> list[Verdict]:
         f"delta at {first} is {low / high:.1e} of that at {last}: each layer passes on {rate:.0%} of it, "
         "and the first layers hardly learn."
     )
+    if weights and 0.1 < weights[2] / weights[3] < 10:
+        message += f" Weight gradients do not show it: first over last is {weights[2] / weights[3]:.2g}."
     advice = (
         "relu with He initialization instead of sigmoid or tanh, normalization layers, residual connections"
     )
@@ -145,17 +148,16 @@ def exploding(look: Look) -> list[Verdict]:
 
 
 def dead_units(look: Look) -> list[Verdict]:
-    """A third of the first layer is many; half of a deep one is usual, and no trouble.
+    """More than chance explains: 20 % of the first layer, rising to 50 % of a deep one, and three deviations.
 
-    The deeper a relu network, the more alike its samples look to its units (He-initialized, 20 layers: up to
-    48 % of the units of a layer are off for all of them), so that the threshold rises with depth, to 70 %.
+    The deeper a relu network, the more alike its samples look to its units: He-initialized and 20 layers deep, up
+    to 48 % of the units of a layer are off for all samples, and it trains. Of a layer, all units are always many.
     """
     bad = {}
     for tag, dead in look.dead.items():
-        depth = int(tag.split("_")[0])
-        threshold = min(0.7, 0.3 + 0.08 * depth) if look.units[tag] >= 10 else 0.8
-        if len(dead) >= threshold * look.units[tag]:
-            bad[tag] = f"{len(dead)} of {look.units[tag]} in {tag}"
+        units, usual = look.units[tag], min(0.5, 0.2 + 0.06 * int(tag.split("_")[0]))
+        if len(dead) >= min(units, usual * units + 3 * math.sqrt(units * usual * (1 - usual))):  # binomial
+            bad[tag] = f"{len(dead)} of {units} in {tag}"
     if not bad:
         return []
     message = f"units that were 0 for every sample of the last looks: {'; '.join(bad.values())}."

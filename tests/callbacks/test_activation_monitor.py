@@ -41,7 +41,9 @@ RELUS = {
     "torch.relu": torch.relu,
     "Tensor.relu": lambda x: x.relu(),
     "Tensor.relu_": lambda x: x.relu_(),
-    "clamp": lambda x: x.clamp(min=0),
+    "Tensor.clamp": lambda x: x.clamp(min=0),
+    "torch.clamp": lambda x: torch.clamp(input=x, min=0.0),
+    "torch.clamp_": lambda x: torch.clamp_(x, 0),
 }
 
 

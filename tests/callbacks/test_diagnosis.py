@@ -41,10 +41,11 @@ def diagnose(
 HE = math.sqrt(2)
 
 
+@pytest.mark.parametrize(("width", "depth"), [(64, 20), (10, 10)])
 @pytest.mark.parametrize("seed", range(5))
-def test_healthy_he_relu_networks_raise_no_alarm(seed):
+def test_healthy_he_relu_networks_raise_no_alarm(seed, width, depth):
     torch.manual_seed(seed)
-    assert diagnose(deep(nn.ReLU, depth=20, gain=HE), lr=1e-4) == {}
+    assert diagnose(deep(nn.ReLU, depth=depth, width=width, gain=HE), lr=1e-4) == {}
 
 
 HEALTHY = {
