@@ -1,6 +1,6 @@
 import pytest
 import torch
-from plain import MemoryLogger
+from tests.callbacks.plain import MemoryLogger
 
 
 @pytest.fixture

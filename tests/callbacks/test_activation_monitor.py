@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from plain import MemoryLogger, Plain, fit, has_hooks, rows
+from tests.callbacks.plain import MemoryLogger, Plain, fit, has_hooks, rows
 from torch import nn
 
 from callbacks import ActivationMonitor

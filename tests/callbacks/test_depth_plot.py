@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from plain import Plain, fit, has_hooks, mlp, rows
+from tests.callbacks.plain import Plain, fit, has_hooks, mlp, rows
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn

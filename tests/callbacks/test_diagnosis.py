@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from plain import Plain, fit, has_hooks, mlp, rows
+from tests.callbacks.plain import Plain, fit, has_hooks, mlp, rows
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn

@@ -6,7 +6,7 @@ import math
 import pytest
 import pytorch_lightning as pl
 import torch
-from plain import MemoryLogger, Plain, fit, has_hooks, mlp, rows
+from tests.callbacks.plain import MemoryLogger, Plain, fit, has_hooks, mlp, rows
 from pytorch_lightning.plugins import MixedPrecision
 from pytorch_lightning.utilities import grad_norm
 from torch import nn

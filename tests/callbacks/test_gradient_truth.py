@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.nn.functional as F
-from plain import MemoryLogger, Plain, fit, mlp, rows
+from tests.callbacks.plain import MemoryLogger, Plain, fit, mlp, rows
 from torch import nn
 
 from callbacks import GradientMonitor

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from plain import MemoryLogger, Plain, fit, has_hooks, mlp, rows
+from tests.callbacks.plain import MemoryLogger, Plain, fit, has_hooks, mlp, rows
 from pytorch_lightning.plugins import MixedPrecision
 from torch import nn
 

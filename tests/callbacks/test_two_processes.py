@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from plain import MemoryLogger, Plain, fit, mlp, rows
+from tests.callbacks.plain import MemoryLogger, Plain, fit, mlp, rows
 
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 
