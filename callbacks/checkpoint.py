@@ -4,6 +4,7 @@ from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -28,6 +29,13 @@ class BestCheckpoint(ModelCheckpoint):
         before = self.best_model_score
         super().on_train_epoch_end(trainer, pl_module)
         self._remember(trainer, before)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Fill TensorBoard's HPARAMS tab."""
+        best = {f"best/{name.removeprefix('val/')}": value for name, value in self.best_metrics.items()}
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger) and best:
+                logger.log_hyperparams(dict(pl_module.hparams), best)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "best_metrics": self.best_metrics}

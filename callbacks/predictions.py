@@ -39,12 +39,15 @@ class PredictionWriter(Callback):
         if not trainer.is_global_zero:
             return
         columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+        if columns["id"].ndim == 2:
+            columns = one_row_per_step(columns)
         table = to_table(columns, getattr(trainer.datamodule, "class_values", ()))
         if trainer.world_size > 1:
             table = table.sort_values("id", kind="stable")
         table = table.rename(columns={"id": getattr(trainer.datamodule, "id_name", "index")})
         table.to_csv(self.folder / "predictions.csv", index=False)
-        if headings := getattr(trainer.datamodule, "submission_columns", None):
+        headings = getattr(trainer.datamodule, "submission_columns", {})
+        if headings and set(headings) <= set(table.columns):
             table[list(headings)].rename(columns=headings).to_csv(self.folder / "submission.csv", index=False)
 
     def _gather(self, trainer: Trainer) -> list[dict[str, Tensor]]:
@@ -54,6 +57,13 @@ class PredictionWriter(Callback):
         shares: list[Any] | None = [None] * trainer.world_size if trainer.is_global_zero else None
         torch.distributed.gather_object(self._batches, shares)
         return [batch for share in shares or [] for batch in share]
+
+
+def one_row_per_step(columns: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Columns (N, H, ...) of forecasts over H steps as columns (N * H, ...), and the number of the series."""
+    num_series, horizon = columns["id"].shape
+    series = torch.arange(num_series).repeat_interleave(horizon)
+    return {"series": series, **{name: values.flatten(0, 1).squeeze(-1) for name, values in columns.items()}}
 
 
 def to_table(columns: dict[str, Tensor], class_values: Any = ()) -> pd.DataFrame:

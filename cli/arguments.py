@@ -1,6 +1,7 @@
 """The command line before PyTorch is imported: find the config and the checkpoint, refuse what is plainly wrong."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def evaluation_request(command: str, checkpoint: Path, words: list[str], has_con
         raise UsageError(
             f"--ckpt_path {checkpoint} does not exist; runs/<name>/version_N/checkpoints holds checkpoints"
         )
-    folder = checkpoint.absolute().parent.parent
+    folder = Path(os.path.relpath(checkpoint.absolute().parent.parent))
     if has_config:
         return Request(command, [command, *words])
     if not (folder / "config.yaml").is_file():

@@ -3,12 +3,14 @@
 import logging
 import os
 import pkgutil
+import tempfile
 import time
 import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from jsonargparse import Namespace
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, ProgressBar
@@ -109,9 +111,10 @@ class LightningInside(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         if self.checkpoint is not None:
             check_shapes(self.checkpoint, self.settings.ckpt_path, self.model, self.model.hparams)
+        config = self.config_init[self.request.command].trainer
+        check_devices(config.accelerator, config.devices)
         if self.request.run_folder is None:
             self._claim_folder()
-        config = self.config_init[self.request.command].trainer
         self.trainer_defaults["callbacks"] = self._own_callbacks(config)
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
@@ -121,6 +124,9 @@ class LightningInside(LightningCLI):
 
     def _claim_folder(self) -> None:
         """Make the folder of a new run; only now, so that a wrong flag leaves none behind."""
+        if self.settings.trainer.fast_dev_run:
+            self.folder = Path(tempfile.gettempdir())  # nothing is written
+            return
         name = self.settings.run_name or self.request.experiment
         self.settings.run_name = name or self.settings.model.class_path.split(".")[-1]
         self.folder = new_run_folder(self.settings.run_name, RANK)
@@ -137,7 +143,8 @@ class LightningInside(LightningCLI):
             own.append(PredictionWriter(self.folder))
         if self.request.command == "fit" and self.settings.diagnostics:
             own += [make() for make in DIAGNOSTICS if not any(isinstance(each, make) for each in given)]
-        if self.request.command == "fit" and config.enable_checkpointing is not False:
+        saves = config.enable_checkpointing is not False and not config.fast_dev_run
+        if self.request.command == "fit" and saves:
             folder = self.folder / "checkpoints"
             mode = self.settings.monitor_mode or best_mode(self.settings.monitor)
             own += [
@@ -167,7 +174,7 @@ class LightningInside(LightningCLI):
         return self.request.command == "fit" and self.request.run_folder is not None
 
     def before_fit(self) -> None:
-        if RANK == 0:
+        if RANK == 0 and not self.settings.trainer.fast_dev_run:
             settings = self.settings.clone()
             settings.resume = None
             settings.ckpt_path = None if self.resumed else settings.ckpt_path
@@ -190,16 +197,21 @@ class LightningInside(LightningCLI):
             print_table(f"{self.folder.parent.name}: {self.settings.ckpt_path}", rows)
 
     def after_fit(self) -> None:
-        checkpoints = self.folder / "checkpoints"
+        if not self.trainer.is_global_zero:
+            return
+        seconds = f"{time.perf_counter() - self.started:.0f} s"
         best = next((each for each in self.trainer.callbacks if isinstance(each, BestCheckpoint)), None)
-        if self.trainer.is_global_zero:
-            rows = {name: number(value) for name, value in best.best_metrics.items()} if best else {}
-            rows["time"] = f"{time.perf_counter() - self.started:.0f} s"
-            rows["run folder"] = str(self.folder)
-            if best:
-                rows["test it"] = f"python train.py test --ckpt_path {checkpoints / 'best.ckpt'}"
-            rows["look inside"] = f"tensorboard --logdir {self.folder.parent.parent}"
-            print_table(f"{self.folder.parent.name}: best by {self.settings.monitor}", rows)
+        if best is None:
+            print_table("nothing was saved", {"time": seconds})
+            return
+        checkpoint = self.folder / "checkpoints" / "best.ckpt"
+        rows = {name: number(value) for name, value in best.best_metrics.items()} | {
+            "time": seconds,
+            "run folder": str(self.folder),
+            "test it": f"python train.py test --ckpt_path {checkpoint}",
+            "look inside": f"tensorboard --logdir {self.folder.parent.parent}",
+        }
+        print_table(f"{self.folder.parent.name}: best by {self.settings.monitor}", rows)
 
 
 def original(error: BaseException) -> BaseException:
@@ -212,3 +224,13 @@ def original(error: BaseException) -> BaseException:
 def best_mode(metric: str) -> Literal["min", "max"]:
     """Whether the smallest or the largest value of a metric is the best."""
     return "min" if metric.rpartition("/")[2] in ("loss", "mse", "mae", "error") else "max"
+
+
+def check_devices(accelerator: str, devices: object) -> None:
+    """Refuse more processes than a machine without GPUs can carry; each takes a core and a copy of everything."""
+    cores = max(os.cpu_count() or 1, 2)
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
+    if on_cpu and str(devices).isdigit() and int(str(devices)) > cores:
+        raise UsageError(
+            f"--trainer.devices is {devices}, but this machine has no GPU and {cores} cores; give fewer"
+        )

@@ -94,6 +94,7 @@ class MNISTDataModule(TensorDataModule):
         self.split_seed = split_seed
         self.normalize_images = normalize
         self.augment = augment or {}
+        self.class_values = self.classes  # what a prediction is called in predictions.csv
         self.class_names = [CLASS_NAMES[dataset][label] for label in self.classes]
         self.task = "binary" if len(self.classes) == 2 else "multiclass"
         self.out_features = 1 if self.task == "binary" else len(self.classes)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -49,6 +49,10 @@ class TitanicDataModule(TensorDataModule):
     out_features = 1
     class_names = ("died", "survived")
     id_name = "PassengerId"
+    submission_columns: ClassVar = {
+        "PassengerId": "PassengerId",
+        "prediction": "Survived",
+    }  # as Kaggle wants it
 
     def __init__(
         self,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.callbacks.plain import MemoryLogger, Plain, fit, mlp, rows
 
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
+from tests.callbacks.plain import MemoryLogger, Plain, fit, mlp, rows
 
 HERE = Path(__file__).parent
 

@@ -1,0 +1,106 @@
+"""Every experiment and every preset trains; those that take seconds must reach their figures."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.reproduce import EXPERIMENTS, Experiment, holds, run
+from cli import main
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+PRESETS = sorted((ROOT / "configs" / "presets").glob("*.yaml"))
+SECONDS = {
+    "titanic_logistic",
+    "titanic_mlp",
+    "linear_regression",
+    "nonlinear_regression",
+    "damped_sine",
+    "circles",
+    "blobs",
+    "rings",
+}
+QUICK = [experiment for experiment in EXPERIMENTS if experiment.config in SECONDS]
+QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
+
+
+@pytest.fixture(autouse=True)
+def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def data_flags(config: Path, mnist_dir: str) -> list[str]:
+    """Small generated images in the place of MNIST."""
+    settings = yaml.safe_load(config.read_text())
+    if not settings["data"]["class_path"].endswith("MNISTDataModule"):
+        return []
+    flags = [f"--data.data_dir={mnist_dir}", "--data.batch_size=16"]
+    if settings["data"]["init_args"].get("num_val"):
+        flags.append("--data.num_val=8")
+    return flags
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_trains_for_two_batches_and_evaluates(config: Path, mnist_dir: str) -> None:
+    short = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.log_every_n_steps=1"]
+    assert main(["fit", f"--config={config}", *data_flags(config, mnist_dir), *short, *QUIET]) == 0
+    folder = Path("runs") / config.stem / "version_0"
+    for name in ("config.yaml", "metrics.csv", "diagnosis.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
+        assert (folder / name).is_file(), name
+    checkpoint = f"--ckpt_path={folder / 'checkpoints' / 'best.ckpt'}"
+    assert main(["test", checkpoint, *QUIET]) == 0
+    assert main(["predict", checkpoint, *QUIET]) == 0
+    assert (folder / "predictions.csv").is_file()
+
+
+@pytest.mark.parametrize("experiment", QUICK, ids=lambda each: f"{each.config}-{each.title}".strip("-"))
+def test_reaches_its_figures(experiment: Experiment) -> None:
+    (flags,) = experiment.runs
+    figures, _, _ = run(experiment, flags, [])
+    for name, goal in experiment.goals.items():
+        assert holds(figures[name], goal), f"{name} is {figures[name]}, not {goal}"
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_header_says_command_result_and_time(config: Path) -> None:
+    header = [line for line in config.read_text().splitlines() if line.startswith("#")]
+    assert f"python train.py fit --config configs/{config.name}" in "\n".join(header)
+    assert any(line.startswith("# Reaches ") for line in header)
+    assert any(line.startswith("# Takes ") for line in header)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_preset_is_understood(preset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = ROOT / "configs" / "circles.yaml"
+    assert main(["fit", f"--config={config}", f"--config={preset}", "--print_config"]) == 0
+    merged = yaml.safe_load(capsys.readouterr().out)
+    settings = yaml.safe_load(preset.read_text())
+    for key, value in settings["trainer" if "trainer" in settings else "model"].items():
+        if not isinstance(value, dict):
+            assert merged["trainer"][key] == value
+    assert merged["data"]["init_args"]["name"] == "circles"
+
+
+@pytest.mark.parametrize("name", ["debug", "overfit", "cpu", "bf16", "profile"])
+def test_preset_trains(name: str) -> None:
+    config, preset = ROOT / "configs" / "circles.yaml", ROOT / "configs" / "presets" / f"{name}.yaml"
+    assert main(["fit", f"--config={config}", f"--config={preset}", "--trainer.max_epochs=2", *QUIET]) == 0
+
+
+def test_debug_preset_writes_nothing(tmp_path: Path) -> None:
+    config, preset = ROOT / "configs" / "circles.yaml", ROOT / "configs" / "presets" / "debug.yaml"
+    assert main(["fit", f"--config={config}", f"--config={preset}", *QUIET]) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("preset", ["gpu", "fsdp", "fp16"])
+def test_preset_for_gpus_says_what_is_missing(preset: str, capfd: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    if torch.accelerator.is_available():
+        pytest.skip("this machine has a GPU")
+    config, path = ROOT / "configs" / "circles.yaml", ROOT / "configs" / "presets" / f"{preset}.yaml"
+    code = main(["fit", f"--config={config}", f"--config={path}", "--trainer.max_epochs=1", *QUIET])
+    message = capfd.readouterr().err
+    assert (code, "Traceback" in message) in ((2, False), (0, False))
