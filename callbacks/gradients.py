@@ -212,9 +212,9 @@ class GradientMonitor(pl.Callback):
 
     def _write_histograms(self, trainer: pl.Trainer, reading: Reading) -> None:
         for layer in self.probe.layers:
-            values = [local(p.grad).flatten().float() for _, p in layer.parameters() if p.grad is not None]
-            if values and self._selected(layer):
-                values = torch.cat(values) / (reading.scale.float() if reading.still_scaled else 1.0)
+            parts = [local(p.grad).flatten().float() for _, p in layer.parameters() if p.grad is not None]
+            if parts and self._selected(layer):
+                values = torch.cat(parts) / (reading.scale.float() if reading.still_scaled else 1.0)
                 if bool(torch.isfinite(values).all()):  # TensorBoard refuses to bin a NaN
                     tag = f"grad/{layer.tag}"
                     on_tensorboard(

@@ -1,6 +1,7 @@
 import pytest
 import torch
-from plain import MemoryLogger
+
+from tests.callbacks.plain import MemoryLogger
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from plain import MemoryLogger, Plain, fit, has_hooks, rows
 from torch import nn
 
 from callbacks import ActivationMonitor
+from tests.callbacks.plain import MemoryLogger, Plain, fit, has_hooks, rows
 
 X, Y = torch.randn(32, 6, generator=torch.Generator().manual_seed(1)), torch.zeros(32, 1)
 

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from plain import Plain, fit, has_hooks, mlp, rows
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from callbacks import DepthPlot, GradientMonitor
 from callbacks.depth import draw
+from tests.callbacks.plain import Plain, fit, has_hooks, mlp, rows
 
 X, Y = torch.randn(32, 5, generator=torch.Generator().manual_seed(1)), torch.zeros(32, 1)
 

@@ -6,12 +6,12 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from plain import Plain, fit, has_hooks, mlp, rows
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor
+from tests.callbacks.plain import Plain, fit, has_hooks, mlp, rows
 
 G = torch.Generator().manual_seed(1)
 X = torch.randn(256, 16, generator=G)

@@ -6,12 +6,12 @@ import math
 import pytest
 import pytorch_lightning as pl
 import torch
-from plain import MemoryLogger, Plain, fit, has_hooks, mlp, rows
 from pytorch_lightning.plugins import MixedPrecision
 from pytorch_lightning.utilities import grad_norm
 from torch import nn
 
 from callbacks import GradientMonitor
+from tests.callbacks.plain import MemoryLogger, Plain, fit, has_hooks, mlp, rows
 
 X, Y = torch.randn(64, 5, generator=torch.Generator().manual_seed(1)), torch.ones(64, 1)
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.nn.functional as F
-from plain import MemoryLogger, Plain, fit, mlp, rows
 from torch import nn
 
 from callbacks import GradientMonitor
+from tests.callbacks.plain import MemoryLogger, Plain, fit, mlp, rows
 
 EXACT = {"rel": 1e-12, "abs": 0}
 

@@ -6,11 +6,11 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from plain import MemoryLogger, Plain, fit, has_hooks, mlp, rows
 from pytorch_lightning.plugins import MixedPrecision
 from torch import nn
 
 from callbacks import NonFiniteGuard
+from tests.callbacks.plain import MemoryLogger, Plain, fit, has_hooks, mlp, rows
 
 X, Y = torch.randn(32, 6, generator=torch.Generator().manual_seed(1)), torch.zeros(32, 1)
 

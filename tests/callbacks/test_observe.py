@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
-from plain import Plain, fit, has_hooks, mlp, rows
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
@@ -16,6 +15,7 @@ from torch import nn
 
 import callbacks
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
+from tests.callbacks.plain import Plain, fit, has_hooks, mlp, rows
 
 ROOT = Path(__file__).parents[2]
 X = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(1))
