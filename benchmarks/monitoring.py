@@ -5,9 +5,11 @@
 
 Every model trains in a plain `pl.Trainer` on batches of 64 that lie in memory, logging to TensorBoard. Each
 block of steps follows one without monitoring, so that a machine that slows down slows both; the figure is the
-median over the rounds of the ratio of their times per step. The first line compares no monitoring with itself: how
-far it is from 1.00 says how much of the rest is noise. On a machine that others use as well, `--clock cpu` counts
-the processor time of this process alone.
+median over the rounds of the ratio of their times per step. The first line compares no monitoring with itself:
+how far it is from 1.00 says how much of the rest is noise. "Within one run" compares probe steps with the steps
+between them, which a change of the machine's speed does not touch, and leaves out what Lightning spends on
+calling one more callback at every step. On a machine that others use as well, `--clock cpu` counts the processor
+time of this process alone.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -106,7 +109,7 @@ VARIANTS = {
         Classifier,
         lambda: [GradientMonitor(), ActivationMonitor(), Diagnosis()],
     ),
-    "the same and NonFiniteGuard (looks at each step)": (Classifier, lambda: all_four(None)),
+    "the same and NonFiniteGuard, which checks each step": (Classifier, lambda: all_four(None)),
     "GradientMonitor, every step": (Classifier, lambda: [GradientMonitor(1)]),
     "all four, every step": (Classifier, lambda: all_four(1)),
     "Lightning's recipe: log_dict(grad_norm(self, 2))": (Recipe, list),
@@ -116,20 +119,29 @@ VARIANTS = {
 
 
 class Clock(pl.Callback):
-    """Times the steps after a warm-up, until both `steps` and `seconds` are reached at a multiple of 50."""
+    """Times every step after a warm-up, until `seconds` are reached at a multiple of 50."""
 
     def __init__(self, seconds: float, now: Callable[[], float], warmup: int = 50) -> None:
-        self.seconds, self.now, self.warmup, self.per_step = seconds, now, warmup, 0.0
+        self.seconds, self.now, self.warmup = seconds, now, warmup
+        self.ticks: list[float] = []  # when each step began
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         step = trainer.global_step
-        if step == self.warmup:
-            self.start = self.now()
-        elif step > self.warmup and step % 50 == 0:
-            elapsed = self.now() - self.start
-            if elapsed >= self.seconds:
-                self.per_step = elapsed / (step - self.warmup)
+        if step >= self.warmup:
+            self.ticks.append(self.now())
+            if step % 50 == 0 and step > self.warmup and self.ticks[-1] - self.ticks[0] >= self.seconds:
                 trainer.should_stop = True
+
+    @property
+    def per_step(self) -> float:
+        return (self.ticks[-1] - self.ticks[0]) / (len(self.ticks) - 1)
+
+    @property
+    def within(self) -> float:
+        """The same ratio from one run alone: every 50th step, a probe step, against the steps between."""
+        times = [b - a for a, b in pairwise(self.ticks)]
+        between = statistics.median(t for k, t in enumerate(times) if (k + 1) % 50)
+        return (statistics.median(times[49::50]) + 49 * between) / (50 * between)
 
 
 class Batches(torch.utils.data.Dataset):
@@ -145,7 +157,7 @@ class Batches(torch.utils.data.Dataset):
         return self.batches[index % 50]
 
 
-def time_per_step(build, module_class, callbacks, clock: Clock, folder: str) -> float:
+def time_per_step(build, module_class, callbacks, clock: Clock, folder: str) -> Clock:
     torch.manual_seed(0)
     trainer = pl.Trainer(
         accelerator="cpu",
@@ -158,7 +170,7 @@ def time_per_step(build, module_class, callbacks, clock: Clock, folder: str) -> 
     )
     loader = torch.utils.data.DataLoader(Batches(), batch_size=None)
     trainer.fit(module_class(build()), loader)
-    return clock.per_step
+    return clock
 
 
 def quiet() -> None:
@@ -169,6 +181,7 @@ def quiet() -> None:
 def measure(name: str, rounds: int, seconds: float, now: Callable[[], float]) -> None:
     build = MODELS[name]
     ratios: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+    within: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
     base: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         for k in range(rounds):
@@ -177,16 +190,18 @@ def measure(name: str, rounds: int, seconds: float, now: Callable[[], float]) ->
                 with contextlib.redirect_stdout(io.StringIO()):  # what Diagnosis has to say of random labels
                     without = time_per_step(build, Classifier, list, Clock(seconds, now), folder)
                     taken = time_per_step(build, module_class, callbacks, Clock(seconds, now), folder)
-                base.append(without)
-                ratios[variant].append(taken / without)
+                base.append(without.per_step)
+                ratios[variant].append(taken.per_step / without.per_step)
+                within[variant].append(taken.within)
     print("\r" + " " * 110 + "\r", end="", file=sys.stderr)
     print(f"\n{name}: {statistics.median(base) * 1e3:.2f} ms per step without monitoring")
-    print(f"  {'time per step, as a multiple of that':52} median      range")
+    print(f"  {'time per step, as a multiple of that':52} median   range          within one run")
     for variant, values in ratios.items():
-        print(
-            f"  {variant:52} {statistics.median(values):6.2f}   {min(values):.2f} to {max(values):.2f}",
-            flush=True,
+        spread = f"{min(values):.2f} to {max(values):.2f}"
+        one_run = (
+            f"{statistics.median(within[variant]):.3f}" if "every 50" in variant or "no " in variant else ""
         )
+        print(f"  {variant:52} {statistics.median(values):6.2f}   {spread:16} {one_run}", flush=True)
 
 
 def main() -> None:

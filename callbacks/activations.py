@@ -94,7 +94,7 @@ class ActivationMonitor(pl.Callback):
             raise ValueError(f"window={window!r} is not a number of looks; give 1 or more")
         self.window = window
         self.writes = True  # Diagnosis switches it off in the monitor that it keeps for itself
-        self.probe: Probe | None = None
+        self.probe: Any = None  # a Probe while training
         self._forget()
 
     def _forget(self) -> None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -62,8 +63,8 @@ class GradientMonitor(pl.Callback):
         self,
         every_n_steps: int | None = None,
         *,
-        include: str | list[str] = "*",
-        exclude: str | list[str] = (),
+        include: str | Sequence[str] = "*",
+        exclude: str | Sequence[str] = (),
         per_parameter: bool = False,
         histograms: bool = False,
     ) -> None:
@@ -72,7 +73,7 @@ class GradientMonitor(pl.Callback):
         self.exclude = [exclude] if isinstance(exclude, str) else list(exclude)
         self.per_parameter, self.histograms = per_parameter, histograms
         self.writes = True  # Diagnosis switches it off in the monitor that it keeps for itself
-        self.probe: Probe | None = None
+        self.probe: Any = None  # a Probe while training
         self._forget()
 
     def _forget(self) -> None:
@@ -212,9 +213,9 @@ class GradientMonitor(pl.Callback):
 
     def _write_histograms(self, trainer: pl.Trainer, reading: Reading) -> None:
         for layer in self.probe.layers:
-            values = [local(p.grad).flatten().float() for _, p in layer.parameters() if p.grad is not None]
-            if values and self._selected(layer):
-                values = torch.cat(values) / (reading.scale.float() if reading.still_scaled else 1.0)
+            parts = [local(p.grad).flatten().float() for _, p in layer.parameters() if p.grad is not None]
+            if parts and self._selected(layer):
+                values = torch.cat(parts) / (reading.scale.float() if reading.still_scaled else 1.0)
                 if bool(torch.isfinite(values).all()):  # TensorBoard refuses to bin a NaN
                     tag = f"grad/{layer.tag}"
                     on_tensorboard(

@@ -48,7 +48,7 @@ class NonFiniteGuard(pl.Callback):
             raise ValueError(f"action={action!r} is unknown; give 'warn' or 'stop'")
         self.action = action
         self.every_n_steps = checked_cadence(every_n_steps) or 1
-        self.probe: Probe | None = None
+        self.probe: Any = None  # a Probe while training
         self._forget()
 
     def _forget(self) -> None:

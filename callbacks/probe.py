@@ -85,7 +85,7 @@ class Probe:
     function, y)` for each nonlinearity. Hooks are on the model only while somebody listens.
     """
 
-    _alive: ClassVar = weakref.WeakValueDictionary()  # id(model) -> Probe
+    _alive: ClassVar[Any] = weakref.WeakValueDictionary()  # id(model) -> Probe
 
     def __init__(self, model: pl.LightningModule) -> None:
         self.model = model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -55,7 +56,7 @@ class Reading:
 
     def _read_scale(self, trainer: pl.Trainer) -> None:
         """The loss scale as a tensor. Fused optimizers unscale inside their step, so not yet."""
-        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        scaler: Any = getattr(trainer.precision_plugin, "scaler", None)
         self.amp = scaler is not None and scaler.is_enabled()
         one = torch.ones((), device=self.device)
         self.scale = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,7 +12,7 @@ from torch import Tensor
 try:
     from torch.distributed.tensor import DTensor, Partial, Shard
 except ImportError:  # a torch built without distributed
-    DTensor = None
+    DTensor = None  # type: ignore[assignment, misc]
 
 
 def float64(device: torch.device) -> torch.dtype:
@@ -57,11 +58,11 @@ def _is_fsdp1_sharded(trainer: pl.Trainer) -> bool:
     return type(strategy).__name__ == "FSDPStrategy" and strategy.sharding_strategy.name != "NO_SHARD"
 
 
-def norms(tensors: list[Tensor], order: float) -> list[Tensor]:
+def norms(tensors: Sequence[Tensor], order: float) -> list[Tensor]:
     """The norm of each tensor as a 0-dimensional float64 tensor, in one fused call; no copy to the host."""
     if not tensors:
         return []
-    return list(torch._foreach_norm(tensors, order, dtype=float64(tensors[0].device)))
+    return list(torch._foreach_norm(list(tensors), order, dtype=float64(tensors[0].device)))
 
 
 def stack(scalars: list[Tensor], device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from tests.callbacks.plain import MemoryLogger, Plain, fit, mlp, rows
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 
 
 def train(devices):
@@ -38,10 +38,9 @@ def test_two_processes_are_one(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     out = tmp_path / "two.json"
-    path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
-    env = os.environ | {"MASTER_PORT": str(port), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    run = [sys.executable, __file__, str(out)]
-    done = subprocess.run(run, env=env, capture_output=True, text=True, timeout=120, check=False)
+    env = os.environ | {"MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    run = [sys.executable, "-m", "tests.callbacks.test_two_processes", str(out)]
+    done = subprocess.run(run, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     two, one = json.loads(out.read_text()), train(1)
     assert two.keys() == one.keys()
