@@ -6,6 +6,7 @@ The first five work in a plain `pl.Trainer` on any LightningModule, unmodified:
 """
 
 from importlib import import_module
+from typing import Any
 
 _HOMES = {
     "GradientMonitor": "gradients",
@@ -21,7 +22,7 @@ _HOMES = {
 __all__ = list(_HOMES)
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'callbacks' has no attribute {name!r}; it has {', '.join(_HOMES)}")
     return getattr(import_module(f"callbacks.{_HOMES[name]}"), name)

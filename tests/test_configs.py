@@ -46,7 +46,13 @@ def test_trains_for_two_batches_and_evaluates(config: Path, mnist_dir: str) -> N
     short = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.log_every_n_steps=1"]
     assert main(["fit", f"--config={config}", *data_flags(config, mnist_dir), *short, *QUIET]) == 0
     folder = Path("runs") / config.stem / "version_0"
-    for name in ("config.yaml", "metrics.csv", "diagnosis.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
+    for name in (
+        "config.yaml",
+        "metrics.csv",
+        "diagnosis.json",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+    ):
         assert (folder / name).is_file(), name
     checkpoint = f"--ckpt_path={folder / 'checkpoints' / 'best.ckpt'}"
     assert main(["test", checkpoint, *QUIET]) == 0

@@ -13,7 +13,9 @@ from cli import main
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```\w*\n(.*?)```", README, re.DOTALL)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("python train.py fit --config")]
+COMMANDS = [
+    line for block in BLOCKS for line in block.splitlines() if line.startswith("python train.py fit --config")
+]
 
 
 def test_first_blocks_install_and_train_and_test() -> None:
@@ -30,7 +32,9 @@ def test_every_fit_command_is_understood(
     assert main([word for word in words if word != "--print_config"] + ["--print_config"]) == 0
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:configs|benchmarks|datamodules)/[\w/.]+\.\w+", README))))
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"(?:configs|benchmarks|datamodules)/[\w/.]+\.\w+", README)))
+)
 def test_every_file_named_exists(path: str) -> None:
     if path in ("configs/wine.yaml", "datamodules/wine.py"):
         pytest.skip("made by the reader")
@@ -42,8 +46,14 @@ def test_own_model_and_data(tmp_path: Path) -> None:
     for name in ("cli", "callbacks", "datamodules", "lit_models", "configs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "train.py", tmp_path)
-    named = re.findall(r"`((?:lit_models|datamodules|configs)/\w+\.\w+)`:\n\n```\w+\n(.*?)```", README, re.DOTALL)
-    assert [name for name, _ in named] == ["lit_models/residual.py", "datamodules/wine.py", "configs/wine.yaml"]
+    named = re.findall(
+        r"`((?:lit_models|datamodules|configs)/\w+\.\w+)`:\n\n```\w+\n(.*?)```", README, re.DOTALL
+    )
+    assert [name for name, _ in named] == [
+        "lit_models/residual.py",
+        "datamodules/wine.py",
+        "configs/wine.yaml",
+    ]
     for name, text in named:
         assert len(text.splitlines()) < 40
         (tmp_path / name).write_text(text)
