@@ -1,8 +1,10 @@
 """Every experiment and every preset trains; those that take seconds must reach their figures."""
 
+import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from benchmarks.reproduce import EXPERIMENTS, Experiment, holds, run
@@ -63,9 +65,23 @@ def test_trains_for_two_batches_and_evaluates(config: Path, mnist_dir: str) -> N
 @pytest.mark.parametrize("experiment", QUICK, ids=lambda each: f"{each.config}-{each.title}".strip("-"))
 def test_reaches_its_figures(experiment: Experiment) -> None:
     (flags,) = experiment.runs
-    figures, _, _ = run(experiment, flags, [])
+    figures, _, trained = run(experiment, flags, [])
     for name, goal in experiment.goals.items():
         assert holds(figures[name], goal), f"{name} is {figures[name]}, not {goal}"
+    assert json.loads((trained.folder / "diagnosis.json").read_text())["healthy"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "kinds"),
+    [([], {"vanishing gradient"}), (["--model.activation=relu", "--model.init=he"], set())],
+    ids=["sigmoid", "relu-he"],
+)
+def test_titanic_deep_shows_and_names_the_vanishing_gradient(flags: list[str], kinds: set[str]) -> None:
+    assert main(["fit", f"--config={ROOT / 'configs' / 'titanic_deep.yaml'}", *flags, *QUIET]) == 0
+    folder = Path("runs") / "titanic_deep" / "version_0"
+    verdicts = json.loads((folder / "diagnosis.json").read_text())["verdicts"]
+    assert {verdict["kind"] for verdict in verdicts} == kinds
+    assert list((folder / "pictures").glob("depth_gradients_*.png"))
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
@@ -102,8 +118,6 @@ def test_debug_preset_writes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("preset", ["gpu", "fsdp", "fp16"])
 def test_preset_for_gpus_says_what_is_missing(preset: str, capfd: pytest.CaptureFixture[str]) -> None:
-    import torch
-
     if torch.accelerator.is_available():
         pytest.skip("this machine has a GPU")
     config, path = ROOT / "configs" / "circles.yaml", ROOT / "configs" / "presets" / f"{preset}.yaml"
