@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 from jsonargparse import Namespace
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
@@ -27,7 +27,7 @@ from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from cli.arguments import Request
 from cli.checkpoints import check_architecture, check_shapes, read_checkpoint
-from cli.errors import UsageError
+from cli.errors import UsageError, nearest
 from cli.loggers import MetricsCSV
 from cli.parser import Parser
 from cli.runs import new_run_folder
@@ -113,6 +113,7 @@ class LightningInside(LightningCLI):
             check_shapes(self.checkpoint, self.settings.ckpt_path, self.model, self.model.hparams)
         config = self.config_init[self.request.command].trainer
         check_devices(config.accelerator, config.devices)
+        check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
             self._claim_folder()
         self.trainer_defaults["callbacks"] = self._own_callbacks(config)
@@ -234,3 +235,10 @@ def check_devices(accelerator: str, devices: object) -> None:
         raise UsageError(
             f"--trainer.devices is {devices}, but this machine has no GPU and {cores} cores; give fewer"
         )
+
+
+def check_monitor(metric: str, model: LightningModule) -> None:
+    """Refuse to wait for a metric that no validation of this model will bring; other models may log what they like."""
+    known = [f"val/{name}" for name in getattr(model, "val_metrics", ())]
+    if known and metric.startswith("val/") and metric not in known:
+        raise UsageError(f"--monitor {metric} is not measured; {nearest(metric, known)}")

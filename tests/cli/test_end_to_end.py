@@ -332,6 +332,8 @@ def test_ctrl_c_before_anything_is_saved(
         ("--model.hidden_sizes [0]", "layer sizes are [2, 0, 1]; each must be at least 1"),
         ("--model.depth x", "model.depth: expected int, not x"),
         ("--model.activation rellu", "model.activation: 'rellu' is not one of sigmoid, tanh, relu"),
+        ("--monitor val/acuracy", "--monitor val/acuracy is not measured; did you mean 'val/accuracy'?"),
+        ("--trainer.devices 99", "--trainer.devices is 99, but this machine has no GPU and"),
         ("--model.optimizer Adamm", "there is no class 'Adamm'; did you mean 'Adam'?"),
         ("--model.optimizer SGD --model.optimizer.lrr 1", "there is no option 'lrr'; did you mean 'lr'?"),
         ("--model.optimizer.lr fast", "expected float, not fast"),
