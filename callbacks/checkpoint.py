@@ -35,7 +35,7 @@ class BestCheckpoint(ModelCheckpoint):
         best = {f"best/{name.removeprefix('val/')}": value for name, value in self.best_metrics.items()}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and best:
-                logger.log_hyperparams(dict(pl_module.hparams), best)
+                logger.log_hyperparams(_columns(pl_module), best)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "best_metrics": self.best_metrics}
@@ -51,6 +51,12 @@ class BestCheckpoint(ModelCheckpoint):
             name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")
         }
         self.best_metrics = {"epoch": trainer.current_epoch, "step": trainer.global_step, **metrics}
+
+
+def _columns(model: LightningModule) -> dict[str, Any]:
+    """Its class and its hyper-parameters, without what the command line puts there for itself."""
+    hparams = {name: value for name, value in model.hparams.items() if not name.startswith("_")}
+    return {"model": type(model).__name__, **hparams}
 
 
 class LastCheckpoint(ModelCheckpoint):

@@ -1,16 +1,20 @@
 """DepthPlot: gradient and delta against depth on a log scale, before any training and at its end.
 
 The picture `depth/gradients` shows at a glance what the vanishing gradient is: a straight line down towards
-the first layer. With a logger that has a folder it is also `pictures/depth_gradients_<step>.png` there.
+the first layer. Its axes span ten decades at least, so that those of a healthy network look level, and the
+pictures of two runs can be compared. With a logger that has a folder it is also
+`pictures/depth_gradients_<step>.png` there.
 """
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from callbacks.gradients import GradientMonitor
 from callbacks.logs import on_tensorboard
@@ -95,17 +99,24 @@ class DepthPlot(pl.Callback):
 
 def draw(looks: dict[int, dict[str, dict[str, float]]]) -> Figure:
     """One panel per quantity: a line per look, layers from the first to the last, a logarithmic axis."""
-    figure = Figure(figsize=(9, 4), layout="constrained")  # no pyplot: it would choose a window system
+    figure = Figure(figsize=(8, 3.6), layout="constrained")  # no pyplot: it would choose a window system
     panels = {"grad_mean_abs": "mean absolute weight gradient", "delta_norm": "norm of delta = dL/dy"}
     for axes, (quantity, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        drawn: list[float] = []
         for step, look in sorted(looks.items()):
-            values = look.get(quantity, {})
-            depth = [
-                int(tag.split("_")[0]) for tag, value in values.items() if value > 0
-            ]  # 0 has no logarithm
+            values = {  # 0 and infinity have no place on a logarithmic axis
+                int(tag.split("_")[0]): value
+                for tag, value in look.get(quantity, {}).items()
+                if 0 < value < math.inf
+            }
             label = "before training" if step == 0 else f"step {step}"
-            axes.plot(depth, [value for value in values.values() if value > 0], marker="o", label=label)
+            axes.plot(list(values), list(values.values()), marker="o", label=label)
+            drawn += values.values()
         axes.set(title=title, xlabel="layer (0 is the first)", yscale="log")
+        if drawn:
+            top = 10.0 ** math.ceil(math.log10(max(drawn)) + 0.1)
+            axes.set_ylim(min(min(drawn) / 3, top * 1e-10), top)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
     return figure

@@ -241,9 +241,20 @@ class Diagnosis(pl.Callback):
             lines.append(f"  {'':{width}}  Try {verdict.advice}.")
         return "\n".join(lines)
 
+    def markdown(self) -> str:
+        """The same for TensorBoard's text page, which renders Markdown and would swallow the indentation."""
+        heading, *_ = self.table().split("\n")
+        items = [
+            f"- **{verdict.kind}**, steps {self._steps[verdict.kind][0]} to {self._steps[verdict.kind][1]}: "
+            f"{verdict.message} *Try {verdict.advice}.*"
+            for verdict in self.verdicts
+        ]
+        return "\n".join([heading, "", *items] if items else [heading])
+
     def _write(self, trainer: pl.Trainer) -> None:
-        text = self.table().replace("\n", "  \n")
-        on_tensorboard(trainer, lambda writer: writer.add_text("diagnosis", text, self._judged or 0))
+        on_tensorboard(
+            trainer, lambda writer: writer.add_text("diagnosis", self.markdown(), self._judged or 0)
+        )
         if self._folder is None or not trainer.is_global_zero:
             return
         now = {verdict.kind for verdict in self.verdicts}

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.data import DataLoader, TensorDataset
 
 from callbacks import BestCheckpoint, LastCheckpoint
@@ -40,6 +43,26 @@ def fit(folder: Path, losses: list[float], max_epochs: int, **options: Any) -> B
     loader = DataLoader(TensorDataset(torch.zeros(1)))
     trainer.fit(Scripted(losses), loader, loader, **options)
     return best
+
+
+class WithHparams(Scripted):
+    def __init__(self, losses: list[float], rate: float = 0.5) -> None:
+        super().__init__(losses)
+        self.save_hyperparameters({"rate": rate, "_instantiator": "of.the.command.line"})
+
+
+def test_the_hparams_page_has_the_model_and_no_private_columns(tmp_path: Path) -> None:
+    logger = TensorBoardLogger(tmp_path, name="run", default_hp_metric=False)
+    options = {**QUIET, "logger": logger}
+    trainer = pl.Trainer(max_epochs=2, callbacks=[BestCheckpoint("val/loss")], **options)
+    loader = DataLoader(TensorDataset(torch.zeros(1)))
+    trainer.fit(WithHparams([0.5, 0.25]), loader, loader)
+    events = EventAccumulator(logger.log_dir).Reload()
+    plugin = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    start = HParamsPluginData.FromString(plugin).session_start_info
+    assert sorted(start.hparams) == ["model", "rate"]
+    assert start.hparams["model"].string_value == "WithHparams"
+    assert events.Scalars("best/loss")[-1].value == 0.25
 
 
 def epochs_trained(folder: Path, name: str) -> float:

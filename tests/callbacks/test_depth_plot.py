@@ -1,5 +1,7 @@
 """DepthPlot draws what was measured, before any training and at its end."""
 
+import math
+
 import pytest
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -44,6 +46,20 @@ def test_the_lines_are_the_measurements_on_a_log_scale():
     assert list(left.lines[0].get_ydata()) == [1e-6, 1e-2]
     assert list(right.lines[0].get_ydata()) == [3.0]
     assert left.get_yscale() == right.get_yscale() == "log"
+
+
+def test_the_axes_of_a_level_and_of_a_vanishing_gradient_are_the_same():
+    level = {"00_a": 2e-3, "01_b": 1e-2}
+    vanishing = {"00_a": 4e-11, "01_b": 2e-2}
+    limits = [draw({0: {"delta_norm": values}}).axes[1].get_ylim() for values in (level, vanishing)]
+    assert limits[0] == pytest.approx(limits[1])
+    assert limits[0] == pytest.approx((1e-11, 1e-1))
+
+
+@pytest.mark.parametrize("value", [0.0, math.inf, math.nan])
+def test_what_has_no_logarithm_is_left_out(value):
+    left, _ = draw({0: {"grad_mean_abs": {"00_a": value, "01_b": 1.0}}}).axes
+    assert list(left.lines[0].get_xdata()) == [1]
 
 
 def test_pictures_in_tensorboard_and_in_the_run_folder(tmp_path):

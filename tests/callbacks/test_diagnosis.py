@@ -242,7 +242,10 @@ def test_json_and_text(kind, tmp_path):
     if kind is TensorBoardLogger:
         events = EventAccumulator(logger.log_dir).Reload()
         text = events.Tensors("diagnosis/text_summary")[-1].tensor_proto.string_val[0].decode()
-        assert "vanishing gradient" in text
+        heading, empty, finding = text.split("\n")
+        assert (heading, empty) == ("Diagnosis, 12 looks:", "")
+        assert finding.startswith("- **vanishing gradient**, steps 0 to 11: delta at 00_")
+        assert finding.endswith("residual connections.*")
 
 
 @pytest.mark.parametrize("first", [True, False])
