@@ -95,6 +95,7 @@ class ActivationMonitor(pl.Callback):
         self.window = window
         self.writes = True  # Diagnosis switches it off in the monitor that it keeps for itself
         self.probe: Any = None  # a Probe while training
+        self._restored: dict[str, deque[Tensor]] = {}  # from a checkpoint
         self._forget()
 
     def _forget(self) -> None:
@@ -105,8 +106,17 @@ class ActivationMonitor(pl.Callback):
         self._history: dict[str, deque[Tensor]] = {}  # by activation; which units were active at each look
         self._found: dict[str, Activation] = {}
 
+    def state_dict(self) -> dict[str, Any]:
+        """The window of looks, so that dead units are counted on without a gap after a resume."""
+        return {"history": {key: list(looks) for key, looks in self._history.items()}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        history = state_dict.get("history", {})
+        self._restored = {key: deque(looks, maxlen=self.window) for key, looks in history.items()}
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._forget()
+        self._history, self._restored = self._restored, {}
         self.probe = Probe.of(pl_module)
         self._cadence = cadence(self.every_n_steps, trainer)
         if self.writes:

@@ -204,7 +204,7 @@ def test_a_model_of_ones_own(capsys: pytest.CaptureFixture[str], monkeypatch: py
 @pytest.mark.usefixtures("table")
 def test_predict_writes_one_row_per_passenger(capsys: pytest.CaptureFixture[str]) -> None:
     printed = run(["predict", "--ckpt_path", BEST], capsys)
-    assert row(printed, "predictions") == str(RUN.absolute() / "predictions.csv")
+    assert row(printed, "predictions") == str(RUN / "predictions.csv")
     predictions = pd.read_csv(RUN / "predictions.csv")
     assert list(predictions.columns) == ["PassengerId", "prediction", "probability"]
     assert predictions["PassengerId"].tolist() == list(range(892, 1310))
