@@ -1,15 +1,15 @@
-"""What it costs to look inside: time per optimizer step with each way of monitoring, over a run without any.
+"""What it costs to look inside: time per optimizer step with each way of monitoring, over steps without any.
 
-    python benchmarks/monitoring.py                  about 10 minutes on one CPU core
-    python benchmarks/monitoring.py --rounds 3 --seconds 0.5      a quick look
+    python benchmarks/monitoring.py                     about 10 minutes on one CPU core
+    python benchmarks/monitoring.py --rounds 5          a quick look
 
-Every model trains in a plain `pl.Trainer` on batches of 64 that lie in memory, logging to TensorBoard. Each
-block of steps follows one without monitoring, so that a machine that slows down slows both; the figure is the
-median over the rounds of the ratio of their times per step. The first line compares no monitoring with itself:
-how far it is from 1.00 says how much of the rest is noise. "Within one run" compares probe steps with the steps
-between them, which a change of the machine's speed does not touch, and leaves out what Lightning spends on
-calling one more callback at every step. On a machine that others use as well, `--clock cpu` counts the processor
-time of this process alone.
+Every model trains in a plain `pl.Trainer` on batches of 64 that lie in memory, logging to TensorBoard. Within
+one run, 75 steps without monitoring and 75 steps with it take turns, so that a machine that slows down slows
+both; of each 75 the last 50 count, which is one period of the default cadence. "Ratio" is the median over the
+rounds of the time of those 50 steps with, over that of the 50 without just before. "By step" takes, for each of
+the 50 steps, its median over the rounds, and divides the sums: a step during which the machine did something
+else then does not count. The first line compares no monitoring with itself: how far it is from 1.00 says how
+much of the rest is noise. `--clock cpu` counts the processor time of this process alone.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Classifier(pl.LightningModule):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
+        self.monitored = True  # whether this is a step with monitoring
 
     def training_step(self, batch, batch_idx):
         x, y = batch
@@ -79,14 +80,15 @@ class Recipe(Classifier):
     """Lightning's documentation on gradient norms."""
 
     def on_before_optimizer_step(self, optimizer):
-        self.log_dict(grad_norm(self, norm_type=2))
+        if self.monitored:
+            self.log_dict(grad_norm(self, norm_type=2))
 
 
 class ItemPerParameter(Classifier):
     """One norm, one copy to the host and one scalar per parameter, as found in many training scripts."""
 
     def on_before_optimizer_step(self, optimizer):
-        for name, parameter in self.named_parameters():
+        for name, parameter in self.named_parameters() if self.monitored else []:
             self.logger.experiment.add_scalar(f"grad/{name}", parameter.grad.norm().item(), self.global_step)
 
 
@@ -94,7 +96,7 @@ class Histograms(Classifier):
     """A histogram of the gradient of every parameter at every step."""
 
     def on_before_optimizer_step(self, optimizer):
-        for name, parameter in self.named_parameters():
+        for name, parameter in self.named_parameters() if self.monitored else []:
             self.logger.experiment.add_histogram(f"grad/{name}", parameter.grad, self.global_step)
 
 
@@ -118,30 +120,36 @@ VARIANTS = {
 }
 
 
-class Clock(pl.Callback):
-    """Times every step after a warm-up, until `seconds` are reached at a multiple of 50."""
+class Turns(pl.Callback):
+    """Switches monitoring on and off every 75 steps, and times every step."""
 
-    def __init__(self, seconds: float, now: Callable[[], float], warmup: int = 50) -> None:
-        self.seconds, self.now, self.warmup = seconds, now, warmup
+    def __init__(self, rounds: int, now: Callable[[], float]) -> None:
+        self.rounds, self.now = rounds, now
         self.ticks: list[float] = []  # when each step began
 
+    def on_train_start(self, trainer, pl_module):
+        self.monitors = [callback for callback in trainer.callbacks if callback is not self]
+        self._switch(trainer, pl_module, False)
+
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        step = trainer.global_step
-        if step >= self.warmup:
-            self.ticks.append(self.now())
-            if step % 50 == 0 and step > self.warmup and self.ticks[-1] - self.ticks[0] >= self.seconds:
-                trainer.should_stop = True
+        self.ticks.append(self.now())
+        trainer.should_stop = trainer.global_step == 150 * (self.rounds + 1)  # the first round is a warm-up
 
-    @property
-    def per_step(self) -> float:
-        return (self.ticks[-1] - self.ticks[0]) / (len(self.ticks) - 1)
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if (
+            trainer.global_step % 75 == 0
+        ):  # here, not at the start of a step: no monitor is halfway through one
+            self._switch(trainer, pl_module, trainer.global_step % 150 == 75)
 
-    @property
-    def within(self) -> float:
-        """The same ratio from one run alone: every 50th step, a probe step, against the steps between."""
-        times = [b - a for a, b in pairwise(self.ticks)]
-        between = statistics.median(t for k, t in enumerate(times) if (k + 1) % 50)
-        return (statistics.median(times[49::50]) + 49 * between) / (50 * between)
+    def _switch(self, trainer, pl_module, on: bool) -> None:
+        pl_module.monitored = on
+        trainer.callbacks = [*self.monitors, self] if on else [self]
+
+    def times(self) -> tuple[list[list[float]], list[list[float]]]:
+        """Of each round, the times of 50 steps without and of 50 steps with monitoring."""
+        steps = [b - a for a, b in pairwise(self.ticks)]
+        starts = range(150, 150 * (self.rounds + 1), 150)
+        return [steps[k + 25 : k + 75] for k in starts], [steps[k + 100 : k + 150] for k in starts]
 
 
 class Batches(torch.utils.data.Dataset):
@@ -157,12 +165,12 @@ class Batches(torch.utils.data.Dataset):
         return self.batches[index % 50]
 
 
-def time_per_step(build, module_class, callbacks, clock: Clock, folder: str) -> Clock:
+def run(build, module_class, callbacks, turns: Turns, folder: str) -> None:
     torch.manual_seed(0)
     trainer = pl.Trainer(
         accelerator="cpu",
-        max_epochs=1,
-        callbacks=[*callbacks(), clock],
+        max_epochs=-1,
+        callbacks=[*callbacks(), turns],
         logger=TensorBoardLogger(folder),
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -170,7 +178,6 @@ def time_per_step(build, module_class, callbacks, clock: Clock, folder: str) -> 
     )
     loader = torch.utils.data.DataLoader(Batches(), batch_size=None)
     trainer.fit(module_class(build()), loader)
-    return clock
 
 
 def quiet() -> None:
@@ -178,40 +185,30 @@ def quiet() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
 
-def measure(name: str, rounds: int, seconds: float, now: Callable[[], float]) -> None:
-    build = MODELS[name]
-    ratios: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
-    within: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
-    base: list[float] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for k in range(rounds):
-            for variant, (module_class, callbacks) in VARIANTS.items():
-                print(f"\r{name}: round {k + 1}/{rounds}, {variant:60}", end="", file=sys.stderr, flush=True)
-                with contextlib.redirect_stdout(io.StringIO()):  # what Diagnosis has to say of random labels
-                    without = time_per_step(build, Classifier, list, Clock(seconds, now), folder)
-                    taken = time_per_step(build, module_class, callbacks, Clock(seconds, now), folder)
-                base.append(without.per_step)
-                ratios[variant].append(taken.per_step / without.per_step)
-                within[variant].append(taken.within)
-    print("\r" + " " * 110 + "\r", end="", file=sys.stderr)
-    print(f"\n{name}: {statistics.median(base) * 1e3:.2f} ms per step without monitoring")
-    print(f"  {'time per step, as a multiple of that':52} median   range          within one run")
-    for variant, values in ratios.items():
-        spread = f"{min(values):.2f} to {max(values):.2f}"
-        one_run = (
-            f"{statistics.median(within[variant]):.3f}" if "every 50" in variant or "no " in variant else ""
-        )
-        print(f"  {variant:52} {statistics.median(values):6.2f}   {spread:16} {one_run}", flush=True)
+def sum_of_medians(rounds: list[list[float]]) -> float:
+    return sum(statistics.median(times) for times in zip(*rounds, strict=True))
+
+
+def measure(name: str, rounds: int, now: Callable[[], float]) -> None:
+    print(f"\n{name}\n  {'':52}  ratio   its quartiles   by step   ms per step without", flush=True)
+    for variant, (module_class, callbacks) in VARIANTS.items():
+        turns = Turns(rounds, now)
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            run(MODELS[name], module_class, callbacks, turns, folder)  # Diagnosis would talk of random labels
+        without, taken = turns.times()
+        ratios = [sum(b) / sum(a) for a, b in zip(without, taken, strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        base = sum_of_medians(without)
+        by_step = sum_of_medians(taken) / base
+        spread = f"{low:.2f} to {high:.2f}"
+        print(f"  {variant:52} {middle:6.2f}   {spread:14} {by_step:8.3f} {base * 20:10.2f}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=7, help="repetitions; the median is reported")
-    parser.add_argument(
-        "--seconds", type=float, default=2.0, help="least time measured per variant and round"
-    )
+    parser.add_argument("--rounds", type=int, default=20, help="repetitions, 2 or more; medians are reported")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="what is counted")
     parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch")
     parser.add_argument("--model", choices=list(MODELS), action="append", help="default: all of them")
@@ -223,7 +220,7 @@ def main() -> None:
     print(f"{arguments.clock} time, {arguments.rounds} rounds")
     now = time.perf_counter if arguments.clock == "wall" else time.process_time
     for name in arguments.model or MODELS:
-        measure(name, arguments.rounds, arguments.seconds, now)
+        measure(name, arguments.rounds, now)
 
 
 if __name__ == "__main__":

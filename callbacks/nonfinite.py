@@ -1,6 +1,6 @@
 """NonFiniteGuard: which layer produced the first NaN or infinity, and whether forward or backward.
 
-Each step costs one fused norm over all gradients and one number copied to the host. When that number is not
+Each step costs one fused pass over all gradients and one number copied to the host. When that number is not
 finite, and before the optimizer has spread it over the weights, the step is run again on the same batch with
 every module watched. The tag `nonfinite/NN_layer` counts NaN and infinite values in the layer's gradients, at
 the Trainer's logging cadence and at every step where there are any.
@@ -76,10 +76,9 @@ class NonFiniteGuard(pl.Callback):
         """Nothing: it listens only for the order of the layers."""
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        loss = loss.detach().float().sum()
-        self._loss = (
-            loss if self._loss is None else self._loss + loss
-        )  # one NaN in any batch stays in the sum
+        loss = loss.detach()
+        # one NaN in any of the batches that are accumulated stays in the sum
+        self._loss = loss if self._loss is None else self._loss.float() + loss
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
@@ -173,14 +172,26 @@ class NonFiniteGuard(pl.Callback):
 
 
 def _all_finite(gradients: list[Tensor], loss: Tensor | None) -> bool:
-    """One fused norm and one copy to the host; a float32 norm that overflows is looked at value by value."""
-    gradients = [local(g) for g in gradients]
-    norms = list(torch._foreach_norm(gradients)) if gradients else []
+    """One pass over all gradients and one copy to the host.
+
+    It is the pass that AMP's scaler makes before every step, here with a scale of 1, which leaves every bit of
+    the gradients as it is. What that cannot take (mixed devices, sparse gradients) is looked at one by one.
+    """
+    try:
+        return not _any_nonfinite(gradients, loss)
+    except RuntimeError:
+        return all(all_finite(local(g)) for g in gradients) and (loss is None or all_finite(loss))
+
+
+def _any_nonfinite(gradients: list[Tensor], loss: Tensor | None) -> bool:
+    plain = [g if type(g) is Tensor and not g.requires_grad else local(g) for g in gradients]
+    device = plain[0].device if plain else torch.device("cpu")
+    found = torch.zeros((), device=device)
+    if plain:
+        torch._amp_foreach_non_finite_check_and_unscale_(plain, found, torch.ones((), device=device))
     if loss is not None:
-        norms.append(loss.to(norms[0].device if norms else loss.device))
-    if not norms or bool(torch.isfinite(torch.stack([norm.float() for norm in norms]).sum())):
-        return True
-    return all(all_finite(g) for g in gradients) and (loss is None or all_finite(loss))
+        found = found + 0 * loss.to(device).sum()  # NaN and infinity times 0 are NaN
+    return found.item() != 0
 
 
 def _count(layer: Layer) -> int:

@@ -10,6 +10,7 @@ from pytorch_lightning.plugins import MixedPrecision
 from torch import nn
 
 from callbacks import NonFiniteGuard
+from callbacks.nonfinite import _all_finite
 from tests.callbacks.plain import MemoryLogger, Plain, fit, has_hooks, mlp, rows
 
 X, Y = torch.randn(32, 6, generator=torch.Generator().manual_seed(1)), torch.zeros(32, 1)
@@ -173,3 +174,40 @@ def test_looking_again_changes_nothing():
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="action='halt' is unknown; give 'warn' or 'stop'"):
         NonFiniteGuard("halt")
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64]
+)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_the_check_finds_one_value_among_many_and_changes_no_bit(dtype, value):
+    gradients = [torch.randn(n).to(dtype) for n in (1, 7, 64, 1001)]
+    gradients[3][:2] = 1e-40  # below the normal range of float32
+    before = copy.deepcopy(gradients)
+    assert _all_finite(gradients, torch.tensor(1.0))
+    assert all(torch.equal(a, b) for a, b in zip(gradients, before, strict=True))
+    assert not _all_finite(gradients, torch.tensor(value))
+    for bad in gradients:
+        bad[-1] = value
+        assert not _all_finite(gradients, torch.tensor(1.0))
+        bad[-1] = 0.0
+
+
+def test_the_check_takes_every_kind_of_gradient():
+    mixed = [torch.ones(3), torch.ones(3).double(), torch.ones(3).bfloat16(), torch.zeros(0)]
+    sparse = torch.sparse_coo_tensor([[0, 2]], [1.0, math.inf], (4,), check_invariants=True)
+    assert _all_finite(mixed, None)
+    assert _all_finite([torch.ones(1).expand(5)], None)  # values that share memory
+    assert not _all_finite([torch.tensor([math.nan]).expand(5)], None)
+    assert not _all_finite([*mixed, sparse], None)
+    assert _all_finite([], torch.ones(()))
+
+
+def test_a_gradient_with_a_graph_is_left_as_it_is():
+    """After `backward(create_graph=True)` a change in place would spoil the second backward pass."""
+    x = torch.ones(3, requires_grad=True)
+    (x**3).sum().backward(create_graph=True)
+    penalty = (x.grad**2).sum()
+    assert _all_finite([x.grad], None)
+    (second,) = torch.autograd.grad(penalty, x)
+    assert second.tolist() == [36.0] * 3  # of 9 x^4
