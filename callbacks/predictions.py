@@ -20,10 +20,13 @@ class PredictionWriter(Callback):
 
     Args:
         folder: where the table goes.
+
+    `written` holds the paths of the tables that were written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.written: list[Path] = []
         self._batches: list[dict[str, Tensor]] = []
 
     def on_predict_batch_end(
@@ -45,10 +48,14 @@ class PredictionWriter(Callback):
         if trainer.world_size > 1:
             table = table.sort_values("id", kind="stable")
         table = table.rename(columns={"id": getattr(trainer.datamodule, "id_name", "index")})
-        table.to_csv(self.folder / "predictions.csv", index=False)
+        self._write(table, "predictions.csv")
         headings = getattr(trainer.datamodule, "submission_columns", {})
         if headings and set(headings) <= set(table.columns):
-            table[list(headings)].rename(columns=headings).to_csv(self.folder / "submission.csv", index=False)
+            self._write(table[list(headings)].rename(columns=headings), "submission.csv")
+
+    def _write(self, table: pd.DataFrame, name: str) -> None:
+        table.to_csv(self.folder / name, index=False)
+        self.written.append(self.folder / name)
 
     def _gather(self, trainer: Trainer) -> list[dict[str, Tensor]]:
         """The batches of all processes, on the first of them."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import nn
 
 from cli.errors import UsageError
@@ -24,14 +25,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError:
         raise UsageError(
-            f"{path} holds more than numbers and plain values (it may carry code); it is not loaded"
+            f"{path} holds more than numbers and plain values (it may carry code), or is damaged; it is not loaded"
         ) from None
     except (RuntimeError, EOFError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
             f"{path} is damaged or no checkpoint ({reason}); take another from its folder"
         ) from None
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), Mapping):
         raise UsageError(f"{path} is not a Lightning checkpoint: it has no `state_dict`")
     return checkpoint
 
@@ -64,6 +65,57 @@ def check_shapes(
             lines.append(f"model.{name} is {now}, and {then} in the checkpoint")
     lines += [f"{name}: {shape(built, name)}, and {shape(saved, name)} in the checkpoint" for name in odd[:3]]
     raise UsageError("\n".join([*lines, "leave these flags out, or train anew with fit"]))
+
+
+def check_resumable(checkpoint: dict[str, Any], path: Path | str, settings: Mapping[str, Any]) -> None:
+    """Refuse to go on where the optimizer is not in the checkpoint, or is another one than the config asks for.
+
+    Its state, learning rate and schedule come from the checkpoint, so such flags would be ignored, or fail later.
+    `settings` are the model's hyper-parameters now.
+    """
+    if "optimizer_states" not in checkpoint or "loops" not in checkpoint:
+        raise UsageError(f"{path} holds weights only, without the optimizer's state; training cannot go on")
+    saved = checkpoint.get("hyper_parameters", {})
+    for name in ("optimizer", "scheduler"):
+        if (
+            name in saved
+            and name in settings
+            and (then := plain(saved[name])) != (now := plain(settings[name]))
+        ):
+            raise UsageError(
+                f"model.{name} is {describe(now, then)}, and {describe(then, now)} in {path}; a run goes on with the "
+                f"{name} that it began with: leave the flag out, or train anew"
+            )
+
+
+def check_length(checkpoint: dict[str, Any], config: Path, max_epochs: int | None) -> None:
+    """Refuse to train longer than a schedule such as OneCycleLR, which ends at a fixed step, was laid out for."""
+    if not any("total_steps" in schedule for schedule in checkpoint.get("lr_schedulers", ())):
+        return
+    planned = yaml.safe_load(config.read_text(encoding="utf-8"))["trainer"]["max_epochs"]
+    if planned and max_epochs and (max_epochs == -1 or max_epochs > planned):
+        raise UsageError(
+            f"trainer.max_epochs is {max_epochs}, but the learning rate's schedule ends after {planned}; "
+            f"leave the flag out, or train anew with fit --config {config} --trainer.max_epochs {max_epochs}"
+        )
+
+
+def plain(value: Any) -> Any:
+    """Nested mappings and sequences as dicts and lists, which compare by their content."""
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def describe(value: Any, other: Any) -> str:
+    """An optimizer or scheduler, with those of its arguments that differ from the other's."""
+    if not isinstance(value, dict) or not isinstance(other, dict):
+        return value["class_path"] if isinstance(value, dict) else str(value)
+    name = value["class_path"].rpartition(".")[2]
+    if value["class_path"] != other["class_path"]:
+        return name
+    mine, others = value.get("init_args", {}), other.get("init_args", {})
+    return f"{name}({', '.join(f'{key}={mine[key]}' for key in mine if mine[key] != others.get(key))})"
 
 
 def shape(state: dict[str, torch.Tensor], name: str) -> list[int] | str:

@@ -6,6 +6,7 @@ import pkgutil
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +27,7 @@ from callbacks.interrupt import StopOnSignal
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from cli.arguments import Request
-from cli.checkpoints import check_architecture, check_shapes, read_checkpoint
+from cli.checkpoints import check_architecture, check_length, check_resumable, check_shapes, read_checkpoint
 from cli.errors import UsageError, nearest
 from cli.loggers import MetricsCSV
 from cli.parser import Parser
@@ -111,6 +112,10 @@ class LightningInside(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         if self.checkpoint is not None:
             check_shapes(self.checkpoint, self.settings.ckpt_path, self.model, self.model.hparams)
+            if self.request.command == "fit":
+                check_resumable(self.checkpoint, self.settings.ckpt_path, self.model.hparams)
+            if self.resumed:
+                check_length(self.checkpoint, self.folder / "config.yaml", self.settings.trainer.max_epochs)
         config = self.config_init[self.request.command].trainer
         check_devices(config.accelerator, config.devices)
         check_monitor(self.settings.monitor, self.model)
@@ -121,7 +126,12 @@ class LightningInside(LightningCLI):
             kwargs["logger"] = self._loggers()
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except Exception:  # a wrong flag leaves no folder behind
+            if self.request.run_folder is None and not config.fast_dev_run and RANK == 0:
+                self.folder.rmdir()
+            raise
 
     def _claim_folder(self) -> None:
         """Make the folder of a new run; only now, so that a wrong flag leaves none behind."""
@@ -129,6 +139,10 @@ class LightningInside(LightningCLI):
             self.folder = Path(tempfile.gettempdir())  # nothing is written
             return
         name = self.settings.run_name or self.request.experiment
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise UsageError(
+                f"--run_name is {name}; it is a folder below runs/, without / in front and without .."
+            )
         self.settings.run_name = name or self.settings.model.class_path.split(".")[-1]
         self.folder = new_run_folder(self.settings.run_name, RANK)
 
@@ -140,6 +154,8 @@ class LightningInside(LightningCLI):
             isinstance(each, ProgressBar) for each in given
         ):
             own.append(Progress())
+        if self.resumed:
+            own.append(AfterFirstStep(self.save_config))
         if self.request.command == "predict":
             own.append(PredictionWriter(self.folder))
         if self.request.command == "fit" and self.settings.diagnostics:
@@ -175,6 +191,11 @@ class LightningInside(LightningCLI):
         return self.request.command == "fit" and self.request.run_folder is not None
 
     def before_fit(self) -> None:
+        if not self.resumed:
+            self.save_config()
+
+    def save_config(self) -> None:
+        """Write the complete config into the run's folder."""
         if RANK == 0 and not self.settings.trainer.fast_dev_run:
             settings = self.settings.clone()
             settings.resume = None
@@ -189,8 +210,8 @@ class LightningInside(LightningCLI):
 
     def after_predict(self) -> None:
         if self.trainer.is_global_zero:
-            tables = [self.folder / name for name in ("predictions.csv", "submission.csv")]
-            print_table("predictions", {path.stem: str(path) for path in tables if path.exists()})
+            writer = next(each for each in self.trainer.callbacks if isinstance(each, PredictionWriter))
+            print_table("predictions", {path.stem: str(path) for path in writer.written})
 
     def _print_metrics(self) -> None:
         if self.trainer.is_global_zero:
@@ -202,10 +223,10 @@ class LightningInside(LightningCLI):
             return
         seconds = f"{time.perf_counter() - self.started:.0f} s"
         best = next((each for each in self.trainer.callbacks if isinstance(each, BestCheckpoint)), None)
-        if best is None:
-            print_table("nothing was saved", {"time": seconds})
-            return
         checkpoint = self.folder / "checkpoints" / "best.ckpt"
+        if best is None or not checkpoint.exists():
+            print_table("no checkpoint was saved", {"time": seconds})
+            return
         rows = {name: number(value) for name, value in best.best_metrics.items()} | {
             "time": seconds,
             "run folder": str(self.folder),
@@ -213,6 +234,18 @@ class LightningInside(LightningCLI):
             "look inside": f"tensorboard --logdir {self.folder.parent.parent}",
         }
         print_table(f"{self.folder.parent.name}: best by {self.settings.monitor}", rows)
+
+
+class AfterFirstStep(Callback):
+    """Calls a function once a step has been trained: a run that goes on takes new flags over only if they work."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call: Callable[[], None] | None = call
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        if self.call is not None:
+            self.call()
+            self.call = None
 
 
 def original(error: BaseException) -> BaseException:
@@ -228,8 +261,10 @@ def best_mode(metric: str) -> Literal["min", "max"]:
 
 
 def check_devices(accelerator: str, devices: object) -> None:
-    """Refuse more processes than a machine without GPUs can carry; each takes a core and a copy of everything."""
+    """Refuse a GPU that is not there, and more processes than there are cores, each with a copy of everything."""
     cores = max(os.cpu_count() or 1, 2)
+    if accelerator in ("gpu", "cuda") and not torch.accelerator.is_available():
+        raise UsageError(f"--trainer.accelerator is {accelerator}, but PyTorch finds no GPU; use auto or cpu")
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
     if on_cpu and str(devices).isdigit() and int(str(devices)) > cores:
         raise UsageError(

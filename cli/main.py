@@ -22,8 +22,9 @@ def main(args: Sequence[str], description: str = "") -> int:
     if not args or list(args) in (["-h"], ["--help"], ["help"]):
         print(overview(description))
         return 0
-    if "--debug" in args:
-        return run([word for word in args if word != "--debug"])
+    debug, args = take_flag(args, "--debug")
+    if debug:
+        return run(args)
     try:
         return run(args)
     except KeyboardInterrupt:
@@ -34,16 +35,31 @@ def main(args: Sequence[str], description: str = "") -> int:
         return exit_code(error)
 
 
+def take_flag(args: Sequence[str], name: str) -> tuple[bool, list[str]]:
+    """Whether a flag is set, alone or as `name true` or `name=true`, and the words without it."""
+    words, value = list(args), False
+    while found := [place for place, word in enumerate(words) if word.partition("=")[0] == name]:
+        given = words.pop(found[0]).partition("=")[2]
+        if not given and words[found[0] : found[0] + 1] in (["true"], ["false"]):
+            given = words.pop(found[0])
+        value = given != "false"
+    return value, words
+
+
 def run(args: Sequence[str]) -> int:
     """Run one command and let errors through."""
     request = prepare(args)
+    from pytorch_lightning.utilities.exceptions import SIGTERMException
+
     from callbacks.interrupt import Interrupted  # seconds of imports, which a wrong word should not cost
     from cli.lightning import LightningInside
 
     try:
         LightningInside(request)
-    except SystemExit as end:  # --help and --print_config
-        return int(end.code or 0)
+    except SIGTERMException:  # Lightning's, which carries no code
+        return 143
+    except SystemExit as end:  # --help and --print_config; after a Ctrl-C Lightning ends with code 1
+        return 130 if isinstance(end.__context__, KeyboardInterrupt) else int(end.code or 0)
     except Interrupted as stop:
         print(how_to_go_on(stop), file=sys.stderr)
         return stop.exit_code

@@ -71,6 +71,8 @@ def find_reason(message: str, parser: ArgumentParser, key: str) -> str:
         return (
             f"there is no option {unknown[1]!r}; {nearest(unknown[1], [flag[2:] for flag in flags(parser)])}"
         )
+    if re.search(r"arguments are required: \w+\.model", message):
+        return "the config has no model; add --model LitMLP, or a `model:` to it"
     if missing := re.search(r"No module named '([\w.]+)'", message):
         return f"there is no module {missing[1]!r}; it has to be installed, or lie beside train.py"
     is_number = re.search(r"Expected a? ?<class '(int|float|bool|str)'>", message)

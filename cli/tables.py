@@ -2,10 +2,10 @@
 
 
 def number(value: float) -> str:
-    """Whole numbers as they are, others with six decimals, or six digits where those would be 0."""
+    """Whole numbers as they are, others with six decimals, or six digits where that is too few or too many."""
     if float(value).is_integer() and abs(value) < 1e9:
         return str(int(value))
-    return f"{value:.6f}" if abs(value) >= 1e-3 else f"{value:.6g}"
+    return f"{value:.6f}" if 1e-3 <= abs(value) < 1e9 else f"{value:.6g}"
 
 
 def print_table(title: str, rows: dict[str, str]) -> None:

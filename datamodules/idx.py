@@ -43,7 +43,7 @@ def read_idx(path: Path, check: Check | None = None) -> NDArray[np.uint8]:
         check(path, content)
     if len(content) < 4 or content[:3] != b"\0\0\x08":
         raise ValueError(
-            f"{path} is not an IDX file of unsigned bytes: it begins with {content[:4].hex(' ')}"
+            f"{path} is not an IDX file of unsigned bytes: it begins with {content[:4].hex(' ') or 'nothing'}"
         )
     header = 4 + 4 * content[3]
     if len(content) < header:

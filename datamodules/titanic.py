@@ -94,7 +94,7 @@ class TitanicDataModule(TensorDataModule):
             )
         super().setup(stage)
         if stage in ("validate", "test") and self.no_labels:
-            raise ValueError(f"cannot {stage}: {self.no_labels}")
+            raise ValueError(f"data.csv cannot be evaluated, only predicted: {self.no_labels}")
 
     def load(self) -> dict[str, Split]:
         x, y = self._labeled(self.train_csv or FILES / "train.csv")

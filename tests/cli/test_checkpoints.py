@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from cli.checkpoints import check_architecture, check_shapes, read_checkpoint
+from cli.checkpoints import check_architecture, check_length, check_resumable, check_shapes, read_checkpoint
 from cli.errors import UsageError
 from lit_models import LitMLP
 
@@ -62,7 +62,7 @@ def test_a_truncated_one(share: float, checkpoint: dict[str, Any], tmp_path: Pat
         read_checkpoint(path)
 
 
-@pytest.mark.parametrize("content", [{"weights": torch.ones(2)}, [1, 2], torch.ones(3)])
+@pytest.mark.parametrize("content", [{"weights": torch.ones(2)}, {"state_dict": [1]}, [1, 2], torch.ones(3)])
 def test_a_file_of_another_program(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "foreign.ckpt")
     with pytest.raises(UsageError, match="not a Lightning checkpoint"):
@@ -113,3 +113,41 @@ def test_contradicting_flags_name_both_values(
     for line in lines:
         assert line in str(raised.value)
     assert len(str(raised.value).splitlines()) < 10
+
+
+ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.1, "betas": [0.9, 0.999]}}
+SGD = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}}
+STATE = {"optimizer_states": [], "loops": {}, "hyper_parameters": {"optimizer": ADAM, "scheduler": None}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"optimizer": SGD}, "model.optimizer is SGD, and Adam in x.ckpt"),
+        (
+            {"optimizer": {**ADAM, "init_args": {"lr": 0.5, "betas": [0.9, 0.999]}}},
+            r"model.optimizer is Adam\(lr=0.5\), and Adam\(lr=0.1\) in x.ckpt",
+        ),
+        ({"scheduler": {"class_path": "StepLR"}}, "model.scheduler is StepLR, and None in x.ckpt"),
+    ],
+)
+def test_a_run_keeps_its_optimizer(changed: dict[str, Any], message: str) -> None:
+    now = {"optimizer": {**ADAM, "init_args": {"lr": 0.1, "betas": (0.9, 0.999)}}, "scheduler": None}
+    check_resumable(STATE, "x.ckpt", now)
+    with pytest.raises(UsageError, match=message):
+        check_resumable(STATE, "x.ckpt", {**now, **changed})
+
+
+def test_weights_alone_cannot_go_on() -> None:
+    with pytest.raises(UsageError, match=r"x.ckpt holds weights only"):
+        check_resumable({"state_dict": {}}, "x.ckpt", {})
+
+
+def test_a_schedule_that_ends_is_not_trained_beyond(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("trainer: {max_epochs: 3}")
+    one_cycle = {"lr_schedulers": [{"total_steps": 30}]}
+    check_length(one_cycle, config, 3)
+    check_length({"lr_schedulers": [{}]}, config, 9)
+    with pytest.raises(UsageError, match=r"trainer.max_epochs is 9, but .* ends after 3"):
+        check_length(one_cycle, config, 9)

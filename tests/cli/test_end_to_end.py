@@ -212,6 +212,42 @@ def test_predict_writes_one_row_per_passenger(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.usefixtures("table")
+def test_an_older_submission_is_not_named_again(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["predict", "--ckpt_path", BEST], capsys)
+    Path("nameless.csv").write_text("Sex,Age\nmale,22\n")
+    assert "submission" not in run(["predict", "--ckpt_path", BEST, "--data.csv", "nameless.csv"], capsys)
+
+
+@pytest.mark.usefixtures("table")
+def test_ctrl_c_in_a_test(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def press_ctrl_c(model: LitMLP) -> None:
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(LitMLP, "on_test_epoch_start", press_ctrl_c)
+    try:
+        assert main(["test", "--ckpt_path", BEST]) == 130
+    finally:
+        signal.signal(signal.SIGINT, handler)  # Lightning ignores it from then on
+
+
+@pytest.mark.usefixtures("table")
+def test_sigterm_in_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    def terminate(model: LitMLP) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(LitMLP, "on_test_epoch_start", terminate)
+    assert main(["test", "--ckpt_path", BEST, "--data.eval_batch_size", "10"]) == 143
+
+
+@pytest.mark.usefixtures("table")
+def test_labels_that_are_missing_are_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("unlabeled.csv").write_text("Sex,Age\nmale,22\n")
+    assert main(["test", "--ckpt_path", BEST, "--data.csv", "unlabeled.csv"]) == 2
+    assert "data.csv cannot be evaluated, only predicted: unlabeled.csv" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("table")
 def test_evaluation_starts_no_new_run(capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(Path("runs/quick").iterdir())
     run(["validate", "--ckpt_path", BEST], capsys)
@@ -236,6 +272,24 @@ def test_resume_ends_where_an_uninterrupted_run_ends(capsys: pytest.CaptureFixtu
     pd.testing.assert_frame_equal(metrics[: len(first_half)], first_half, check_dtype=False)
     pd.testing.assert_frame_equal(metrics, pd.read_csv(whole / "metrics.csv"), check_dtype=False)
     assert yaml.safe_load((parts / "config.yaml").read_text())["ckpt_path"] is None
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize(
+    "words", ["--model.optimizer SGD", "--model.optimizer.lr 0.5", "--trainer.max_epoch 9"]
+)
+def test_a_wrong_flag_leaves_a_run_as_it_was(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()}
+    assert main(["fit", "--resume", str(RUN), *words.split(), "--trainer.max_epochs", "4"]) == 2
+    assert {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()} == before
+
+
+def test_a_finished_run_keeps_its_config(capsys: pytest.CaptureFixture[str]) -> None:
+    run([*FIT, "--run_name", "finished"], capsys)
+    config = Path("runs/finished/version_0/config.yaml")
+    before = config.read_text()
+    run(["fit", "--resume", str(config.parent), "--trainer.max_epochs", "1"], capsys)
+    assert config.read_text() == before
 
 
 def assert_it_goes_on(folder: Path, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -378,6 +432,26 @@ def test_a_flag_that_contradicts_the_checkpoint_is_refused(
 ) -> None:
     assert main([command, "--ckpt_path", BEST, "--model.hidden_sizes", "[5]"]) == 2
     assert "model.hidden_sizes is [5], and [4] in the checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", ["--trainer.accelerator xpu9", "--trainer.strategy dpp", "--run_name ../up", "--run_name /up"]
+)
+def test_a_wrong_flag_of_the_trainer_leaves_no_folder(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = list(Path("runs").rglob("version_*"))
+    assert main([*FIT, *words.split()]) == 2
+    assert list(Path("runs").rglob("version_*")) == before
+    assert not Path("up").exists()
+
+
+def test_no_model_at_all(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("modelless.yaml").write_text("trainer: {max_epochs: 1}")
+    assert main(["fit", "--config", "modelless.yaml"]) == 2
+    assert "error: the config has no model; add --model" in capsys.readouterr().err
+
+
+def test_nothing_trained_promises_no_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no checkpoint was saved" in run([*FIT, "--run_name", "none", "--trainer.max_epochs", "0"], capsys)
 
 
 def test_no_data_at_all(capsys: pytest.CaptureFixture[str]) -> None:
