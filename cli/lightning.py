@@ -121,6 +121,8 @@ class LightningInside(LightningCLI):
         check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
             self._claim_folder()
+        if self.settings.weights_only is None:
+            self.config_init[self.request.command].weights_only = True  # checkpoints never run code
         self.trainer_defaults["callbacks"] = self._own_callbacks(config)
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
@@ -216,7 +218,7 @@ class LightningInside(LightningCLI):
     def _print_metrics(self) -> None:
         if self.trainer.is_global_zero:
             rows = {name: number(float(value)) for name, value in self.trainer.callback_metrics.items()}
-            print_table(f"{self.folder.parent.name}: {self.settings.ckpt_path}", rows)
+            print_table(f"{self.folder.resolve().parent.name}: {self.settings.ckpt_path}", rows)
 
     def after_fit(self) -> None:
         if not self.trainer.is_global_zero:
@@ -233,7 +235,7 @@ class LightningInside(LightningCLI):
             "test it": f"python train.py test --ckpt_path {checkpoint}",
             "look inside": f"tensorboard --logdir {self.folder.parent.parent}",
         }
-        print_table(f"{self.folder.parent.name}: best by {self.settings.monitor}", rows)
+        print_table(f"{self.folder.resolve().parent.name}: best by {self.settings.monitor}", rows)
 
 
 class AfterFirstStep(Callback):

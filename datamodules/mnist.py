@@ -24,9 +24,8 @@ CLASS_NAMES = {
 }
 NORMALIZATIONS = ("none", "dataset", "pixel", "image")
 AUGMENTATIONS = tuple(inspect.signature(random_affine).parameters)[1:]
-MIN_PIXEL_STD = (
-    0.1  # of the range from black to white: a pixel that is hardly ever lit must not blind the rest
-)
+# Of the range from black to white: a pixel that is hardly ever lit must not blind the rest.
+MIN_PIXEL_STD = 0.1
 
 
 class MNISTDataModule(TensorDataModule):

@@ -109,9 +109,3 @@ def make_trends(trend: str, num_series: int, length: int, noise: float, seed: in
     u = torch.arange(length, dtype=torch.float64) / length
     clean = level + slope * u + is_quadratic * curvature * u**2
     return (clean + noise * torch.randn(clean.shape, generator=generator, dtype=torch.float64))[..., None]
-
-
-def repeat_last_difference(known: Tensor, horizon: int) -> Tensor:
-    """The forecast to beat: go on from the last value of known (N, K, 1) in equal steps, (N, horizon, 1)."""
-    last_step = known[:, -1:] - known[:, -2:-1]
-    return known[:, -1:] + last_step * torch.arange(1, horizon + 1, device=known.device)[:, None]

@@ -49,10 +49,7 @@ class TitanicDataModule(TensorDataModule):
     out_features = 1
     class_names = ("died", "survived")
     id_name = "PassengerId"
-    submission_columns: ClassVar = {
-        "PassengerId": "PassengerId",
-        "prediction": "Survived",
-    }  # as Kaggle wants it
+    submission_columns: ClassVar = {"PassengerId": "PassengerId", "prediction": "Survived"}  # Kaggle's
 
     def __init__(
         self,

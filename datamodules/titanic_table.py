@@ -86,9 +86,8 @@ def categories(table: pd.DataFrame, column: str, known: tuple[object, ...]) -> p
     Raises:
         ValueError: at the first cell that is something else.
     """
-    text = cells(table, column).str.removesuffix(
-        ".0"
-    )  # whole numbers, as programs write them beside empty cells
+    # Beside empty cells, programs write whole numbers with a decimal point.
+    text = cells(table, column).str.removesuffix(".0")
     wrong = text.notna() & ~text.isin([str(value) for value in known])
     if wrong.any():
         _complain(text, wrong.to_numpy(), "one of " + ", ".join(map(str, known)))

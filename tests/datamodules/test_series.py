@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from datamodules import SeriesDataModule
-from datamodules.series import make_trends, repeat_last_difference
+from datamodules.series import make_trends
+from lit_models.rnn import repeat_last_difference
 
 
 def ready(**options):
