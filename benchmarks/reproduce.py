@@ -232,7 +232,8 @@ EXPERIMENTS = [
         runs=[[f"--seed_everything={seed}"] for seed in range(10)],
     ),
     Experiment("mnist_autoencoder", {"mse": "<= 0.0075", "neighbor_agreement": ">= 0.92"}),
-    Experiment("mnist_conv_autoencoder", {"mse": "<= 0.0075", "neighbor_agreement": ">= 0.92"}),
+    # Its goal is to be better than the dense autoencoder on both.
+    Experiment("mnist_conv_autoencoder", {"mse": "<= 0.00506", "neighbor_agreement": ">= 0.944"}),
     Experiment("trend_rnn", {"mse": "<= 59.2"}, checkpoint="last"),
 ]
 
