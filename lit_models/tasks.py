@@ -3,6 +3,7 @@
 A task knows nothing of networks, and a network knows nothing of tasks; `LitModel` brings the two together.
 """
 
+from abc import ABC, abstractmethod
 from typing import Literal, get_args
 
 import torch
@@ -14,24 +15,24 @@ from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy
 TaskName = Literal["binary", "multiclass", "regression", "reconstruction"]
 
 
-class Task(nn.Module):
+class Task(nn.Module, ABC):
     """What `LitModel` asks of a task. N samples, K outputs."""
 
+    @abstractmethod
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """Mean loss of a batch, a scalar."""
-        raise NotImplementedError
 
+    @abstractmethod
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
         """Columns of predictions.csv: `prediction` (N, ...); of classes also `probability` (N,) or (N, K)."""
-        raise NotImplementedError
 
     def truth(self, target: Tensor) -> Tensor:
         """The target in the form and the units of `prediction`."""
         return target
 
+    @abstractmethod
     def metrics(self) -> dict[str, Metric]:
         """New torchmetrics objects, to be updated with `prediction` and `truth`."""
-        raise NotImplementedError
 
 
 class Binary(Task):
