@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from callbacks.logs import write_layout, write_scalars
-from callbacks.probe import SIGMOIDS, TANHS, Layer, Probe, cadence, checked_cadence
+from callbacks.probe import SIGMOIDS, TANHS, Layer, Monitor, Probe, cadence, checked_cadence
 from callbacks.reduction import float64, local, sum_over_processes
 
 QUANTITIES = ("mean", "std", "zero_fraction", "saturated", "dead_units")
@@ -71,7 +71,7 @@ def unit_axis(module: nn.Module, y: Tensor) -> int:
     return 1 if isinstance(module, _CHANNEL_NORMS) and y.ndim > 1 else -1
 
 
-class ActivationMonitor(pl.Callback):
+class ActivationMonitor(Monitor):
     """Logs every hidden activation, module or functional. See the head of this file for the tags.
 
     Args:
@@ -136,17 +136,6 @@ class ActivationMonitor(pl.Callback):
         if self._found and trainer.global_step != self._step:  # else more batches are to be accumulated
             self._finish(trainer)
             self._found = {}
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._stop()
-
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
-        self._stop()
-
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._stop()
 
     def _stop(self) -> None:
         self._detach()

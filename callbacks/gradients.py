@@ -31,14 +31,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from callbacks.logs import on_tensorboard, write_layout, write_scalars
-from callbacks.probe import Layer, Probe, cadence, checked_cadence, tensors_in
+from callbacks.probe import Layer, Monitor, Probe, cadence, checked_cadence, tensors_in
 from callbacks.reading import Reading
 from callbacks.reduction import float64, local, norms, stack, sum_over_processes
 
 QUANTITIES = ("grad_norm", "grad_mean_abs", "delta_norm", "weight_norm", "update_ratio")
 
 
-class GradientMonitor(pl.Callback):
+class GradientMonitor(Monitor):
     """Logs gradients, deltas, weights and updates of every layer. See the head of this file for the tags.
 
     Args:
@@ -121,17 +121,6 @@ class GradientMonitor(pl.Callback):
         if self._readings:
             self._finish(trainer)
             self._clear()
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._stop()
-
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
-        self._stop()
-
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._stop()
 
     def _stop(self) -> None:
         self._detach()

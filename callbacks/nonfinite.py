@@ -18,14 +18,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from callbacks.logs import write_layout, write_scalars
-from callbacks.probe import Layer, Probe, cadence, checked_cadence
+from callbacks.probe import Layer, Monitor, Probe, cadence, checked_cadence
 from callbacks.reduction import local
 from callbacks.replay import all_finite, find_origin
 
 SMALLEST_SCALE = 1.0  # a loss scale below 1 means that the true gradient itself is beyond fp16's 65504
 
 
-class NonFiniteGuard(pl.Callback):
+class NonFiniteGuard(Monitor):
     """Names the first layer where a NaN or infinity appears, and warns or stops.
 
     Args:
@@ -111,14 +111,6 @@ class NonFiniteGuard(pl.Callback):
             rank_zero_warn(
                 f"NonFiniteGuard: {self.bad_steps} steps were not finite. First: {self.reports[0]}"
             )
-        self._stop()
-
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
-        self._stop()
-
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._stop()
 
     def _stop(self) -> None:

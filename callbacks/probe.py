@@ -253,3 +253,24 @@ def checked_cadence(every_n_steps: int | None) -> int | None:
 def cadence(every_n_steps: int | None, trainer: pl.Trainer) -> Cadence:
     """The cadence asked for, or the Trainer's `log_every_n_steps` (50 where logging is switched off)."""
     return Cadence(every_n_steps or trainer.log_every_n_steps or 50, trainer.global_step)
+
+
+class Monitor(pl.Callback):
+    """A callback that watches through a probe, and stops watching however a training ends.
+
+    After an exception Lightning calls `on_exception` and no `teardown`.
+    """
+
+    def _stop(self) -> None:
+        """Let go of the model and of everything attached to it; may be called more than once."""
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._stop()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._stop()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._stop()
