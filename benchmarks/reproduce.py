@@ -218,7 +218,7 @@ EXPERIMENTS = [
         reference=sklearn_accuracy(lambda: MLPClassifier((50,), max_iter=30, random_state=0)),
     ),
     Experiment("mnist_mlp", {"accuracy": ">= 0.978"}, reference=hand_written_loop("accuracy")),
-    Experiment("mnist_convnet", {"accuracy": ">= 0.990"}),
+    Experiment("mnist_convnet", {"accuracy": ">= 0.990"}, reference=hand_written_loop("accuracy")),
     Experiment(
         "mnist_best",
         {"accuracy": ">= 0.9965"},
