@@ -1,6 +1,7 @@
 """LightningCLI with run folders, checkpoints that bring their config, and closing tables."""
 
 import logging
+import math
 import os
 import pkgutil
 import tempfile
@@ -50,11 +51,17 @@ FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
 
 
 class LightningInside(LightningCLI):
-    """The four commands of `train.py`."""
+    """The four commands of `train.py`.
 
-    def __init__(self, request: Request) -> None:
+    Args:
+        request: what was asked for.
+        started: reading of `time.perf_counter()` when the program began; default: now.
+    """
+
+    def __init__(self, request: Request, started: float | None = None) -> None:
         self.request = request
-        self.started = time.perf_counter()
+        self.started = time.perf_counter() if started is None else started
+        self.start_up = math.nan  # seconds until the first step was done
         self.folder = request.run_folder or Path()  # of a new run, chosen when its model and data exist
         # A class can be named on the command line once it is imported.
         for package in (lit_models, datamodules):
@@ -156,8 +163,8 @@ class LightningInside(LightningCLI):
             isinstance(each, ProgressBar) for each in given
         ):
             own.append(Progress())
-        if self.resumed:
-            own.append(AfterFirstStep(self.save_config))
+        if self.request.command == "fit":
+            own.append(AfterFirstStep(self.first_step_done))
         if self.request.command == "predict":
             own.append(PredictionWriter(self.folder))
         if self.request.command == "fit" and self.settings.diagnostics:
@@ -196,6 +203,12 @@ class LightningInside(LightningCLI):
         if not self.resumed:
             self.save_config()
 
+    def first_step_done(self) -> None:
+        """Note the time; a run that goes on takes new flags over only if they work."""
+        self.start_up = time.perf_counter() - self.started
+        if self.resumed:
+            self.save_config()
+
     def save_config(self) -> None:
         """Write the complete config into the run's folder."""
         if RANK == 0 and not self.settings.trainer.fast_dev_run:
@@ -223,7 +236,7 @@ class LightningInside(LightningCLI):
     def after_fit(self) -> None:
         if not self.trainer.is_global_zero:
             return
-        seconds = f"{time.perf_counter() - self.started:.0f} s"
+        seconds = f"{time.perf_counter() - self.started:.0f} s, the first step after {self.start_up:.1f} s"
         best = next((each for each in self.trainer.callbacks if isinstance(each, BestCheckpoint)), None)
         checkpoint = self.folder / "checkpoints" / "best.ckpt"
         if best is None or not checkpoint.exists():
@@ -239,7 +252,7 @@ class LightningInside(LightningCLI):
 
 
 class AfterFirstStep(Callback):
-    """Calls a function once a step has been trained: a run that goes on takes new flags over only if they work."""
+    """Calls a function once a step has been trained."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self.call: Callable[[], None] | None = call
