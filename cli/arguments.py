@@ -57,6 +57,8 @@ def prepare(args: Sequence[str]) -> Request:
     for path in configs:
         check_config(command, path)
     ckpt_path = next(iter(option_values(words, "--ckpt_path")), None)
+    if ckpt_path is not None and "://" in ckpt_path:
+        raise UsageError(f"--ckpt_path {ckpt_path} is an address; download the file and give its path")
     if command != "fit" and ckpt_path not in (None, "null"):
         return evaluation_request(command, Path(ckpt_path), words, bool(configs))
     if command != "fit" and ckpt_path is None and not wants_config(words):
@@ -70,24 +72,22 @@ def prepare(args: Sequence[str]) -> Request:
 
 
 def resume_request(command: str, folder: Path, words: list[str]) -> Request:
-    """`fit --resume RUN`: the run's own config, then the flags given now, then its last checkpoint."""
+    """`fit --resume RUN`: the run's own config, then the flags given now; `cli.lightning` chooses the checkpoint."""
     if command != "fit":
         raise UsageError(f"--resume goes with fit, not with {command}; give --ckpt_path instead")
-    config, last = folder / "config.yaml", folder / "checkpoints" / "last.ckpt"
-    for path in (folder, config, last):
+    config = folder / "config.yaml"
+    for path in (folder, config, folder / "checkpoints"):
         if not path.exists():
             raise UsageError(
                 f"--resume {folder}: {path} does not exist; give the folder of a run, runs/<name>/version_N"
             )
     check_config(command, config)
-    return Request(
-        command, [command, f"--config={config}", *words, f"--ckpt_path={last}"], folder.parent.name, folder
-    )
+    return Request(command, [command, f"--config={config}", *words], folder.parent.name, folder)
 
 
 def evaluation_request(command: str, checkpoint: Path, words: list[str], has_config: bool) -> Request:
     """`test --ckpt_path RUN/checkpoints/best.ckpt`: the run's own config, then the flags given now."""
-    if not checkpoint.is_file():
+    if not checkpoint.is_file() and not (checkpoint / "meta.pt").is_file():  # the latter: FSDP's shards
         raise UsageError(
             f"--ckpt_path {checkpoint} does not exist; runs/<name>/version_N/checkpoints holds checkpoints"
         )

@@ -18,6 +18,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.plugins import CheckpointIO
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 import datamodules
@@ -28,11 +29,19 @@ from callbacks.interrupt import StopOnSignal
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from cli.arguments import Request
-from cli.checkpoints import check_architecture, check_length, check_resumable, check_shapes, read_checkpoint
+from cli.checkpoints import (
+    check_architecture,
+    check_length,
+    check_resumable,
+    check_shapes,
+    newest_valid,
+    read_checkpoint,
+)
 from cli.errors import UsageError, nearest
 from cli.loggers import MetricsCSV
 from cli.parser import Parser
 from cli.runs import new_run_folder
+from cli.storage import AtomicIO
 from cli.tables import number, print_table
 
 warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
@@ -95,6 +104,8 @@ class LightningInside(LightningCLI):
 
     def _parse_ckpt_path(self) -> None:
         """Lightning would let the checkpoint's hyper-parameters win over the flags; here a contradiction is refused."""
+        if self.resumed:
+            self.settings.ckpt_path = str(newest_valid(self.folder))
         path = self.settings.get("ckpt_path")
         self.checkpoint = read_checkpoint(Path(path)) if path else None
         if self.checkpoint is not None:
@@ -128,11 +139,13 @@ class LightningInside(LightningCLI):
         check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
             self._claim_folder()
-        if self.settings.weights_only is None:
-            self.config_init[self.request.command].weights_only = True  # checkpoints never run code
+        self.config_init[self.request.command].weights_only = True  # checkpoints never run code
         self.trainer_defaults["callbacks"] = self._own_callbacks(config)
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
+        plugins = config.plugins if isinstance(config.plugins, list) else [config.plugins]
+        if not any(isinstance(each, CheckpointIO) for each in plugins):
+            kwargs["plugins"] = [*filter(None, plugins), AtomicIO()]
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
         try:
