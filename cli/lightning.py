@@ -24,6 +24,8 @@ import lit_models
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from callbacks.interrupt import StopOnSignal
+from callbacks.pictures import every_kind
+from callbacks.pictures.base import Picture
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from cli.arguments import Request
@@ -83,6 +85,7 @@ class LightningInside(LightningCLI):
             help="Whether the best is the smallest or the largest; by default small losses and errors, else large.",
         )
         parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
+        parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
         for name in FROM_DATA:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
@@ -162,6 +165,11 @@ class LightningInside(LightningCLI):
             own.append(PredictionWriter(self.folder))
         if self.request.command == "fit" and self.settings.diagnostics:
             own += [make() for make in DIAGNOSTICS if not any(isinstance(each, make) for each in given)]
+        if self.request.command == "fit" and self.settings.pictures:
+            folder = self.folder / "pictures"
+            own += [
+                make(folder) for make in every_kind() if not any(isinstance(each, make) for each in given)
+            ]
         saves = config.enable_checkpointing is not False and not config.fast_dev_run
         if self.request.command == "fit" and saves:
             folder = self.folder / "checkpoints"
@@ -229,8 +237,10 @@ class LightningInside(LightningCLI):
         if best is None or not checkpoint.exists():
             print_table("no checkpoint was saved", {"time": seconds})
             return
+        drawing = sum(each.seconds for each in self.trainer.callbacks if isinstance(each, Picture))
         rows = {name: number(value) for name, value in best.best_metrics.items()} | {
             "time": seconds,
+            **({"of that drawing": f"{drawing:.1f} s"} if drawing else {}),
             "run folder": str(self.folder),
             "test it": f"python train.py test --ckpt_path {checkpoint}",
             "look inside": f"tensorboard --logdir {self.folder.parent.parent}",
