@@ -10,11 +10,12 @@ import yaml
 from cli.errors import UsageError, nearest
 from cli.overview import CONFIGS
 
-COMMANDS = ("fit", "validate", "test", "predict")
+COMMANDS = ("fit", "validate", "test", "predict", "compare")
+COMPARE_USAGE = "python train.py compare RUN_A RUN_B [flags for both, like --data.data_dir DIR]"
 # the first word of every flag, and the keys of a config
 SETTINGS = (
-    "model data trainer monitor monitor_mode diagnostics run_name resume ckpt_path seed_everything weights_only "
-    "debug config print_config help"
+    "model data trainer monitor monitor_mode diagnostics pictures run_name resume ckpt_path seed_everything "
+    "weights_only debug config print_config help"
 )
 
 
@@ -102,6 +103,32 @@ def evaluation_request(command: str, checkpoint: Path, words: list[str], has_con
     return Request(
         command, [command, f"--config={folder / 'config.yaml'}", *words], folder.parent.name, folder
     )
+
+
+def comparison_requests(words: Sequence[str]) -> tuple[Request, Request]:
+    """`compare RUN_A RUN_B`: for each a prediction by its best checkpoint, on one device so that rows stay in order.
+
+    Raises:
+        UsageError: unless two runs or checkpoints are given, before any flags.
+    """
+    names, flags = words[:2], list(words[2:])
+    if len(names) < 2 or any(name.startswith("-") for name in names):
+        raise UsageError(
+            f"compare needs two runs, each a folder runs/<name>/version_N or a checkpoint: {COMPARE_USAGE}"
+        )
+    if option_values(flags, "--config", "-c") or option_values(flags, "--ckpt_path"):
+        raise UsageError(f"compare takes each run's own config and checkpoint; write: {COMPARE_USAGE}")
+    one_device = ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
+
+    def request(name: str) -> Request:
+        path = Path(name) if Path(name).is_file() else Path(name, "checkpoints", "best.ckpt")
+        if not path.is_file():
+            raise UsageError(f"{path} does not exist; give a run, runs/<name>/version_N, or a checkpoint")
+        return evaluation_request(
+            "predict", path, [f"--ckpt_path={path}", *one_device, *flags], has_config=False
+        )
+
+    return request(names[0]), request(names[1])
 
 
 def wants_config(words: Sequence[str]) -> bool:
