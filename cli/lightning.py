@@ -1,6 +1,7 @@
 """LightningCLI with run folders, checkpoints that bring their config, and closing tables."""
 
 import logging
+import math
 import os
 import pkgutil
 import tempfile
@@ -24,14 +25,24 @@ import lit_models
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from callbacks.interrupt import StopOnSignal
+from callbacks.pictures import every_kind
+from callbacks.pictures.base import Picture
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from cli.arguments import Request
-from cli.checkpoints import check_architecture, check_length, check_resumable, check_shapes, read_checkpoint
+from cli.checkpoints import (
+    check_architecture,
+    check_length,
+    check_resumable,
+    check_shapes,
+    newest_valid,
+    read_checkpoint,
+)
 from cli.cluster import check_leftovers, note_run, slurm_job
 from cli.errors import UsageError, nearest
 from cli.loggers import MetricsCSV
 from cli.parser import Parser
+from cli.plugins import complete
 from cli.runs import new_run_folder
 from cli.tables import number, print_table
 
@@ -53,11 +64,17 @@ FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
 
 
 class LightningInside(LightningCLI):
-    """The four commands of `train.py`."""
+    """The four commands of `train.py`.
 
-    def __init__(self, request: Request) -> None:
+    Args:
+        request: what was asked for.
+        started: reading of `time.perf_counter()` when the program began; default: now.
+    """
+
+    def __init__(self, request: Request, started: float | None = None) -> None:
         self.request = request
-        self.started = time.perf_counter()
+        self.started = time.perf_counter() if started is None else started
+        self.start_up = math.nan  # seconds until the first step was done
         self.folder = request.run_folder or Path()  # of a new run, chosen when its model and data exist
         # A class can be named on the command line once it is imported.
         for package in (lit_models, datamodules):
@@ -86,11 +103,14 @@ class LightningInside(LightningCLI):
             help="Whether the best is the smallest or the largest; by default small losses and errors, else large.",
         )
         parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
+        parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
         for name in FROM_DATA:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
         """Lightning would let the checkpoint's hyper-parameters win over the flags; here a contradiction is refused."""
+        if self.resumed:
+            self.settings.ckpt_path = str(newest_valid(self.folder))
         path = self.settings.get("ckpt_path")
         self.checkpoint = read_checkpoint(Path(path)) if path else None
         if self.checkpoint is not None:
@@ -124,11 +144,11 @@ class LightningInside(LightningCLI):
         check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
             self._claim_folder()
-        if self.settings.weights_only is None:
-            self.config_init[self.request.command].weights_only = True  # checkpoints never run code
+        self.config_init[self.request.command].weights_only = True  # checkpoints never run code
         self.trainer_defaults["callbacks"] = self._own_callbacks(config)
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
+        kwargs["plugins"] = complete(config.plugins)
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
         check_leftovers(Path(config.default_root_dir or self.folder))
@@ -162,12 +182,17 @@ class LightningInside(LightningCLI):
             isinstance(each, ProgressBar) for each in given
         ):
             own.append(Progress())
-        if self.resumed:
-            own.append(AfterFirstStep(self.save_config))
+        if self.request.command == "fit":
+            own.append(AfterFirstStep(self.first_step_done))
         if self.request.command == "predict":
             own.append(PredictionWriter(self.folder))
         if self.request.command == "fit" and self.settings.diagnostics:
             own += [make() for make in DIAGNOSTICS if not any(isinstance(each, make) for each in given)]
+        if self.request.command == "fit" and self.settings.pictures:
+            folder = self.folder / "pictures"
+            own += [
+                make(folder) for make in every_kind() if not any(isinstance(each, make) for each in given)
+            ]
         saves = config.enable_checkpointing is not False and not config.fast_dev_run
         if self.request.command == "fit" and saves:
             folder = self.folder / "checkpoints"
@@ -202,6 +227,12 @@ class LightningInside(LightningCLI):
         if not self.resumed:
             self.save_config()
 
+    def first_step_done(self) -> None:
+        """Note the time; a run that goes on takes new flags over only if they work."""
+        self.start_up = time.perf_counter() - self.started
+        if self.resumed:
+            self.save_config()
+
     def save_config(self) -> None:
         """Write the complete config into the run's folder."""
         if RANK == 0 and not self.settings.trainer.fast_dev_run:
@@ -229,14 +260,16 @@ class LightningInside(LightningCLI):
     def after_fit(self) -> None:
         if not self.trainer.is_global_zero:
             return
-        seconds = f"{time.perf_counter() - self.started:.0f} s"
+        seconds = f"{time.perf_counter() - self.started:.0f} s, the first step after {self.start_up:.1f} s"
         best = next((each for each in self.trainer.callbacks if isinstance(each, BestCheckpoint)), None)
         checkpoint = self.folder / "checkpoints" / "best.ckpt"
         if best is None or not checkpoint.exists():
             print_table("no checkpoint was saved", {"time": seconds})
             return
+        drawing = sum(each.seconds for each in self.trainer.callbacks if isinstance(each, Picture))
         rows = {name: number(value) for name, value in best.best_metrics.items()} | {
             "time": seconds,
+            **({"of that drawing": f"{drawing:.1f} s"} if drawing else {}),
             "run folder": str(self.folder),
             "test it": f"python train.py test --ckpt_path {checkpoint}",
             "look inside": f"tensorboard --logdir {self.folder.parent.parent}",
@@ -245,7 +278,7 @@ class LightningInside(LightningCLI):
 
 
 class AfterFirstStep(Callback):
-    """Calls a function once a step has been trained: a run that goes on takes new flags over only if they work."""
+    """Calls a function once a step has been trained."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self.call: Callable[[], None] | None = call

@@ -5,13 +5,16 @@
 
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
 from callbacks.signals import Interrupted, already_raised, ignore_signals, raised_at_once
-from cli.arguments import prepare
+from cli.arguments import COMPARE_USAGE, comparison_requests, prepare
 from cli.cluster import forget_run, rank, requeue, slurm_job
 from cli.errors import exit_code, explain
 from cli.overview import overview
+
+STARTED = time.perf_counter()  # before the seconds that the imports take
 
 
 def main(args: Sequence[str], description: str = "") -> int:
@@ -56,6 +59,8 @@ def take_flag(args: Sequence[str], name: str) -> tuple[bool, list[str]]:
 
 def run(args: Sequence[str]) -> int:
     """Run one command and let errors through."""
+    if args[0] == "compare":
+        return run_compare(args[1:])
     request = prepare(args)
     if request.job_file is not None and request.run_folder is not None and rank() == 0:
         print(f"this job was started before; it goes on with {request.run_folder}", file=sys.stderr)
@@ -64,13 +69,25 @@ def run(args: Sequence[str]) -> int:
     from cli.lightning import LightningInside  # seconds of imports, which a wrong word should not cost
 
     try:
-        LightningInside(request)
+        LightningInside(request, STARTED)
     except SIGTERMException:  # Lightning's, which carries no code
         return 143
     except SystemExit as end:  # --help and --print_config; after a Ctrl-C Lightning ends with code 1
         return 130 if isinstance(end.__context__, KeyboardInterrupt) else int(end.code or 0)
     if request.job_file is not None:
         forget_run(request.job_file)
+    return 0
+
+
+def run_compare(words: Sequence[str]) -> int:
+    """Compare two runs on the same test rows."""
+    if {"-h", "--help"} & set(words):
+        print(f"{COMPARE_USAGE}\nIs the difference between them on the same test rows real?")
+        return 0
+    requests = comparison_requests(words)
+    from cli.compare import compare
+
+    compare(*requests)
     return 0
 
 
