@@ -46,15 +46,16 @@ class StopOnSignal(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._listen()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if self._all_stop(trainer, batch_idx):
+    def between_steps(self, trainer: Trainer, batches_done: int) -> None:
+        """Called by `ExactResume` wherever a checkpoint is exact; a validation that has begun is finished first."""
+        if self._all_stop(trainer, batches_done):
+            for logger in trainer.loggers:
+                logger.save()
             trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
             raise Interrupted(self.signum or signal.SIGTERM, self.folder)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        if self.signum is not None and trainer.world_size == 1:  # last.ckpt is the end of the last epoch
+        if self.signum is not None and trainer.sanity_checking and trainer.world_size == 1:
             raise Interrupted(self.signum, self.folder)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -68,11 +69,11 @@ class StopOnSignal(Callback):
             for signum in (signal.SIGINT, signal.SIGTERM):
                 self._previous[signum] = signal.signal(signum, self._note)
 
-    def _all_stop(self, trainer: Trainer, batch_idx: int) -> bool:
+    def _all_stop(self, trainer: Trainer, batches_done: int) -> bool:
         """Whether to stop after this step; processes agree on it, because a checkpoint takes all of them."""
         if trainer.world_size == 1:
             return self.signum is not None
-        if batch_idx % STEPS_BETWEEN_AGREEMENTS:
+        if batches_done % STEPS_BETWEEN_AGREEMENTS:
             return False
         return trainer.strategy.reduce_boolean_decision(self.signum is not None, all=False)
 
