@@ -37,6 +37,10 @@ class ExactResume(Callback):
         fit_loop.epoch_loop._on_before_fetch = lambda: self._before_fetch(trainer, fetch)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._pending:
+            trainer.fit_loop._resuming_from_checkpoint = (
+                False  # let a DataLoader draw its order now, not before
+            )
         self._restore(trainer)
         self._announce(trainer, 0)
 

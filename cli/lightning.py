@@ -44,6 +44,7 @@ from cli.parser import Parser
 from cli.runs import new_run_folder
 from cli.storage import AtomicIO
 from cli.tables import number, print_table
+from datamodules.replay import replay_training
 
 warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
 # Lightning's own use of a deprecated test
@@ -157,6 +158,7 @@ class LightningInside(LightningCLI):
             raise
         if self.request.command == "fit":
             trainer.callbacks.insert(0, ExactResume())
+            replay_training(self.datamodule or self.model, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
         return trainer
 
     def _end_if_finished(self, checkpoint: dict[str, Any]) -> None:
