@@ -39,6 +39,7 @@ from cli.checkpoints import (
     newest_valid,
     read_checkpoint,
 )
+from cli.cluster import check_leftovers, note_run, slurm_job
 from cli.errors import UsageError, nearest
 from cli.loggers import MetricsCSV
 from cli.parser import Parser
@@ -51,6 +52,8 @@ warnings.filterwarnings("ignore", message="LightningCLI's args parameter is inte
 warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
 # An evaluation saves nothing.
 warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
+if slurm_job() is None:  # where SLURM is installed, Lightning wants every run to be one of its jobs
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
 logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
 
 # Lightning sets this on import; on a machine without a GPU each optimizer step would ask the driver again (130 us).
@@ -151,6 +154,7 @@ class LightningInside(LightningCLI):
             kwargs["plugins"] = [*filter(None, plugins), AtomicIO()]
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
+        check_leftovers(Path(config.default_root_dir or self.folder))
         try:
             return super().instantiate_trainer(**kwargs)
         except Exception:  # a wrong flag leaves no folder behind
@@ -170,6 +174,8 @@ class LightningInside(LightningCLI):
             )
         self.settings.run_name = name or self.settings.model.class_path.split(".")[-1]
         self.folder = new_run_folder(self.settings.run_name, RANK)
+        if self.request.job_file is not None:
+            note_run(self.request.job_file, self.folder)
 
     def _own_callbacks(self, config: Namespace) -> list[Callback]:
         """What every run has, unless the config brings its own or switches it off."""
