@@ -18,7 +18,6 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
-from pytorch_lightning.plugins import CheckpointIO
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 import datamodules
@@ -43,8 +42,8 @@ from cli.cluster import check_leftovers, note_run, slurm_job
 from cli.errors import UsageError, nearest
 from cli.loggers import MetricsCSV
 from cli.parser import Parser
+from cli.plugins import complete
 from cli.runs import new_run_folder
-from cli.storage import AtomicIO
 from cli.tables import number, print_table
 
 warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
@@ -149,9 +148,7 @@ class LightningInside(LightningCLI):
         self.trainer_defaults["callbacks"] = self._own_callbacks(config)
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
-        plugins = config.plugins if isinstance(config.plugins, list) else [config.plugins]
-        if not any(isinstance(each, CheckpointIO) for each in plugins):
-            kwargs["plugins"] = [*filter(None, plugins), AtomicIO()]
+        kwargs["plugins"] = complete(config.plugins)
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
         check_leftovers(Path(config.default_root_dir or self.folder))
