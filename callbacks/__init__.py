@@ -16,6 +16,7 @@ _HOMES = {
     "DepthPlot": "depth",
     "BestCheckpoint": "checkpoint",
     "LastCheckpoint": "checkpoint",
+    "ExactResume": "exact",
     "PredictionWriter": "predictions",
     "StopOnSignal": "interrupt",
 }

@@ -16,7 +16,7 @@ COMPARE_USAGE = "python train.py compare RUN_A RUN_B [flags for both, like --dat
 # the first word of every flag, and the keys of a config
 SETTINGS = (
     "model data trainer monitor monitor_mode diagnostics pictures run_name resume ckpt_path seed_everything "
-    "weights_only debug config print_config help"
+    "save_every_n_steps weights_only debug config print_config help"
 )
 
 

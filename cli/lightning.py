@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 from jsonargparse import Namespace
+from jsonargparse.typing import PositiveInt
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -24,11 +25,13 @@ import datamodules
 import lit_models
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.checkpoint import BestCheckpoint, LastCheckpoint
+from callbacks.exact import ExactResume
 from callbacks.interrupt import StopOnSignal
 from callbacks.pictures import every_kind
 from callbacks.pictures.base import Picture
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
+from callbacks.signals import Interrupted
 from cli.arguments import Request
 from cli.checkpoints import (
     check_architecture,
@@ -102,6 +105,11 @@ class LightningInside(LightningCLI):
             type=Literal["min", "max"] | None,
             help="Whether the best is the smallest or the largest; by default small losses and errors, else large.",
         )
+        parser.add_argument(
+            "--save_every_n_steps",
+            type=PositiveInt | None,
+            help="Write last.ckpt within an epoch as well, after so many steps; by default after 5 minutes.",
+        )
         parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
         parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
         for name in FROM_DATA:
@@ -139,6 +147,7 @@ class LightningInside(LightningCLI):
                 check_resumable(self.checkpoint, self.settings.ckpt_path, self.model.hparams)
             if self.resumed:
                 check_length(self.checkpoint, self.folder / "config.yaml", self.settings.trainer.max_epochs)
+                self._end_if_finished(self.checkpoint)
         config = self.config_init[self.request.command].trainer
         check_devices(config.accelerator, config.devices)
         check_monitor(self.settings.monitor, self.model)
@@ -153,11 +162,26 @@ class LightningInside(LightningCLI):
             kwargs["default_root_dir"] = self.folder
         check_leftovers(Path(config.default_root_dir or self.folder))
         try:
-            return super().instantiate_trainer(**kwargs)
+            trainer = super().instantiate_trainer(**kwargs)
         except Exception:  # a wrong flag leaves no folder behind
             if self.request.run_folder is None and not config.fast_dev_run and RANK == 0:
                 self.folder.rmdir()
             raise
+        if self.request.command == "fit":
+            trainer.callbacks.insert(0, ExactResume())
+        return trainer
+
+    def _end_if_finished(self, checkpoint: dict[str, Any]) -> None:
+        """Leave a run that is complete as it is."""
+        limits = self.settings.trainer
+        epochs, steps = checkpoint["epoch"], checkpoint["global_step"]
+        if not 0 <= (limits.max_epochs or -1) <= epochs and not 0 <= limits.max_steps <= steps:
+            return
+        if RANK == 0:
+            print(
+                f"{self.folder} is finished: {epochs} epochs, {steps} steps; for more, --trainer.max_epochs"
+            )
+        raise SystemExit(0)
 
     def _claim_folder(self) -> None:
         """Make the folder of a new run; only now, so that a wrong flag leaves none behind."""
@@ -199,7 +223,7 @@ class LightningInside(LightningCLI):
             mode = self.settings.monitor_mode or best_mode(self.settings.monitor)
             own += [
                 BestCheckpoint(self.settings.monitor, mode, dirpath=folder),
-                LastCheckpoint(dirpath=folder),
+                LastCheckpoint(folder, every_n_steps=self.settings.save_every_n_steps),
                 StopOnSignal(self.folder),
             ]
         return own
@@ -258,6 +282,12 @@ class LightningInside(LightningCLI):
             print_table(f"{self.folder.resolve().parent.name}: {self.settings.ckpt_path}", rows)
 
     def after_fit(self) -> None:
+        self._print_result()
+        for callback in self.trainer.callbacks:  # a signal that came too late still ends the process
+            if isinstance(callback, StopOnSignal) and callback.signum is not None:
+                raise Interrupted(callback.signum, self.folder)
+
+    def _print_result(self) -> None:
         if not self.trainer.is_global_zero:
             return
         seconds = f"{time.perf_counter() - self.started:.0f} s, the first step after {self.start_up:.1f} s"
