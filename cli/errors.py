@@ -10,17 +10,18 @@ class UsageError(Exception):
     """The command, a flag or a config is wrong."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint such as "did you mean 'test'?", or the whole list where nothing is close."""
+def nearest(word: str, known: Iterable[str], otherwise: str = "--help lists what there is") -> str:
+    """A hint such as "did you mean 'test'?", or where nothing is close the whole list, or `otherwise` if it is long."""
     known = sorted(known)
     if not known:
         return "there is none"
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if not close:  # names that differ in case, or stand inside each other
+    close = [name for name in known if name.rpartition(".")[2] == word.lstrip("-")][:1]  # --lr for --a.b.lr
+    close = close or difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if not close and len(word) > 1:  # names that differ in case, or stand inside each other
         close = [name for name in known if word.lower() in name.lower() or name.lower() in word.lower()][:1]
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"it can be: {', '.join(known)}" if len(known) <= 20 else "--help lists what there is"
+    return f"it can be: {', '.join(known)}" if len(known) <= 20 else otherwise
 
 
 def exit_code(error: Exception) -> int:
