@@ -4,6 +4,10 @@ import difflib
 from collections.abc import Iterable
 
 MAX_LINES = 10
+HINTS = {  # what helps, by what the operating system says
+    "No space left on device": "the disk is full; make room, and go on with: python train.py fit --resume RUN",
+    "EADDRINUSE": "another program uses this port; set MASTER_PORT to a free one, or do not set it",
+}
 
 
 class UsageError(Exception):
@@ -43,5 +47,6 @@ def explain(error: Exception) -> str:
         lines = [*lines[: MAX_LINES - 1], "..."]
     if exit_code(error) == 1 and not isinstance(error, RunError):
         lines[0] = f"{type(error).__name__}: {lines[0]}"
-        lines.append("--debug shows where this comes from")
+        hints = [hint for cause, hint in HINTS.items() if cause in text]
+        lines += hints or ["--debug shows where this comes from"]
     return "error: " + "\n  ".join(lines)

@@ -103,7 +103,8 @@ def find_reason(message: str, parser: ArgumentParser, key: str) -> str:
     if unknown := re.search(
         r"(?:Option|does not accept option|[Kk]ey) '([\w.]+)'(?: is not (?:accepted|expected))?", message
     ):
-        known = [*(flag[2:] for flag in flags(parser)), *ELSEWHERE.split()]
+        deeper = [name for name in ELSEWHERE.split() if name.count(".") > 1]
+        known = [*(flag[2:] for flag in flags(parser)), *deeper]
         return f"there is no option {unknown[1]!r}; {nearest(unknown[1], known)}"
     if re.search(r"arguments are required: \w+\.model", message):
         return "the config has no model; add --model LitMLP, or a `model:` to it"
