@@ -24,10 +24,10 @@ def main(args: Sequence[str], description: str = "") -> int:
         args: the words after `train.py`; none, or a lone --help, asks for the overview.
         description: printed on top of the overview.
     """
-    if not args or list(args) in (["-h"], ["--help"], ["help"]):
+    debug, args = take_flag(args, "--debug")
+    if not args or args in (["-h"], ["--help"], ["help"]):
         print(overview(description))
         return 0
-    debug, args = take_flag(args, "--debug")
     with raised_at_once():
         try:
             return run(args)

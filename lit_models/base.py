@@ -1,6 +1,6 @@
 """The steps, metrics and optimizers that every architecture shares."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 from torchmetrics import MeanMetric
 
@@ -126,7 +127,7 @@ class LitModel(pl.LightningModule):
         self._log_and_reset("test", self.test_metrics)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = self.optimizer_factory(self.parameters())
+        optimizer = build_optimizer(self.optimizer_factory, self.parameters())
         if self.scheduler_factory is None:
             return optimizer
         scheduler = self.scheduler_factory(optimizer, **self._length_of_training())
@@ -151,3 +152,20 @@ class LitModel(pl.LightningModule):
         self.log_dict(values, prog_bar=True)
         for metric in metrics.values():
             metric.reset()
+
+
+def build_optimizer(factory: OptimizerCallable, parameters: Iterator[nn.Parameter]) -> Optimizer:
+    """The optimizer of these parameters.
+
+    Raises:
+        ValueError: for arguments that it does not take, and for learning rates beyond float32, which it would take.
+    """
+    try:
+        optimizer = factory(parameters)
+    except ValueError as error:
+        raise ValueError(f"model.optimizer: {error}") from None
+    largest = torch.finfo(torch.float32).max
+    for group in optimizer.param_groups:
+        if not 0 <= group["lr"] <= largest:
+            raise ValueError(f"model.optimizer.lr is {group['lr']}; it must be from 0 to {largest:.1e}")
+    return optimizer
