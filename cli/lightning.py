@@ -156,6 +156,8 @@ class LightningInside(LightningCLI):
                 check_length(self.checkpoint, self.folder / "config.yaml", self.settings.trainer.max_epochs)
                 self._end_if_finished(self.checkpoint)
         config = self.config_init[self.request.command].trainer
+        if not self.settings.pictures:
+            config.callbacks = [each for each in config.callbacks or [] if not isinstance(each, Picture)]
         check_trainer(config)
         check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
@@ -217,10 +219,8 @@ class LightningInside(LightningCLI):
         if self.request.command == "fit" and self.settings.diagnostics:
             own += [make() for make in DIAGNOSTICS if not any(isinstance(each, make) for each in given)]
         if self.request.command == "fit" and self.settings.pictures:
-            folder = self.folder / "pictures"
-            own += [
-                make(folder) for make in every_kind() if not any(isinstance(each, make) for each in given)
-            ]
+            kinds = [make for make in every_kind() if not any(isinstance(each, make) for each in given)]
+            own += [make(self.folder / "pictures") for make in kinds]
         saves = config.enable_checkpointing is not False and not config.fast_dev_run
         if self.request.command == "fit" and saves:
             folder = self.folder / "checkpoints"
