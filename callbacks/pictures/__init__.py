@@ -5,6 +5,13 @@ from typing import Any
 
 _HOMES = {
     "Plane": "plane",
+    "Filters": "filters",
+    "FeatureMaps": "feature_maps",
+    "Hardest": "hardest",
+    "Robustness": "robustness",
+    "Reconstruction": "reconstruction",
+    "Codes": "codes",
+    "Projector": "projector",
 }
 __all__ = list(_HOMES)
 
