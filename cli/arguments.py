@@ -12,6 +12,11 @@ from cli.overview import CONFIGS
 
 COMMANDS = ("fit", "validate", "test", "predict", "compare")
 COMPARE_USAGE = "python train.py compare RUN_A RUN_B [flags for both, like --data.data_dir DIR]"
+# the first word of every flag, and the keys of a config
+SETTINGS = (
+    "model data trainer monitor monitor_mode diagnostics pictures run_name resume ckpt_path seed_everything "
+    "weights_only debug config print_config help"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +50,16 @@ def prepare(args: Sequence[str]) -> Request:
     if {"-h", "--help"} & set(words):
         return Request(command, [command, *words])
 
+    check_flags(command, words)
     resume, words = take_option(words, "--resume")
     if resume is not None:
         return resume_request(command, Path(resume), words)
     configs = [Path(path) for path in option_values(words, "--config", "-c")]
     for path in configs:
-        check_config(path)
+        check_config(command, path)
     ckpt_path = next(iter(option_values(words, "--ckpt_path")), None)
+    if ckpt_path is not None and "://" in ckpt_path:
+        raise UsageError(f"--ckpt_path {ckpt_path} is an address; download the file and give its path")
     if command != "fit" and ckpt_path not in (None, "null"):
         return evaluation_request(command, Path(ckpt_path), words, bool(configs))
     if command != "fit" and ckpt_path is None and not wants_config(words):
@@ -65,24 +73,22 @@ def prepare(args: Sequence[str]) -> Request:
 
 
 def resume_request(command: str, folder: Path, words: list[str]) -> Request:
-    """`fit --resume RUN`: the run's own config, then the flags given now, then its last checkpoint."""
+    """`fit --resume RUN`: the run's own config, then the flags given now; `cli.lightning` chooses the checkpoint."""
     if command != "fit":
         raise UsageError(f"--resume goes with fit, not with {command}; give --ckpt_path instead")
-    config, last = folder / "config.yaml", folder / "checkpoints" / "last.ckpt"
-    for path in (folder, config, last):
+    config = folder / "config.yaml"
+    for path in (folder, config, folder / "checkpoints"):
         if not path.exists():
             raise UsageError(
                 f"--resume {folder}: {path} does not exist; give the folder of a run, runs/<name>/version_N"
             )
-    check_config(config)
-    return Request(
-        command, [command, f"--config={config}", *words, f"--ckpt_path={last}"], folder.parent.name, folder
-    )
+    check_config(command, config)
+    return Request(command, [command, f"--config={config}", *words], folder.parent.name, folder)
 
 
 def evaluation_request(command: str, checkpoint: Path, words: list[str], has_config: bool) -> Request:
     """`test --ckpt_path RUN/checkpoints/best.ckpt`: the run's own config, then the flags given now."""
-    if not checkpoint.is_file():
+    if not checkpoint.is_file() and not (checkpoint / "meta.pt").is_file():  # the latter: FSDP's shards
         raise UsageError(
             f"--ckpt_path {checkpoint} does not exist; runs/<name>/version_N/checkpoints holds checkpoints"
         )
@@ -93,7 +99,7 @@ def evaluation_request(command: str, checkpoint: Path, words: list[str], has_con
         raise UsageError(
             f"{folder / 'config.yaml'} does not exist, so the model is unknown; give its --config too"
         )
-    check_config(folder / "config.yaml")
+    check_config(command, folder / "config.yaml")
     return Request(
         command, [command, f"--config={folder / 'config.yaml'}", *words], folder.parent.name, folder
     )
@@ -130,8 +136,8 @@ def wants_config(words: Sequence[str]) -> bool:
     return any(word.partition("=")[0] == "--print_config" for word in words)
 
 
-def check_config(path: Path) -> None:
-    """Raise a UsageError where `path` is no YAML file with settings in it."""
+def check_config(command: str, path: Path) -> None:
+    """Raise a UsageError where `path` is no YAML file with settings in it, or has one that cannot exist."""
     if not path.is_file():
         names = (str(file.relative_to(CONFIGS.parent)) for file in CONFIGS.rglob("*.yaml"))
         raise UsageError(f"--config {path} does not exist; {nearest(str(path), names)}")
@@ -142,6 +148,24 @@ def check_config(path: Path) -> None:
         raise UsageError(f"--config {path} is not YAML: {reason}") from None
     if not isinstance(content, dict):
         raise UsageError(f"--config {path} holds {content!r:.60}, not settings such as `model:` and `data:`")
+    for key in map(str, content):
+        if key.partition(".")[0] not in (known := settings(command)):
+            raise UsageError(f"--config {path}: there is no setting {key!r}; {nearest(key, known)}")
+
+
+def settings(command: str) -> list[str]:
+    """What can be set for a command, without what lies inside `model`, `data` and `trainer`."""
+    own = {"fit": [], "predict": ["return_predictions"]}
+    return SETTINGS.split() + own.get(command, ["verbose"])
+
+
+def check_flags(command: str, words: Sequence[str]) -> None:
+    """Refuse a flag that cannot exist, seconds before the classes are there that know the rest of them."""
+    known = [f"--{name}" for name in settings(command)]
+    for word in words:
+        flag = word.partition("=")[0].partition(".")[0].rstrip("+")
+        if flag.startswith("--") and flag not in known:
+            raise UsageError(f"there is no flag {flag}; {nearest(flag, known)}")
 
 
 def option_values(words: Sequence[str], *names: str) -> list[str]:

@@ -1,6 +1,7 @@
 """LightningCLI with run folders, checkpoints that bring their config, and closing tables."""
 
 import logging
+import math
 import os
 import pkgutil
 import tempfile
@@ -17,6 +18,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.plugins import CheckpointIO
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 import datamodules
@@ -29,11 +31,19 @@ from callbacks.pictures.base import Picture
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from cli.arguments import Request
-from cli.checkpoints import check_architecture, check_length, check_resumable, check_shapes, read_checkpoint
+from cli.checkpoints import (
+    check_architecture,
+    check_length,
+    check_resumable,
+    check_shapes,
+    newest_valid,
+    read_checkpoint,
+)
 from cli.errors import UsageError, nearest
 from cli.loggers import MetricsCSV
 from cli.parser import Parser
 from cli.runs import new_run_folder
+from cli.storage import AtomicIO
 from cli.tables import number, print_table
 
 warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
@@ -52,11 +62,17 @@ FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
 
 
 class LightningInside(LightningCLI):
-    """The four commands of `train.py`."""
+    """The four commands of `train.py`.
 
-    def __init__(self, request: Request) -> None:
+    Args:
+        request: what was asked for.
+        started: reading of `time.perf_counter()` when the program began; default: now.
+    """
+
+    def __init__(self, request: Request, started: float | None = None) -> None:
         self.request = request
-        self.started = time.perf_counter()
+        self.started = time.perf_counter() if started is None else started
+        self.start_up = math.nan  # seconds until the first step was done
         self.folder = request.run_folder or Path()  # of a new run, chosen when its model and data exist
         # A class can be named on the command line once it is imported.
         for package in (lit_models, datamodules):
@@ -91,6 +107,8 @@ class LightningInside(LightningCLI):
 
     def _parse_ckpt_path(self) -> None:
         """Lightning would let the checkpoint's hyper-parameters win over the flags; here a contradiction is refused."""
+        if self.resumed:
+            self.settings.ckpt_path = str(newest_valid(self.folder))
         path = self.settings.get("ckpt_path")
         self.checkpoint = read_checkpoint(Path(path)) if path else None
         if self.checkpoint is not None:
@@ -124,11 +142,13 @@ class LightningInside(LightningCLI):
         check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
             self._claim_folder()
-        if self.settings.weights_only is None:
-            self.config_init[self.request.command].weights_only = True  # checkpoints never run code
+        self.config_init[self.request.command].weights_only = True  # checkpoints never run code
         self.trainer_defaults["callbacks"] = self._own_callbacks(config)
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
+        plugins = config.plugins if isinstance(config.plugins, list) else [config.plugins]
+        if not any(isinstance(each, CheckpointIO) for each in plugins):
+            kwargs["plugins"] = [*filter(None, plugins), AtomicIO()]
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
         try:
@@ -159,8 +179,8 @@ class LightningInside(LightningCLI):
             isinstance(each, ProgressBar) for each in given
         ):
             own.append(Progress())
-        if self.resumed:
-            own.append(AfterFirstStep(self.save_config))
+        if self.request.command == "fit":
+            own.append(AfterFirstStep(self.first_step_done))
         if self.request.command == "predict":
             own.append(PredictionWriter(self.folder))
         if self.request.command == "fit" and self.settings.diagnostics:
@@ -204,6 +224,12 @@ class LightningInside(LightningCLI):
         if not self.resumed:
             self.save_config()
 
+    def first_step_done(self) -> None:
+        """Note the time; a run that goes on takes new flags over only if they work."""
+        self.start_up = time.perf_counter() - self.started
+        if self.resumed:
+            self.save_config()
+
     def save_config(self) -> None:
         """Write the complete config into the run's folder."""
         if RANK == 0 and not self.settings.trainer.fast_dev_run:
@@ -231,7 +257,7 @@ class LightningInside(LightningCLI):
     def after_fit(self) -> None:
         if not self.trainer.is_global_zero:
             return
-        seconds = f"{time.perf_counter() - self.started:.0f} s"
+        seconds = f"{time.perf_counter() - self.started:.0f} s, the first step after {self.start_up:.1f} s"
         best = next((each for each in self.trainer.callbacks if isinstance(each, BestCheckpoint)), None)
         checkpoint = self.folder / "checkpoints" / "best.ckpt"
         if best is None or not checkpoint.exists():
@@ -249,7 +275,7 @@ class LightningInside(LightningCLI):
 
 
 class AfterFirstStep(Callback):
-    """Calls a function once a step has been trained: a run that goes on takes new flags over only if they work."""
+    """Calls a function once a step has been trained."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self.call: Callable[[], None] | None = call

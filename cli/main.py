@@ -1,6 +1,7 @@
 """From the command line's words to an exit code: 0 done, 1 failed, 2 wrong input, 130 Ctrl-C, 143 SIGTERM."""
 
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from cli.overview import overview
 
 if TYPE_CHECKING:
     from callbacks.interrupt import Interrupted
+
+STARTED = time.perf_counter()  # before the seconds that the imports take
 
 
 def main(args: Sequence[str], description: str = "") -> int:
@@ -57,7 +60,7 @@ def run(args: Sequence[str]) -> int:
     from cli.lightning import LightningInside
 
     try:
-        LightningInside(request)
+        LightningInside(request, STARTED)
     except SIGTERMException:  # Lightning's, which carries no code
         return 143
     except SystemExit as end:  # --help and --print_config; after a Ctrl-C Lightning ends with code 1

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from jsonargparse import ArgumentParser
 
 from cli import main
-from cli.arguments import option_values, prepare, take_option
+from cli.arguments import Request, option_values, prepare, settings, take_option
 from cli.errors import UsageError
 
 
@@ -19,6 +20,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("list.yaml").write_text("- 1\n- 2\n")
     Path("broken.yaml").write_text("model: [1, 2\n")
     Path("empty.yaml").write_text("")
+    Path("misspelt.yaml").write_text("modle: LitMLP\n")
     Path("binary.yaml").write_bytes(b"\xff\xfe\x00")
     folder = Path("runs/mine/version_3")
     (folder / "checkpoints").mkdir(parents=True)
@@ -36,6 +38,11 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("--config x.yaml", "--config stands before the command; write: python train.py fit --config"),
         ("fit", "fit needs --config"),
         ("test", "test needs --ckpt_path"),
+        ("test --ckpt_path https://x.org/a.ckpt", "https://x.org/a.ckpt is an address; download the file"),
+        (
+            "fit --config mine.yaml --ckpt_path=s3://x/a.ckpt",
+            "s3://x/a.ckpt is an address; download the file",
+        ),
         ("test --config mine.yaml", "test needs --ckpt_path"),
         ("fit --data TitanicDataModule", "fit needs --config"),
         ("fit --config", "--config needs a value"),
@@ -46,6 +53,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("fit --config empty.yaml", "empty.yaml holds None, not settings"),
         ("fit --config broken.yaml", "broken.yaml is not YAML"),
         ("fit --config binary.yaml", "binary.yaml is not YAML"),
+        ("fit --config misspelt.yaml", "misspelt.yaml: there is no setting 'modle'; did you mean 'model'?"),
+        ("fit --config mine.yaml --modle.lr 3", "there is no flag --modle; did you mean '--model'?"),
+        ("fit --config mine.yaml --verbose true", "there is no flag --verbose"),
         ("fit --config presets", "presets does not exist"),
         ("fit --resume", "--resume needs a value"),
         ("fit --resume=", "--resume needs a value"),
@@ -78,18 +88,12 @@ def test_experiment_is_named_after_the_first_config_that_is_no_preset(form: str)
     assert request.run_folder is None
 
 
-def test_resume_reads_the_runs_config_then_the_flags_then_its_last_checkpoint() -> None:
+def test_resume_reads_the_runs_config_then_the_flags() -> None:
     request = prepare(["fit", "--resume", "runs/mine/version_3", "--trainer.max_epochs", "4"])
     folder = Path("runs/mine/version_3")
     assert request.run_folder == folder
     assert request.experiment == "mine"
-    assert request.args == [
-        "fit",
-        f"--config={folder / 'config.yaml'}",
-        "--trainer.max_epochs",
-        "4",
-        f"--ckpt_path={folder / 'checkpoints/last.ckpt'}",
-    ]
+    assert request.args == ["fit", f"--config={folder / 'config.yaml'}", "--trainer.max_epochs", "4"]
 
 
 @pytest.mark.parametrize("form", ["--ckpt_path {}", "--ckpt_path={}"])
@@ -110,6 +114,24 @@ def test_a_config_given_with_a_checkpoint_is_taken_instead() -> None:
 @pytest.mark.parametrize("words", [["fit", "--help"], ["fit", "-h"], ["test", "--model.help", "--help"]])
 def test_help_needs_no_config(words: list[str]) -> None:
     assert prepare(words).args == words
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+def test_settings_known_early_are_those_of_the_parser(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cli.lightning import LightningInside
+
+    made: list[ArgumentParser] = []
+
+    def stop(cli: LightningInside, parser: ArgumentParser, args: list[str]) -> None:
+        made.append(parser)
+        raise SystemExit
+
+    monkeypatch.setattr(LightningInside, "parse_arguments", stop)
+    with pytest.raises(SystemExit):
+        LightningInside(Request(command, [command]))
+    flags = made[0]._subcommands_action._name_parser_map[command]._option_string_actions
+    heads = {flag[2:].partition(".")[0].rstrip("+") for flag in flags if flag.startswith("--")}
+    assert heads == set(settings(command))
 
 
 @pytest.mark.parametrize(
