@@ -25,6 +25,7 @@ import lit_models
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from callbacks.interrupt import StopOnSignal
+from callbacks.lean import NoProfiler, skip_empty_hooks
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from cli.arguments import Request
@@ -133,6 +134,8 @@ class LightningInside(LightningCLI):
         self.trainer_defaults["callbacks"] = self._own_callbacks(config)
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
+        if config.profiler is None:
+            kwargs["profiler"] = NoProfiler()
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
         try:
@@ -200,6 +203,8 @@ class LightningInside(LightningCLI):
         return self.request.command == "fit" and self.request.run_folder is not None
 
     def before_fit(self) -> None:
+        for each in (self.model, *self.trainer.callbacks):
+            skip_empty_hooks(each)
         if not self.resumed:
             self.save_config()
 
