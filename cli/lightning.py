@@ -26,6 +26,7 @@ from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGu
 from callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from callbacks.exact import ExactResume
 from callbacks.interrupt import StopOnSignal
+from callbacks.lean import NoProfiler, skip_empty_hooks
 from callbacks.pictures import every_kind
 from callbacks.pictures.base import Picture
 from callbacks.predictions import PredictionWriter
@@ -167,6 +168,8 @@ class LightningInside(LightningCLI):
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
         kwargs["plugins"] = complete(config.plugins)
+        if config.profiler is None:
+            kwargs["profiler"] = NoProfiler()
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
         check_leftovers(Path(config.default_root_dir or self.folder))
@@ -253,6 +256,8 @@ class LightningInside(LightningCLI):
         return self.request.command == "fit" and self.request.run_folder is not None
 
     def before_fit(self) -> None:
+        for each in (self.model, *self.trainer.callbacks):
+            skip_empty_hooks(each)
         if not self.resumed:
             self.save_config()
 

@@ -1,5 +1,6 @@
 """The steps, metrics and optimizers that every architecture shares."""
 
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -96,6 +97,9 @@ class LitModel(pl.LightningModule):
             self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(x))
         return loss
 
+    # Lightning asks for it at every step.
+    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.update_metrics(self.val_metrics, batch)
 
@@ -125,6 +129,19 @@ class LitModel(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         self._log_and_reset("test", self.test_metrics)
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        """What `optimizer.zero_grad()` does, without what makes that traceable."""
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the hook that runs, forty times per step, for which PyTorch's own way takes a microsecond.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = build_optimizer(self.optimizer_factory, self.parameters())
