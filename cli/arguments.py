@@ -11,6 +11,8 @@ from cli.errors import UsageError, nearest
 from cli.overview import CONFIGS
 
 COMMANDS = ("fit", "validate", "test", "predict")
+# commands that run many fits, and where their `main` is
+STUDIES = {"sweep": "cli.sweeps.command", "tune-lr": "cli.tune_lr"}
 # the first word of every flag, and the keys of a config
 SETTINGS = (
     "model data trainer monitor monitor_mode diagnostics run_name resume ckpt_path seed_everything weights_only "
@@ -45,7 +47,7 @@ def prepare(args: Sequence[str]) -> Request:
     if command.startswith("-"):
         raise UsageError(f"{command} stands before the command; write: python train.py fit {command} ...")
     if command not in COMMANDS:
-        raise UsageError(f"there is no command {command!r}; {nearest(command, COMMANDS)}")
+        raise UsageError(f"there is no command {command!r}; {nearest(command, [*COMMANDS, *STUDIES])}")
     if {"-h", "--help"} & set(words):
         return Request(command, [command, *words])
 
@@ -65,7 +67,7 @@ def prepare(args: Sequence[str]) -> Request:
         )
     if not configs and not option_values(words, "--model") and not wants_config(words):
         raise UsageError(f"{command} needs --config configs/....yaml; python train.py lists the experiments")
-    experiments = [path.stem for path in configs if path.parent.name != "presets"]
+    experiments = [path.stem for path in configs if path.parent.name not in ("presets", "sweeps")]
     return Request(command, [command, *words], experiment=experiments[0] if experiments else "")
 
 
@@ -128,7 +130,7 @@ def check_config(command: str, path: Path) -> None:
 
 def settings(command: str) -> list[str]:
     """What can be set for a command, without what lies inside `model`, `data` and `trainer`."""
-    own = {"fit": [], "predict": ["return_predictions"]}
+    own = {"fit": ["sweep"], "predict": ["return_predictions"]}
     return SETTINGS.split() + own.get(command, ["verbose"])
 
 

@@ -3,9 +3,10 @@
 import sys
 import time
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from cli.arguments import prepare
+from cli.arguments import STUDIES, prepare
 from cli.errors import exit_code, explain
 from cli.overview import overview
 
@@ -51,13 +52,16 @@ def take_flag(args: Sequence[str], name: str) -> tuple[bool, list[str]]:
 
 def run(args: Sequence[str]) -> int:
     """Run one command and let errors through."""
-    request = prepare(args)
+    command = args[0]
+    request = None if command in STUDIES else prepare(args)
     from pytorch_lightning.utilities.exceptions import SIGTERMException
 
     from callbacks.interrupt import Interrupted  # seconds of imports, which a wrong word should not cost
     from cli.lightning import LightningInside
 
     try:
+        if request is None:
+            return int(import_module(STUDIES[command]).main(list(args[1:])))
         LightningInside(request, STARTED)
     except SIGTERMException:  # Lightning's, which carries no code
         return 143
