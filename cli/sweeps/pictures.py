@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from cli.sweeps.plan import Plan
 from cli.sweeps.space import Axis, Choice, number_in
@@ -58,10 +59,16 @@ def label(value: str) -> str:
     )
 
 
-def spans_decades(values: np.ndarray) -> bool:
+def spans_decades(values: np.ndarray, wide: float = WIDE) -> bool:
     """Whether a logarithmic scale is the right one."""
     finite = values[np.isfinite(values)]
-    return len(finite) > 1 and finite.min() > 0 and finite.max() / finite.min() >= WIDE
+    return len(finite) > 1 and finite.min() > 0 and finite.max() / finite.min() >= wide
+
+
+def is_logarithmic(axis: Axis, place: np.ndarray) -> bool:
+    """Whether a flag's values belong on a logarithmic scale; learning rates always do."""
+    by_nature = axis.flag.rpartition(".")[2] in ("lr", "max_lr", "weight_decay")
+    return spans_decades(place, 1 if by_nature else WIDE)
 
 
 def score_figure(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame) -> Figure:
@@ -91,8 +98,10 @@ def score_figure(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame) -> Figu
 
 def set_scale(axes: Axes, axis: Axis, done: pd.DataFrame) -> None:
     place, labels = positions(axis, done[axis.flag])
-    if not labels and spans_decades(place):
+    if not labels and is_logarithmic(axis, place):
         axes.set_xscale("log")
+    elif not labels and all(value.is_integer() for value in place):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if spans_decades(done["score"].to_numpy()):
         axes.set_yscale("log")
 
@@ -113,7 +122,9 @@ def parallel_figure(plan: Plan, settings: pd.DataFrame) -> Figure:
         if labels:
             at = dict(zip(place, unit(place), strict=True))
             for value, height in at.items():
-                axes.annotate(labels[int(value)], (column, height), fontsize=8)
+                axes.annotate(
+                    labels[int(value)], (column, height), (4, 2), textcoords="offset points", fontsize=8
+                )
         else:
             for value in (place.min(), place.max()):
                 axes.annotate(f"{value:.3g}", (column, float(unit(place)[place == value][0])), fontsize=8)

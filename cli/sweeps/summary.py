@@ -1,12 +1,14 @@
 """Means over seeds, the best setting, and whether it differs from the next one."""
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
+from torch.utils.tensorboard import SummaryWriter
 
 from cli.sweeps.plan import Plan
 from cli.sweeps.space import Setting, key
@@ -138,8 +140,7 @@ def setting_in(plan: Plan, row: pd.Series) -> Setting:
 
 def write_hparams(plan: Plan, settings: pd.DataFrame, folder: Path) -> None:
     """One line per setting for TensorBoard's HPARAMS tab: mean and deviation beside what varied."""
-    from torch.utils.tensorboard import SummaryWriter
-
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier, shorter sweep
     for place, row in settings[settings["runs"] > 0].iterrows():
         with SummaryWriter(str(folder / f"{int(str(place)):03d}")) as writer:
             hparams = {flag: short(value) for flag, value in setting_in(plan, row).items()}
