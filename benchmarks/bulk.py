@@ -16,9 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import cli.lightning  # noqa: F401  the imports are paid before the clock starts
-import cli.sweeps.command  # noqa: F401
 from cli import main
+from cli.sweeps.command import main as sweep  # with all that is imported, before the clock starts
 
 ROOT = Path(__file__).parents[1]
 LEARNING_RATES = {
@@ -27,11 +26,11 @@ LEARNING_RATES = {
 }
 
 
-def cost(words: list[str]) -> tuple[float, float]:
+def cost(command: Callable[[list[str]], int], words: list[str]) -> tuple[float, float]:
     """Processor and wall seconds of a command."""
     processor, wall = time.process_time(), time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
-        code = main(words)
+        code = command(words)
     assert code == 0, words
     return time.process_time() - processor, time.perf_counter() - wall
 
@@ -39,10 +38,9 @@ def cost(words: list[str]) -> tuple[float, float]:
 def compare(name: str, flags: list[str]) -> None:
     """Print what both sides cost, and the ratio."""
     config = ["--config", str(ROOT / "configs" / f"{name}.yaml"), *flags]
-    one: Callable[[], tuple[float, float]] = lambda: cost(["fit", *config])
-    before = one()
-    together = cost(["sweep", *config, "--vary", LEARNING_RATES[name], "--sweep.seeds", "8"])
-    after = one()
+    before = cost(main, ["fit", *config])
+    together = cost(sweep, [*config, "--vary", LEARNING_RATES[name], "--sweep.seeds", "8"])
+    after = cost(main, ["fit", *config])
     for kind, index in {"processor": 0, "wall": 1}.items():
         alone = (before[index] + after[index]) / 2
         print(

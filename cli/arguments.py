@@ -10,13 +10,14 @@ import yaml
 from cli.errors import UsageError, nearest
 from cli.overview import CONFIGS
 
-COMMANDS = ("fit", "validate", "test", "predict")
+COMMANDS = ("fit", "validate", "test", "predict", "compare")
+COMPARE_USAGE = "python train.py compare RUN_A RUN_B [flags for both, like --data.data_dir DIR]"
 # commands that run many fits, and where their `main` is
 STUDIES = {"sweep": "cli.sweeps.command", "tune-lr": "cli.tune_lr"}
 # the first word of every flag, and the keys of a config
 SETTINGS = (
-    "model data trainer monitor monitor_mode diagnostics run_name resume ckpt_path seed_everything weights_only "
-    "debug config print_config help"
+    "model data trainer monitor monitor_mode diagnostics pictures run_name resume ckpt_path seed_everything "
+    "weights_only sweep debug config print_config help"
 )
 
 
@@ -59,6 +60,8 @@ def prepare(args: Sequence[str]) -> Request:
     for path in configs:
         check_config(command, path)
     ckpt_path = next(iter(option_values(words, "--ckpt_path")), None)
+    if ckpt_path is not None and "://" in ckpt_path:
+        raise UsageError(f"--ckpt_path {ckpt_path} is an address; download the file and give its path")
     if command != "fit" and ckpt_path not in (None, "null"):
         return evaluation_request(command, Path(ckpt_path), words, bool(configs))
     if command != "fit" and ckpt_path is None and not wants_config(words):
@@ -72,24 +75,22 @@ def prepare(args: Sequence[str]) -> Request:
 
 
 def resume_request(command: str, folder: Path, words: list[str]) -> Request:
-    """`fit --resume RUN`: the run's own config, then the flags given now, then its last checkpoint."""
+    """`fit --resume RUN`: the run's own config, then the flags given now; `cli.lightning` chooses the checkpoint."""
     if command != "fit":
         raise UsageError(f"--resume goes with fit, not with {command}; give --ckpt_path instead")
-    config, last = folder / "config.yaml", folder / "checkpoints" / "last.ckpt"
-    for path in (folder, config, last):
+    config = folder / "config.yaml"
+    for path in (folder, config, folder / "checkpoints"):
         if not path.exists():
             raise UsageError(
                 f"--resume {folder}: {path} does not exist; give the folder of a run, runs/<name>/version_N"
             )
     check_config(command, config)
-    return Request(
-        command, [command, f"--config={config}", *words, f"--ckpt_path={last}"], folder.parent.name, folder
-    )
+    return Request(command, [command, f"--config={config}", *words], folder.parent.name, folder)
 
 
 def evaluation_request(command: str, checkpoint: Path, words: list[str], has_config: bool) -> Request:
     """`test --ckpt_path RUN/checkpoints/best.ckpt`: the run's own config, then the flags given now."""
-    if not checkpoint.is_file():
+    if not checkpoint.is_file() and not (checkpoint / "meta.pt").is_file():  # the latter: FSDP's shards
         raise UsageError(
             f"--ckpt_path {checkpoint} does not exist; runs/<name>/version_N/checkpoints holds checkpoints"
         )
@@ -104,6 +105,32 @@ def evaluation_request(command: str, checkpoint: Path, words: list[str], has_con
     return Request(
         command, [command, f"--config={folder / 'config.yaml'}", *words], folder.parent.name, folder
     )
+
+
+def comparison_requests(words: Sequence[str]) -> tuple[Request, Request]:
+    """`compare RUN_A RUN_B`: for each a prediction by its best checkpoint, on one device so that rows stay in order.
+
+    Raises:
+        UsageError: unless two runs or checkpoints are given, before any flags.
+    """
+    names, flags = words[:2], list(words[2:])
+    if len(names) < 2 or any(name.startswith("-") for name in names):
+        raise UsageError(
+            f"compare needs two runs, each a folder runs/<name>/version_N or a checkpoint: {COMPARE_USAGE}"
+        )
+    if option_values(flags, "--config", "-c") or option_values(flags, "--ckpt_path"):
+        raise UsageError(f"compare takes each run's own config and checkpoint; write: {COMPARE_USAGE}")
+    one_device = ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
+
+    def request(name: str) -> Request:
+        path = Path(name) if Path(name).is_file() else Path(name, "checkpoints", "best.ckpt")
+        if not path.is_file():
+            raise UsageError(f"{path} does not exist; give a run, runs/<name>/version_N, or a checkpoint")
+        return evaluation_request(
+            "predict", path, [f"--ckpt_path={path}", *one_device, *flags], has_config=False
+        )
+
+    return request(names[0]), request(names[1])
 
 
 def wants_config(words: Sequence[str]) -> bool:
@@ -130,7 +157,7 @@ def check_config(command: str, path: Path) -> None:
 
 def settings(command: str) -> list[str]:
     """What can be set for a command, without what lies inside `model`, `data` and `trainer`."""
-    own = {"fit": ["sweep"], "predict": ["return_predictions"]}
+    own = {"fit": [], "predict": ["return_predictions"]}
     return SETTINGS.split() + own.get(command, ["verbose"])
 
 

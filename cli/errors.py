@@ -10,6 +10,10 @@ class UsageError(Exception):
     """The command, a flag or a config is wrong."""
 
 
+class RunError(Exception):
+    """Something outside the program went wrong, such as a full disk; the message says it all."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint such as "did you mean 'test'?", or the whole list where nothing is close."""
     known = sorted(known)
@@ -36,7 +40,7 @@ def explain(error: Exception) -> str:
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     if len(lines) > MAX_LINES:
         lines = [*lines[: MAX_LINES - 1], "..."]
-    if exit_code(error) == 1:
+    if exit_code(error) == 1 and not isinstance(error, RunError):
         lines[0] = f"{type(error).__name__}: {lines[0]}"
         lines.append("--debug shows where this comes from")
     return "error: " + "\n  ".join(lines)

@@ -18,6 +18,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.plugins import CheckpointIO
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 import datamodules
@@ -25,14 +26,24 @@ import lit_models
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from callbacks.interrupt import StopOnSignal
+from callbacks.pictures import every_kind
+from callbacks.pictures.base import Picture
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from cli.arguments import Request
-from cli.checkpoints import check_architecture, check_length, check_resumable, check_shapes, read_checkpoint
+from cli.checkpoints import (
+    check_architecture,
+    check_length,
+    check_resumable,
+    check_shapes,
+    newest_valid,
+    read_checkpoint,
+)
 from cli.errors import UsageError, nearest
 from cli.loggers import MetricsCSV
 from cli.parser import Parser
 from cli.runs import new_run_folder
+from cli.storage import AtomicIO
 from cli.tables import number, print_table
 
 warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
@@ -90,6 +101,7 @@ class LightningInside(LightningCLI):
             help="Whether the best is the smallest or the largest; by default small losses and errors, else large.",
         )
         parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
+        parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
         parser.add_argument(
             "--sweep",
             type=dict[str, Any] | None,
@@ -100,6 +112,8 @@ class LightningInside(LightningCLI):
 
     def _parse_ckpt_path(self) -> None:
         """Lightning would let the checkpoint's hyper-parameters win over the flags; here a contradiction is refused."""
+        if self.resumed:
+            self.settings.ckpt_path = str(newest_valid(self.folder))
         path = self.settings.get("ckpt_path")
         self.checkpoint = read_checkpoint(Path(path)) if path else None
         if self.checkpoint is not None:
@@ -133,11 +147,13 @@ class LightningInside(LightningCLI):
         check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
             self._claim_folder()
-        if self.settings.weights_only is None:
-            self.config_init[self.request.command].weights_only = True  # checkpoints never run code
+        self.config_init[self.request.command].weights_only = True  # checkpoints never run code
         self.trainer_defaults["callbacks"] = self._own_callbacks(config)
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
+        plugins = config.plugins if isinstance(config.plugins, list) else [config.plugins]
+        if not any(isinstance(each, CheckpointIO) for each in plugins):
+            kwargs["plugins"] = [*filter(None, plugins), AtomicIO()]
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
         try:
@@ -174,6 +190,11 @@ class LightningInside(LightningCLI):
             own.append(PredictionWriter(self.folder))
         if self.request.command == "fit" and self.settings.diagnostics:
             own += [make() for make in DIAGNOSTICS if not any(isinstance(each, make) for each in given)]
+        if self.request.command == "fit" and self.settings.pictures:
+            folder = self.folder / "pictures"
+            own += [
+                make(folder) for make in every_kind() if not any(isinstance(each, make) for each in given)
+            ]
         saves = config.enable_checkpointing is not False and not config.fast_dev_run
         if self.request.command == "fit" and saves:
             folder = self.folder / "checkpoints"
@@ -247,8 +268,10 @@ class LightningInside(LightningCLI):
         if best is None or not checkpoint.exists():
             print_table("no checkpoint was saved", {"time": seconds})
             return
+        drawing = sum(each.seconds for each in self.trainer.callbacks if isinstance(each, Picture))
         rows = {name: number(value) for name, value in best.best_metrics.items()} | {
             "time": seconds,
+            **({"of that drawing": f"{drawing:.1f} s"} if drawing else {}),
             "run folder": str(self.folder),
             "test it": f"python train.py test --ckpt_path {checkpoint}",
             "look inside": f"tensorboard --logdir {self.folder.parent.parent}",

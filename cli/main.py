@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from cli.arguments import STUDIES, prepare
+from cli.arguments import COMPARE_USAGE, STUDIES, comparison_requests, prepare
 from cli.errors import exit_code, explain
 from cli.overview import overview
 
@@ -52,6 +52,8 @@ def take_flag(args: Sequence[str], name: str) -> tuple[bool, list[str]]:
 
 def run(args: Sequence[str]) -> int:
     """Run one command and let errors through."""
+    if args[0] == "compare":
+        return run_compare(args[1:])
     command = args[0]
     request = None if command in STUDIES else prepare(args)
     from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -70,6 +72,18 @@ def run(args: Sequence[str]) -> int:
     except Interrupted as stop:
         print(how_to_go_on(stop), file=sys.stderr)
         return stop.exit_code
+    return 0
+
+
+def run_compare(words: Sequence[str]) -> int:
+    """Compare two runs on the same test rows."""
+    if {"-h", "--help"} & set(words):
+        print(f"{COMPARE_USAGE}\nIs the difference between them on the same test rows real?")
+        return 0
+    requests = comparison_requests(words)
+    from cli.compare import compare
+
+    compare(*requests)
     return 0
 
 

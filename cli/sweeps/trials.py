@@ -29,6 +29,7 @@ DEFAULTS = [
     "--trainer.enable_progress_bar=false",
     "--trainer.enable_model_summary=false",
     "--trainer.devices=1",
+    "--pictures=false",
 ]
 
 

@@ -1,6 +1,7 @@
 """Whole runs: what they print, what they leave behind, and that all of it can be repeated."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -282,6 +283,18 @@ def test_a_wrong_flag_leaves_a_run_as_it_was(words: str, capsys: pytest.CaptureF
     before = {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()}
     assert main(["fit", "--resume", str(RUN), *words.split(), "--trainer.max_epochs", "4"]) == 2
     assert {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.usefixtures("table")
+def test_a_damaged_last_checkpoint_is_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    """The run goes on from the best one and ends as it would have."""
+    shutil.copytree(RUN, "runs/torn/version_0")
+    last = Path("runs/torn/version_0/checkpoints/last.ckpt")
+    last.write_bytes(last.read_bytes()[:-1000])
+    with pytest.warns(UserWarning, match=f"passed over: {last} is damaged"):
+        assert main(["fit", "--resume", "runs/torn/version_0", "--trainer.max_epochs", "4"]) == 0
+    assert main([*FIT, "--run_name", "untorn", "--trainer.max_epochs", "4"]) == 0
+    assert_same_weights(weights(Path("runs/torn/version_0")), weights(Path("runs/untorn/version_0")))
 
 
 def test_a_finished_run_keeps_its_config(capsys: pytest.CaptureFixture[str]) -> None:
