@@ -1,5 +1,6 @@
 """`train.py sweep`: rehearse, train what waits, and say what came out."""
 
+import inspect
 import math
 import shlex
 import sys
@@ -12,7 +13,7 @@ from callbacks.interrupt import Interrupted
 from cli.arguments import prepare
 from cli.sweeps.bulk import MAX_RUNS, bundles, could_join, train_together, why_not
 from cli.sweeps.pictures import draw_all
-from cli.sweeps.plan import Plan, read_plan
+from cli.sweeps.plan import Plan, SweepOptions, read_plan
 from cli.sweeps.space import key
 from cli.sweeps.study import Queue, Run
 from cli.sweeps.summary import (
@@ -27,6 +28,15 @@ from cli.sweeps.summary import (
 from cli.sweeps.trials import rehearse, train
 from cli.tables import number, print_table
 
+USAGE = """\
+python train.py sweep --config configs/mnist_4v9_logistic.yaml --config configs/sweeps/lr.yaml
+python train.py sweep --config configs/rings.yaml --vary model.hidden_sizes=[2],[3] --vary model.optimizer.lr=log:1e-3:1
+
+Any flag of fit may be given, and any may vary. The same command goes on with a sweep that was stopped, and shares it
+with other processes that run at the same time. Options of its own, below `sweep:` in a config or as --sweep.NAME:
+
+"""
+
 
 def main(given: list[str]) -> int:
     """Begin a sweep or go on with it; the exit code.
@@ -37,6 +47,9 @@ def main(given: list[str]) -> int:
     Raises:
         UsageError: before the first run, for whatever is wrong with the command.
     """
+    if {"-h", "--help"} & set(given):
+        print(USAGE + inspect.cleandoc(SweepOptions.__doc__ or ""))
+        return 0
     plan = read_plan(given)
     prepare(["fit", *plan.fit_words(plan.first_setting(), plan.seeds[0])])
     cli, plan = rehearse(plan)
@@ -77,7 +90,9 @@ def train_bundle(plan: Plan, queue: Queue, runs: list[Run], display: "Display", 
         reason = train_together(plan, queue, runs, lambda share: display.show(share * len(runs)))
         display.show()
         if reason is None:
-            display.say(f"{len(runs)} runs trained together")
+            display.say(
+                f"{len(runs)} runs trained together, without a look inside (for that: --sweep.bulk false)"
+            )
             return
         display.say(f"runs train one after the other: {reason}")
     for run in runs:
