@@ -119,6 +119,11 @@ class LightningInside(LightningCLI):
         )
         parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
         parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
+        parser.add_argument(
+            "--sweep",
+            type=dict[str, Any] | None,
+            help="What the command sweep varies; fit itself ignores it.",
+        )
         for name in FROM_DATA:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
@@ -271,7 +276,7 @@ class LightningInside(LightningCLI):
         """Write the complete config into the run's folder."""
         if RANK == 0 and not self.settings.trainer.fast_dev_run:
             settings = self.settings.clone()
-            settings.resume = None
+            settings.resume = settings.sweep = None
             settings.ckpt_path = None if self.resumed else settings.ckpt_path
             self._parser("fit").save(settings, self.folder / "config.yaml", skip_unset=False, overwrite=True)
 
