@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from jsonargparse import ArgumentParser
 
 from cli import main
-from cli.arguments import option_values, prepare, take_option
+from cli.arguments import Request, option_values, prepare, settings, take_option
 from cli.errors import UsageError
 
 
@@ -19,6 +20,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("list.yaml").write_text("- 1\n- 2\n")
     Path("broken.yaml").write_text("model: [1, 2\n")
     Path("empty.yaml").write_text("")
+    Path("misspelt.yaml").write_text("modle: LitMLP\n")
     Path("binary.yaml").write_bytes(b"\xff\xfe\x00")
     folder = Path("runs/mine/version_3")
     (folder / "checkpoints").mkdir(parents=True)
@@ -32,7 +34,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("fitt", "there is no command 'fitt'; did you mean 'fit'?"),
         ("predictt", "did you mean 'predict'?"),
-        ("serve", "it can be: fit, predict, test, validate"),
+        ("train", "it can be: compare, fit, predict, sweep, test, tune-lr, validate"),
         ("--config x.yaml", "--config stands before the command; write: python train.py fit --config"),
         ("fit", "fit needs --config"),
         ("test", "test needs --ckpt_path"),
@@ -51,6 +53,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("fit --config empty.yaml", "empty.yaml holds None, not settings"),
         ("fit --config broken.yaml", "broken.yaml is not YAML"),
         ("fit --config binary.yaml", "binary.yaml is not YAML"),
+        ("fit --config misspelt.yaml", "misspelt.yaml: there is no setting 'modle'; did you mean 'model'?"),
+        ("fit --config mine.yaml --modle.lr 3", "there is no flag --modle; did you mean '--model'?"),
+        ("fit --config mine.yaml --verbose true", "there is no flag --verbose"),
         ("fit --config presets", "presets does not exist"),
         ("fit --resume", "--resume needs a value"),
         ("fit --resume=", "--resume needs a value"),
@@ -109,6 +114,24 @@ def test_a_config_given_with_a_checkpoint_is_taken_instead() -> None:
 @pytest.mark.parametrize("words", [["fit", "--help"], ["fit", "-h"], ["test", "--model.help", "--help"]])
 def test_help_needs_no_config(words: list[str]) -> None:
     assert prepare(words).args == words
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+def test_settings_known_early_are_those_of_the_parser(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cli.lightning import LightningInside
+
+    made: list[ArgumentParser] = []
+
+    def stop(cli: LightningInside, parser: ArgumentParser, args: list[str]) -> None:
+        made.append(parser)
+        raise SystemExit
+
+    monkeypatch.setattr(LightningInside, "parse_arguments", stop)
+    with pytest.raises(SystemExit):
+        LightningInside(Request(command, [command]))
+    flags = made[0]._subcommands_action._name_parser_map[command]._option_string_actions
+    heads = {flag[2:].partition(".")[0].rstrip("+") for flag in flags if flag.startswith("--")}
+    assert heads == set(settings(command))
 
 
 @pytest.mark.parametrize(

@@ -413,7 +413,7 @@ def test_ctrl_c_before_anything_is_saved(
         ("--model.scheduler OneCycl", "there is no class 'OneCycl'; did you mean 'OneCycleLR'?"),
         ("--model LitConvNet", "LitConvNet wants images, in_shape [C, H, W]"),
         ("--model nothing.Tiny", "model: there is no module 'nothing'; it has to be installed"),
-        ("--model lit_models.Nope", "model: module 'lit_models' has no attribute 'Nope'; it has LitModel"),
+        ("--model lit_models.Nope", "model: there is no 'Nope' in lit_models; it can be: LitAutoencoder"),
         ("--trainer.callbacks+=torch.nn.Linear", "trainer.callbacks: torch.nn.Linear is no Callback"),
         ("--data.batch_size 0", "data.batch_size is 0; it must be at least 1"),
         ("--data.features [mael]", "data.features is 'mael'; did you mean 'male'?"),
