@@ -13,7 +13,7 @@ _HOMES = {
     "ActivationMonitor": "activations",
     "NonFiniteGuard": "nonfinite",
     "Diagnosis": "diagnosis",
-    "DepthPlot": "depth",
+    "DepthPlot": "pictures.depth",
     "BestCheckpoint": "checkpoint",
     "LastCheckpoint": "checkpoint",
     "PredictionWriter": "predictions",

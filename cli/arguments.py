@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from cli.cluster import interrupted_run, job_file
 from cli.errors import UsageError, nearest
 from cli.overview import CONFIGS
 
@@ -28,12 +29,14 @@ class Request:
         args: the words for the parser, the command first.
         experiment: name of the folder below `runs`; empty where no config names one.
         run_folder: the run that is gone on with or evaluated; None for a new one.
+        job_file: where a new run is noted for the case that a scheduler starts this job again; None without one.
     """
 
     command: str
     args: list[str]
     experiment: str = ""
     run_folder: Path | None = None
+    job_file: Path | None = None
 
 
 def prepare(args: Sequence[str]) -> Request:
@@ -54,6 +57,9 @@ def prepare(args: Sequence[str]) -> Request:
     resume, words = take_option(words, "--resume")
     if resume is not None:
         return resume_request(command, Path(resume), words)
+    job = job_file(args) if command == "fit" else None
+    if job is not None and (folder := interrupted_run(job)) is not None:
+        return dataclasses.replace(resume_request(command, folder, []), job_file=job)
     configs = [Path(path) for path in option_values(words, "--config", "-c")]
     for path in configs:
         check_config(command, path)
@@ -69,7 +75,7 @@ def prepare(args: Sequence[str]) -> Request:
     if not configs and not option_values(words, "--model") and not wants_config(words):
         raise UsageError(f"{command} needs --config configs/....yaml; python train.py lists the experiments")
     experiments = [path.stem for path in configs if path.parent.name != "presets"]
-    return Request(command, [command, *words], experiment=experiments[0] if experiments else "")
+    return Request(command, [command, *words], experiment=experiments[0] if experiments else "", job_file=job)
 
 
 def resume_request(command: str, folder: Path, words: list[str]) -> Request:

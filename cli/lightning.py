@@ -39,6 +39,7 @@ from cli.checkpoints import (
     newest_valid,
     read_checkpoint,
 )
+from cli.cluster import check_leftovers, note_run, slurm_job
 from cli.errors import UsageError, nearest
 from cli.loggers import MetricsCSV
 from cli.parser import Parser
@@ -51,6 +52,8 @@ warnings.filterwarnings("ignore", message="LightningCLI's args parameter is inte
 warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
 # An evaluation saves nothing.
 warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
+if slurm_job() is None:  # where SLURM is installed, Lightning wants every run to be one of its jobs
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
 logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
 
 # Lightning sets this on import; on a machine without a GPU each optimizer step would ask the driver again (130 us).
@@ -138,6 +141,8 @@ class LightningInside(LightningCLI):
             if self.resumed:
                 check_length(self.checkpoint, self.folder / "config.yaml", self.settings.trainer.max_epochs)
         config = self.config_init[self.request.command].trainer
+        if not self.settings.pictures:
+            config.callbacks = [each for each in config.callbacks or [] if not isinstance(each, Picture)]
         check_devices(config.accelerator, config.devices)
         check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
@@ -151,6 +156,7 @@ class LightningInside(LightningCLI):
             kwargs["plugins"] = [*filter(None, plugins), AtomicIO()]
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
+        check_leftovers(Path(config.default_root_dir or self.folder))
         try:
             return super().instantiate_trainer(**kwargs)
         except Exception:  # a wrong flag leaves no folder behind
@@ -170,6 +176,8 @@ class LightningInside(LightningCLI):
             )
         self.settings.run_name = name or self.settings.model.class_path.split(".")[-1]
         self.folder = new_run_folder(self.settings.run_name, RANK)
+        if self.request.job_file is not None:
+            note_run(self.request.job_file, self.folder)
 
     def _own_callbacks(self, config: Namespace) -> list[Callback]:
         """What every run has, unless the config brings its own or switches it off."""
@@ -186,10 +194,8 @@ class LightningInside(LightningCLI):
         if self.request.command == "fit" and self.settings.diagnostics:
             own += [make() for make in DIAGNOSTICS if not any(isinstance(each, make) for each in given)]
         if self.request.command == "fit" and self.settings.pictures:
-            folder = self.folder / "pictures"
-            own += [
-                make(folder) for make in every_kind() if not any(isinstance(each, make) for each in given)
-            ]
+            kinds = [make for make in every_kind() if not any(isinstance(each, make) for each in given)]
+            own += [make(self.folder / "pictures") for make in kinds]
         saves = config.enable_checkpointing is not False and not config.fast_dev_run
         if self.request.command == "fit" and saves:
             folder = self.folder / "checkpoints"
