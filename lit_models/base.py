@@ -1,6 +1,7 @@
 """The steps, metrics and optimizers that every architecture shares."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -8,6 +9,7 @@ import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 from torchmetrics import MeanMetric
 
@@ -95,6 +97,9 @@ class LitModel(pl.LightningModule):
             self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(x))
         return loss
 
+    # Lightning asks for it at every step.
+    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.update_metrics(self.val_metrics, batch)
 
@@ -125,8 +130,21 @@ class LitModel(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         self._log_and_reset("test", self.test_metrics)
 
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        """What `optimizer.zero_grad()` does, without what makes that traceable."""
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the hook that runs, forty times per step, for which PyTorch's own way takes a microsecond.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = self.optimizer_factory(self.parameters())
+        optimizer = build_optimizer(self.optimizer_factory, self.parameters())
         if self.scheduler_factory is None:
             return optimizer
         scheduler = self.scheduler_factory(optimizer, **self._length_of_training())
@@ -151,3 +169,20 @@ class LitModel(pl.LightningModule):
         self.log_dict(values, prog_bar=True)
         for metric in metrics.values():
             metric.reset()
+
+
+def build_optimizer(factory: OptimizerCallable, parameters: Iterator[nn.Parameter]) -> Optimizer:
+    """The optimizer of these parameters.
+
+    Raises:
+        ValueError: for arguments that it does not take, and for learning rates beyond float32, which it would take.
+    """
+    try:
+        optimizer = factory(parameters)
+    except ValueError as error:
+        raise ValueError(f"model.optimizer: {error}") from None
+    largest = torch.finfo(torch.float32).max
+    for group in optimizer.param_groups:
+        if not 0 <= group["lr"] <= largest:
+            raise ValueError(f"model.optimizer.lr is {group['lr']}; it must be from 0 to {largest:.1e}")
+    return optimizer
