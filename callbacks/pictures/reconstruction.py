@@ -14,10 +14,9 @@ from callbacks.pictures.images import (
     diverging,
     first_of_each_class,
     has_images,
-    is_autoencoder,
     show_captioned,
 )
-from callbacks.pictures.network import array
+from callbacks.pictures.network import array, is_autoencoder
 from callbacks.pictures.style import new_figure
 
 if TYPE_CHECKING:
