@@ -141,8 +141,9 @@ class LightningInside(LightningCLI):
             if self.resumed:
                 check_length(self.checkpoint, self.folder / "config.yaml", self.settings.trainer.max_epochs)
         config = self.config_init[self.request.command].trainer
+        config.callbacks = as_list(config.callbacks)
         if not self.settings.pictures:
-            config.callbacks = [each for each in config.callbacks or [] if not isinstance(each, Picture)]
+            config.callbacks = [each for each in config.callbacks if not isinstance(each, Picture)]
         check_devices(config.accelerator, config.devices)
         check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
@@ -151,9 +152,9 @@ class LightningInside(LightningCLI):
         self.trainer_defaults["callbacks"] = self._own_callbacks(config)
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
-        plugins = config.plugins if isinstance(config.plugins, list) else [config.plugins]
+        plugins = as_list(config.plugins)
         if not any(isinstance(each, CheckpointIO) for each in plugins):
-            kwargs["plugins"] = [*filter(None, plugins), AtomicIO()]
+            kwargs["plugins"] = [*plugins, AtomicIO()]
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
         check_leftovers(Path(config.default_root_dir or self.folder))
@@ -181,7 +182,7 @@ class LightningInside(LightningCLI):
 
     def _own_callbacks(self, config: Namespace) -> list[Callback]:
         """What every run has, unless the config brings its own or switches it off."""
-        given = config.callbacks or []
+        given = config.callbacks
         own: list[Callback] = []
         if config.enable_progress_bar is not False and not any(
             isinstance(each, ProgressBar) for each in given
@@ -290,6 +291,13 @@ class AfterFirstStep(Callback):
         if self.call is not None:
             self.call()
             self.call = None
+
+
+def as_list(given: Any) -> list[Any]:
+    """What the Trainer takes as nothing, as one object or as several."""
+    if given is None:
+        return []
+    return given if isinstance(given, list) else [given]
 
 
 def original(error: BaseException) -> BaseException:
