@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -86,9 +87,10 @@ def test_trains_for_two_batches_and_evaluates(config: Path, mnist_dir: str) -> N
     assert drawn.Tags()["images"]
     assert set(drawn.Tags()["images"]) >= PICTURES[config.stem]
     files = {path.name for path in (folder / "pictures").iterdir()}
+    num_steps = min(2, len(pd.read_csv(folder / "metrics.csv")["train/loss"].dropna()))
     for tag in drawn.Tags()["images"]:
         steps = [image.step for image in drawn.Images(tag)]
-        assert steps[-1] == 2 or tag == "depth/gradients"
+        assert steps[-1] == num_steps or tag == "depth/gradients"
         assert {f"{tag.replace('/', '_')}_{step:06d}.png" for step in steps} <= files
     checkpoint = f"--ckpt_path={folder / 'checkpoints' / 'best.ckpt'}"
     assert main(["test", checkpoint, *QUIET]) == 0
