@@ -16,6 +16,7 @@ _HOMES = {
     "DepthPlot": "pictures.depth",
     "BestCheckpoint": "checkpoint",
     "LastCheckpoint": "checkpoint",
+    "ExactResume": "exact",
     "PredictionWriter": "predictions",
     "StopOnSignal": "interrupt",
 }

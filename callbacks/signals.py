@@ -39,6 +39,12 @@ def raised_at_once() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
+def ignore_signals() -> None:
+    """For the last words of the command, which take a moment; within `raised_at_once`."""
+    for signum in STOP_SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
+
+
 def already_raised() -> int | None:
     """A signal from before the training whose exception was swallowed, as in a `__del__`."""
     return _raised[-1] if _raised else None

@@ -90,14 +90,12 @@ def check_leftovers(folder: Path) -> None:
 
 
 def requeue() -> str:
-    """Ask SLURM to start this job again; what came of it, in words."""
-    job = slurm_job()
-    if job is None:
-        return ""
+    """Ask SLURM to end this job and start it again; what came of it, in words."""
+    job = slurm_job() or ""
     try:
         done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
     except OSError as error:
         return f"job {job} is not requeued: {error}"
     if done.returncode != 0:
         return f"job {job} is not requeued: {done.stderr.strip()}"
-    return f"job {job} is requeued"
+    return f"job {job} is requeued and goes on by itself"

@@ -16,6 +16,13 @@ _HOMES = {
     "Forecast": "forecast",
     "TimeDelta": "time_delta",
     "GradientCurve": "gradient_curve",
+    "Filters": "filters",
+    "FeatureMaps": "feature_maps",
+    "Hardest": "hardest",
+    "Robustness": "robustness",
+    "Reconstruction": "reconstruction",
+    "Codes": "codes",
+    "Projector": "projector",
 }
 __all__ = list(_HOMES)
 

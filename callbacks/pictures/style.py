@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW, BLACK = "#56B4E9", "#CC79A7", "#F0E442", "#000000"
 COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, YELLOW, BLACK)
+# Ten for ten classes: yellow, which is lost on white, gives way to olive; wine and gray besides.
+MANY_COLORS = (*COLORS[:6], "#999933", BLACK, "#882255", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")  # so that classes differ in more than color
 GRAY = "0.45"
 SEQUENTIAL = "viridis"
