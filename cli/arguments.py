@@ -11,6 +11,8 @@ from cli.errors import UsageError, nearest
 
 COMMANDS = ("fit", "validate", "test", "predict", "compare")
 COMPARE_USAGE = "python train.py compare RUN_A RUN_B [flags for both, like --data.data_dir DIR]"
+# commands that run many fits, and where their `main` is
+STUDIES = {"sweep": "cli.sweeps.command", "tune-lr": "cli.tune_lr"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +44,7 @@ def prepare(args: Sequence[str]) -> Request:
     if command.startswith("-"):
         raise UsageError(f"{command} stands before the command; write: python train.py fit {command} ...")
     if command not in COMMANDS:
-        raise UsageError(f"there is no command {command!r}; {nearest(command, COMMANDS)}")
+        raise UsageError(f"there is no command {command!r}; {nearest(command, [*COMMANDS, *STUDIES])}")
     if {"-h", "--help"} & set(words):
         return Request(command, [command, *words])
 
@@ -74,7 +76,7 @@ def prepare(args: Sequence[str]) -> Request:
         )
     if not configs and not option_values(words, "--model") and not wants_config(words):
         raise UsageError(f"{command} needs --config configs/....yaml; python train.py lists the experiments")
-    experiments = [path.stem for path in configs if path.parent.name != "presets"]
+    experiments = [path.stem for path in configs if path.parent.name not in ("presets", "sweeps")]
     return Request(command, [command, *words], experiment=experiments[0] if experiments else "", job_file=job)
 
 

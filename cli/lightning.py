@@ -119,6 +119,11 @@ class LightningInside(LightningCLI):
         )
         parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
         parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
+        parser.add_argument(
+            "--sweep",
+            type=dict[str, Any] | None,
+            help="What the command sweep varies; fit itself ignores it.",
+        )
         for name in FROM_DATA:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
@@ -157,8 +162,9 @@ class LightningInside(LightningCLI):
                 check_length(self.checkpoint, self.folder / "config.yaml", self.settings.trainer.max_epochs)
                 self._end_if_finished(self.checkpoint)
         config = self.config_init[self.request.command].trainer
+        config.callbacks = as_list(config.callbacks)
         if not self.settings.pictures:
-            config.callbacks = [each for each in config.callbacks or [] if not isinstance(each, Picture)]
+            config.callbacks = [each for each in config.callbacks if not isinstance(each, Picture)]
         check_trainer(config)
         check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
@@ -209,7 +215,7 @@ class LightningInside(LightningCLI):
 
     def _own_callbacks(self, config: Namespace) -> list[Callback]:
         """What every run has, unless the config brings its own or switches it off."""
-        given = config.callbacks or []
+        given = config.callbacks
         own: list[Callback] = []
         if config.enable_progress_bar is not False and not any(
             isinstance(each, ProgressBar) for each in given
@@ -271,7 +277,7 @@ class LightningInside(LightningCLI):
         """Write the complete config into the run's folder."""
         if RANK == 0 and not self.settings.trainer.fast_dev_run:
             settings = self.settings.clone()
-            settings.resume = None
+            settings.resume = settings.sweep = None
             settings.ckpt_path = None if self.resumed else settings.ckpt_path
             self._parser("fit").save(settings, self.folder / "config.yaml", skip_unset=False, overwrite=True)
 
@@ -329,6 +335,13 @@ class AfterFirstStep(Callback):
         if self.call is not None:
             self.call()
             self.call = None
+
+
+def as_list(given: Any) -> list[Any]:
+    """What the Trainer takes as nothing, as one object or as several."""
+    if given is None:
+        return []
+    return given if isinstance(given, list) else [given]
 
 
 def original(error: BaseException) -> BaseException:

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from benchmarks.reproduce import EXPERIMENTS, Experiment, holds, run
 from cli import main
@@ -22,6 +24,31 @@ SECONDS = {
     "circles",
     "blobs",
     "rings",
+}
+PLANE = {"fit/plane", "fit/units"}
+CURVE = {"fit/curve", "fit/terms", "fit/steps"}
+PASSENGERS = {"fit/importance", "fit/roc", "fit/calibration", "fit/confusion"}
+PICTURES = {  # that the kind of experiment calls for; every one has depth/gradient_over_steps besides
+    "titanic_logistic": PASSENGERS,
+    "titanic_mlp": PLANE,
+    "titanic_full": PASSENGERS,
+    "titanic_deep": PLANE | {"depth/gradients"},
+    "linear_regression": {"fit/curve"},
+    "nonlinear_regression": CURVE,
+    "damped_sine": CURVE,
+    "damped_sine_large": CURVE,
+    "circles": PLANE | {"fit/unit_space"},
+    "blobs": PLANE | {"fit/unit_space"},
+    "rings": PLANE | {"fit/unit_space"},
+    "mnist_4v9_logistic": {"fit/confusion"},
+    "mnist_4v9_mlp": {"fit/confusion"},
+    "mnist_mlp": {"fit/confusion"},
+    "mnist_convnet": {"fit/confusion"},
+    "mnist_best": {"fit/confusion"},
+    "mnist_fast": {"fit/confusion"},
+    "mnist_autoencoder": set(),
+    "mnist_conv_autoencoder": set(),
+    "trend_rnn": {"fit/forecast", "depth/delta_over_time"},
 }
 QUICK = [experiment for experiment in EXPERIMENTS if experiment.config in SECONDS]
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
@@ -56,6 +83,15 @@ def test_trains_for_two_batches_and_evaluates(config: Path, mnist_dir: str) -> N
         "checkpoints/last.ckpt",
     ):
         assert (folder / name).is_file(), name
+    drawn = EventAccumulator(str(folder), {"images": 0}).Reload()
+    assert drawn.Tags()["images"]
+    assert set(drawn.Tags()["images"]) >= PICTURES[config.stem]
+    files = {path.name for path in (folder / "pictures").iterdir()}
+    num_steps = min(2, len(pd.read_csv(folder / "metrics.csv")["train/loss"].dropna()))
+    for tag in drawn.Tags()["images"]:
+        steps = [image.step for image in drawn.Images(tag)]
+        assert steps[-1] == num_steps or tag == "depth/gradients"
+        assert {f"{tag.replace('/', '_')}_{step:06d}.png" for step in steps} <= files
     checkpoint = f"--ckpt_path={folder / 'checkpoints' / 'best.ckpt'}"
     assert main(["test", checkpoint, *QUIET]) == 0
     assert main(["predict", checkpoint, *QUIET]) == 0
