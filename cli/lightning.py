@@ -169,8 +169,9 @@ class LightningInside(LightningCLI):
                 check_length(self.checkpoint, self.folder / "config.yaml", self.settings.trainer.max_epochs)
                 self._end_if_finished(self.checkpoint)
         config = self.config_init[self.request.command].trainer
+        config.callbacks = as_list(config.callbacks)
         if not self.settings.pictures:
-            config.callbacks = [each for each in config.callbacks or [] if not isinstance(each, Picture)]
+            config.callbacks = [each for each in config.callbacks if not isinstance(each, Picture)]
         check_trainer(config)
         check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
@@ -222,7 +223,7 @@ class LightningInside(LightningCLI):
 
     def _own_callbacks(self, config: Namespace) -> list[Callback]:
         """What every run has, unless the config brings its own or switches it off."""
-        given = config.callbacks or []
+        given = config.callbacks
         own: list[Callback] = []
         if config.enable_progress_bar is not False and not any(
             isinstance(each, ProgressBar) for each in given
@@ -342,6 +343,13 @@ class AfterFirstStep(Callback):
         if self.call is not None:
             self.call()
             self.call = None
+
+
+def as_list(given: Any) -> list[Any]:
+    """What the Trainer takes as nothing, as one object or as several."""
+    if given is None:
+        return []
+    return given if isinstance(given, list) else [given]
 
 
 def original(error: BaseException) -> BaseException:
