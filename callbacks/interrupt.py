@@ -49,15 +49,16 @@ class StopOnSignal(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._listen()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if signum := self._agreed_signal(trainer, batch_idx):
+    def between_steps(self, trainer: Trainer, batches_done: int) -> None:
+        """Called by `ExactResume` wherever a checkpoint is exact; a validation that has begun is finished first."""
+        if signum := self._agreed_signal(trainer, batches_done):
+            for logger in trainer.loggers:
+                logger.save()
             trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
             raise Interrupted(signum, self.folder)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        if self.signum is not None and trainer.world_size == 1:  # last.ckpt is the end of the last epoch
+        if self.signum is not None and trainer.sanity_checking and trainer.world_size == 1:
             raise Interrupted(self.signum, self.folder)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -72,14 +73,14 @@ class StopOnSignal(Callback):
                 self._previous[signum] = signal.signal(signum, self._note)
             self.signum = already_raised()
 
-    def _agreed_signal(self, trainer: Trainer, batch_idx: int) -> int | None:
+    def _agreed_signal(self, trainer: Trainer, batches_done: int) -> int | None:
         """The signal after which to stop now; processes agree on it, because a checkpoint takes all of them.
 
         It may have come to one of them only. Where there were several, the highest number wins: SIGTERM over SIGUSR1.
         """
         if trainer.world_size == 1:
             return self.signum
-        if batch_idx % STEPS_BETWEEN_AGREEMENTS:
+        if batches_done % STEPS_BETWEEN_AGREEMENTS:
             return None
         signum = torch.tensor(self.signum or 0, device=trainer.strategy.root_device)
         return int(trainer.strategy.reduce(signum, reduce_op="max")) or None

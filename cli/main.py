@@ -6,10 +6,11 @@
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from callbacks.signals import Interrupted, already_raised, ignore_signals, raised_at_once
-from cli.arguments import COMPARE_USAGE, comparison_requests, prepare
+from cli.arguments import COMPARE_USAGE, STUDIES, Request, comparison_requests, prepare
 from cli.cluster import forget_run, rank, requeue, slurm_job
 from cli.errors import exit_code, explain
 from cli.overview import overview
@@ -24,10 +25,10 @@ def main(args: Sequence[str], description: str = "") -> int:
         args: the words after `train.py`; none, or a lone --help, asks for the overview.
         description: printed on top of the overview.
     """
-    if not args or list(args) in (["-h"], ["--help"], ["help"]):
+    debug, args = take_flag(args, "--debug")
+    if not args or args in (["-h"], ["--help"], ["help"]):
         print(overview(description))
         return 0
-    debug, args = take_flag(args, "--debug")
     with raised_at_once():
         try:
             return run(args)
@@ -59,24 +60,35 @@ def take_flag(args: Sequence[str], name: str) -> tuple[bool, list[str]]:
 
 def run(args: Sequence[str]) -> int:
     """Run one command and let errors through."""
-    if args[0] == "compare":
-        return run_compare(args[1:])
+    command, words = args[0], list(args[1:])
+    if command == "compare":
+        return run_compare(words)
+    if command in STUDIES:
+        return ended(lambda: int(import_module(STUDIES[command]).main(words)))
     request = prepare(args)
     if request.job_file is not None and request.run_folder is not None and rank() == 0:
         print(f"this job was started before; it goes on with {request.run_folder}", file=sys.stderr)
-    from pytorch_lightning.utilities.exceptions import SIGTERMException
+    return ended(lambda: run_lightning(request))
 
+
+def run_lightning(request: Request) -> int:
+    """One of the four commands of Lightning's own command line."""
     from cli.lightning import LightningInside  # seconds of imports, which a wrong word should not cost
 
-    try:
-        LightningInside(request, STARTED)
-    except SIGTERMException:  # Lightning's, which carries no code
-        return 143
-    except SystemExit as end:  # --help and --print_config; after a Ctrl-C Lightning ends with code 1
-        return 130 if isinstance(end.__context__, KeyboardInterrupt) else int(end.code or 0)
+    LightningInside(request, STARTED)
     if request.job_file is not None:
         forget_run(request.job_file)
     return 0
+
+
+def ended(work: Callable[[], int]) -> int:
+    """The exit code of `work`, also where Lightning or argparse ends the process."""
+    try:
+        return work()
+    except SystemExit as end:  # --help and --print_config; after a Ctrl-C Lightning ends with code 1
+        if type(end) is not SystemExit:  # Lightning's SIGTERMException, which carries no code
+            return 143
+        return 130 if isinstance(end.__context__, KeyboardInterrupt) else int(end.code or 0)
 
 
 def run_compare(words: Sequence[str]) -> int:

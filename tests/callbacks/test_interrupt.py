@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from callbacks.exact import ExactResume
 from callbacks.interrupt import StopOnSignal
 from callbacks.signals import STOP_SIGNALS, Interrupted, raised_at_once
 
@@ -46,7 +47,9 @@ class Signals(pl.LightningModule):
 def fit(folder: Path, model: Signals) -> None:
     loader = DataLoader(TensorDataset(torch.zeros(5)))
     options = {"num_sanity_val_steps": 0, "enable_checkpointing": False, **QUIET}
-    trainer = pl.Trainer(max_epochs=2, callbacks=[StopOnSignal(folder)], default_root_dir=folder, **options)
+    trainer = pl.Trainer(
+        max_epochs=2, callbacks=[ExactResume(), StopOnSignal(folder)], default_root_dir=folder, **options
+    )
     trainer.fit(model, loader, loader)
 
 
@@ -87,12 +90,16 @@ def test_a_signal_that_was_lost_before_the_training_stops_it(tmp_path: Path) -> 
         with pytest.raises(Interrupted) as stopped:
             fit(tmp_path, Signals())
     assert stopped.value.signum == signal.SIGTERM
-    assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 1
+    assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 0
 
 
-def test_validation_is_left_at_once(tmp_path: Path) -> None:
+def test_a_validation_is_finished_first(tmp_path: Path) -> None:
+    """The epoch's training is not lost: the checkpoint is that of its end."""
     with pytest.raises(Interrupted):
         fit(tmp_path, Signals(signal.SIGTERM, in_validation=True))
+    checkpoint = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 5
+    assert checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["completed"] == 1
 
 
 def test_without_a_signal_nothing_changes(tmp_path: Path) -> None:
