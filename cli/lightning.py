@@ -5,6 +5,7 @@ import math
 import os
 import pkgutil
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 import datamodules
 import lit_models
@@ -35,6 +36,7 @@ from callbacks.signals import Interrupted
 from cli.arguments import Request
 from cli.checkpoints import (
     check_architecture,
+    check_form,
     check_length,
     check_resumable,
     check_shapes,
@@ -59,6 +61,9 @@ warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`"
 if slurm_job() is None:  # where SLURM is installed, Lightning wants every run to be one of its jobs
     warnings.filterwarnings("ignore", message="The `srun` command is available")
 logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
+
+# TensorBoard's writing thread ends with a traceback where the disk is full; its error comes to the main thread, too.
+threading.excepthook = lambda failure: rank_zero_warn(f"{failure.exc_type.__name__}: {failure.exc_value}")
 
 # Lightning sets this on import; on a machine without a GPU each optimizer step would ask the driver again (130 us).
 os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
@@ -136,6 +141,7 @@ class LightningInside(LightningCLI):
         self.checkpoint = read_checkpoint(Path(path)) if path else None
         check_seed(self.settings.seed_everything)
         if self.checkpoint is not None:
+            check_form(self.checkpoint, path)
             check_architecture(self.checkpoint, path, self.settings.model.class_path)
 
     @property
@@ -163,8 +169,9 @@ class LightningInside(LightningCLI):
                 check_length(self.checkpoint, self.folder / "config.yaml", self.settings.trainer.max_epochs)
                 self._end_if_finished(self.checkpoint)
         config = self.config_init[self.request.command].trainer
+        config.callbacks = as_list(config.callbacks)
         if not self.settings.pictures:
-            config.callbacks = [each for each in config.callbacks or [] if not isinstance(each, Picture)]
+            config.callbacks = [each for each in config.callbacks if not isinstance(each, Picture)]
         check_trainer(config)
         check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
@@ -218,7 +225,7 @@ class LightningInside(LightningCLI):
 
     def _own_callbacks(self, config: Namespace) -> list[Callback]:
         """What every run has, unless the config brings its own or switches it off."""
-        given = config.callbacks or []
+        given = config.callbacks
         own: list[Callback] = []
         if config.enable_progress_bar is not False and not any(
             isinstance(each, ProgressBar) for each in given
@@ -338,6 +345,13 @@ class AfterFirstStep(Callback):
         if self.call is not None:
             self.call()
             self.call = None
+
+
+def as_list(given: Any) -> list[Any]:
+    """What the Trainer takes as nothing, as one object or as several."""
+    if given is None:
+        return []
+    return given if isinstance(given, list) else [given]
 
 
 def original(error: BaseException) -> BaseException:

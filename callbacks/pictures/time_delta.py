@@ -67,7 +67,7 @@ def deltas_over_time(pl_module: pl.LightningModule, x: Tensor) -> np.ndarray:
             gradients = iter(torch.autograd.grad(loss, flat))
     finally:
         handle.remove()
-    norms = [torch.cat([next(gradients).flatten() for _ in state]).double().norm() for state in states]
+    norms = [torch.cat([next(gradients).flatten() for _ in state]).norm() for state in states]
     return array(torch.stack(norms))
 
 
