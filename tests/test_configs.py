@@ -25,9 +25,9 @@ SECONDS = {
     "blobs",
     "rings",
 }
-PLANE = {"fit/plane", "fit/units"}
+PLANE = {"fit/plane", "fit/lines", "fit/units"}
 CURVE = {"fit/curve", "fit/terms", "fit/steps"}
-PASSENGERS = {"fit/importance", "fit/roc", "fit/calibration", "fit/confusion"}
+PASSENGERS = {"fit/importance", "fit/roc", "fit/precision_recall", "fit/calibration", "fit/confusion"}
 PICTURES = {  # that the kind of experiment calls for; every one has depth/gradient_over_steps besides
     "titanic_logistic": PASSENGERS,
     "titanic_mlp": PLANE,
