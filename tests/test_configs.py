@@ -28,6 +28,9 @@ SECONDS = {
 PLANE = {"fit/plane", "fit/lines", "fit/units"}
 CURVE = {"fit/curve", "fit/terms", "fit/steps"}
 PASSENGERS = {"fit/importance", "fit/roc", "fit/precision_recall", "fit/calibration", "fit/confusion"}
+DIGITS = {"fit/confusion", "errors/hardest", "robustness/accuracy"}
+BLOCKS = {"filters/00_blocks.0.0", "feature_maps/blocks"}
+CODE = {"reconstruction/images", "code/plane", "code/neighbors"}
 PICTURES = {  # that the kind of experiment calls for; every one has depth/gradient_over_steps besides
     "titanic_logistic": PASSENGERS,
     "titanic_mlp": PLANE,
@@ -40,14 +43,14 @@ PICTURES = {  # that the kind of experiment calls for; every one has depth/gradi
     "circles": PLANE | {"fit/unit_space"},
     "blobs": PLANE | {"fit/unit_space"},
     "rings": PLANE | {"fit/unit_space"},
-    "mnist_4v9_logistic": {"fit/confusion"},
-    "mnist_4v9_mlp": {"fit/confusion"},
-    "mnist_mlp": {"fit/confusion"},
-    "mnist_convnet": {"fit/confusion"},
-    "mnist_best": {"fit/confusion"},
-    "mnist_fast": {"fit/confusion"},
-    "mnist_autoencoder": set(),
-    "mnist_conv_autoencoder": set(),
+    "mnist_4v9_logistic": DIGITS | {"filters/00_linear"},
+    "mnist_4v9_mlp": DIGITS | {"filters/00_layers.0"},
+    "mnist_mlp": DIGITS | {"filters/00_layers.0"},
+    "mnist_convnet": DIGITS | BLOCKS,
+    "mnist_best": DIGITS | BLOCKS,
+    "mnist_fast": DIGITS | BLOCKS,
+    "mnist_autoencoder": CODE | {"filters/00_encoder.1"},
+    "mnist_conv_autoencoder": CODE | {"filters/00_encoder.0", "feature_maps/blocks"},
     "trend_rnn": {"fit/forecast", "depth/delta_over_time"},
 }
 QUICK = [experiment for experiment in EXPERIMENTS if experiment.config in SECONDS]

@@ -17,10 +17,9 @@ from callbacks.pictures.images import (
     first_of_each_class,
     has_images,
     ink,
-    is_autoencoder,
     show_captioned,
 )
-from callbacks.pictures.network import array
+from callbacks.pictures.network import array, is_autoencoder
 from callbacks.pictures.style import BLUE, MANY_COLORS, MARKERS, VERMILION, new_figure
 
 if TYPE_CHECKING:

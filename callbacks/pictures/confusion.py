@@ -9,7 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 
 from callbacks.pictures.base import Picture
-from callbacks.pictures.network import array, class_names, probabilities
+from callbacks.pictures.network import array, class_names, is_autoencoder, probabilities
 from callbacks.pictures.plane import suits_plane
 from callbacks.pictures.style import new_figure
 
@@ -21,8 +21,7 @@ class Confusion(Picture):
     """`fit/confusion`: how many samples of each true class were taken for each class."""
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
-        is_autoencoder = hasattr(pl_module, "decode")
-        classifies = getattr(data, "task", "") in ("binary", "multiclass") and not is_autoencoder
+        classifies = getattr(data, "task", "") in ("binary", "multiclass") and not is_autoencoder(pl_module)
         return classifies and not suits_plane(data)  # a plane shows it better
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:

@@ -17,11 +17,13 @@ from callbacks.pictures.network import array
 from callbacks.pictures.style import SEQUENTIAL, new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NUM_IMAGES = 3
 MAX_BLOCKS = 4
 MAX_CHANNELS = 16
+PANEL = 1.75  # inches from one column to the next
 
 
 class FeatureMaps(Picture):
@@ -63,26 +65,35 @@ def draw_feature_maps(images: np.ndarray, maps: dict[str, np.ndarray], totals: l
         maps: by the name of the block.
         totals: channels that each block has; not all of them may be drawn.
     """
-    figure = new_figure(2.1 * (len(maps) + 1), 2.25 * len(images) + 1.0)
-    panels = figure.subplots(1, len(maps) + 1)
-    show(panels[0], stack(list(images)), cmap=INK)
-    panels[0].set_title("image\n")
-    for axes, (tag, outputs), total in zip(panels[1:], maps.items(), totals, strict=True):
-        channels, height, width = outputs.shape[1:]
-        columns, gap = math.ceil(math.sqrt(channels)), max(1, width // 7)
-        colored = show(axes, stack([mosaic(output, columns, gap) for output in outputs]), cmap=SEQUENTIAL)
+    image = stack(list(images))
+    width, side, foot, head = PANEL * (1 + len(maps)), 0.9 * PANEL, 0.8, 1.1  # all in inches
+    tall = side * image.shape[0] / image.shape[1]
+    whole = foot + tall + head
+    figure = new_figure(width, whole)
+    figure.set_layout_engine("none")  # the panels' shapes are known
+
+    def panel(column: int, bottom: float, height: float) -> Axes:
+        left = (column * PANEL + (PANEL - side) / 2) / width
+        return figure.add_axes((left, bottom / whole, side / width, height / whole))
+
+    first = panel(0, foot, tall)
+    show(first, image, cmap=INK)
+    first.set_title("image")
+    for column, ((tag, outputs), total) in enumerate(zip(maps.items(), totals, strict=True), start=1):
+        channels, rows, columns = outputs.shape[1:]
+        tiles = [mosaic(output, math.ceil(math.sqrt(channels)), max(1, columns // 7)) for output in outputs]
+        axes = panel(column, foot, tall)
+        colored = show(axes, stack(tiles), cmap=SEQUENTIAL)
         drawn = f"{channels} of {total}" if channels < total else f"{total}"
-        axes.set_title(f"{tag}\n{drawn} maps, {height} x {width}")
-        figure.colorbar(colored, ax=axes, location="bottom", shrink=0.8, pad=0.02, label="output")
-    # a color bar that is not there keeps the images as high as the maps
-    figure.colorbar(panels[0].images[0], ax=panels[0], location="bottom", pad=0.02, label=" ").ax.set_visible(
-        False
-    )
+        axes.set_title(f"{tag}\n{drawn} maps\n{rows} x {columns} pixels")
+        figure.colorbar(
+            colored, cax=panel(column, foot - 0.2, 0.12), orientation="horizontal", label="output"
+        )
     figure.suptitle("Feature maps of each block")
     return figure
 
 
 def stack(images: list[np.ndarray]) -> np.ndarray:
-    """Images (H, W) above each other, a tenth of their height apart."""
-    gap = np.full((round(0.1 * len(images[0])) + 1, images[0].shape[1]), np.nan)
+    """Images (H, W) above each other, an eighth of their height apart."""
+    gap = np.full((max(1, round(0.12 * len(images[0]))), images[0].shape[1]), np.nan)
     return np.vstack([part for image in images for part in (image, gap)][:-1])

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from callbacks.pictures.network import array
+from callbacks.pictures.network import array, is_autoencoder
 from callbacks.pictures.style import DIVERGING
 
 if TYPE_CHECKING:
@@ -21,11 +21,6 @@ INK = "gray_r"  # dark on white, as on paper
 def has_images(data: Any) -> bool:
     """Whether one sample has the shape (C, H, W)."""
     return len(getattr(data, "in_shape", ())) == 3
-
-
-def is_autoencoder(pl_module: pl.LightningModule) -> bool:
-    """Whether the model restores its input; `encode` is its way to the code."""
-    return callable(getattr(pl_module, "encode", None))
 
 
 def is_image_classifier(pl_module: pl.LightningModule, data: Any) -> bool:

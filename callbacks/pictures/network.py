@@ -26,6 +26,11 @@ def is_table(data: Any, *tasks: str) -> bool:
     return len(getattr(data, "in_shape", ())) == 1 and getattr(data, "task", "") in tasks
 
 
+def is_autoencoder(pl_module: pl.LightningModule) -> bool:
+    """Whether the model restores its input; `encode` is its way to the code."""
+    return callable(getattr(pl_module, "encode", None))
+
+
 def probabilities(pl_module: pl.LightningModule, task: str, x: Tensor) -> np.ndarray:
     """Of each class (N, K); a binary task has one logit, that of class 1."""
     logits = pl_module(x).cpu().double()

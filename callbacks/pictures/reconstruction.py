@@ -14,10 +14,9 @@ from callbacks.pictures.images import (
     diverging,
     first_of_each_class,
     has_images,
-    is_autoencoder,
     show_captioned,
 )
-from callbacks.pictures.network import array
+from callbacks.pictures.network import array, is_autoencoder
 from callbacks.pictures.style import new_figure
 
 if TYPE_CHECKING:
@@ -46,9 +45,9 @@ def draw_reconstruction(images: np.ndarray, restored: np.ndarray) -> Figure:
     rows = {
         "image": (images, [""] * count, one_scale),
         "restored": (restored, [""] * count, one_scale),
-        "difference,\nwith its mse": (difference, errors, diverging(difference, 0.998)),
+        "difference\nand mse": (difference, errors, diverging(difference, 0.998)),
     }
-    figure = new_figure(8.4, 3.4)
+    figure = new_figure(7.0, 2.9)
     for axes, (name, (tiles, texts, colors)) in zip(figure.subplots(3, 1), rows.items(), strict=True):
         drawn = show_captioned(axes, tiles, texts, count, **colors)
         figure.colorbar(

@@ -28,7 +28,7 @@ class Robustness(Picture):
     """`robustness/accuracy`: on validation images that were turned, shifted or got noise.
 
     Every other image is turned clockwise, the others counterclockwise; shifts go left, right, up and down by turns;
-    noise is normal, drawn from a generator of its own, and pixels stay between black and white.
+    noise is normal, its deviation in units of the range from black to white, in which pixels stay.
     """
 
     only_at_end = True  # the network is asked 21 times
@@ -47,7 +47,7 @@ class Robustness(Picture):
         curves = {
             "rotation (degrees)": (DEGREES, measure(turn, DEGREES)),
             "shift (pixels)": (PIXELS, measure(shift, PIXELS)),
-            "noise (deviation; white is 1)": (NOISE, measure(add_noise, NOISE)),
+            "noise (deviation)": (NOISE, measure(add_noise, NOISE)),
         }
         yield "robustness/accuracy", draw_robustness(curves, 1 / num_classes(data), len(y))
 
@@ -106,7 +106,7 @@ def draw_robustness(
     curves: Mapping[str, tuple[Iterable[float], list[float]]], chance: float, num_images: int
 ) -> Figure:
     """Accuracy against the amount of each disturbance, with the 95 % interval that so few images leave."""
-    figure = new_figure(9.0, 3.8)
+    figure = new_figure(6.8, 3.2)
     panels = figure.subplots(1, len(curves), sharey=True)
     for axes, (label, (amounts, accuracy)) in zip(panels, curves.items(), strict=True):
         x, y = np.asarray(list(amounts)), np.asarray(accuracy)
@@ -115,7 +115,7 @@ def draw_robustness(
         )
         axes.plot(x, y, marker="o", color=BLUE, label="accuracy")
         axes.axhline(chance, color=GRAY, linestyle="--", linewidth=1.2, label="guessing")
-        axes.set(xlabel=label, ylim=(0, 1.02))
+        axes.set(xlabel=label, xticks=x[::2], ylim=(0, 1.02))
         axes.grid()
     panels[0].set_ylabel("accuracy")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)

@@ -116,7 +116,7 @@ def test_in_a_training_without_a_warning(make, tmp_path: Path, recwarn: pytest.W
     from callbacks.pictures import every_kind
 
     fit(make(), *(kind(tmp_path) for kind in every_kind()))
-    assert not [each for each in recwarn if "cannot be drawn" in str(each.message)]
+    assert not [text for each in recwarn if "cannot be drawn" in (text := str(each.message))]
     names = {path.name for path in tmp_path.iterdir()}
     expected = {"filters_00_net.0", "feature_maps_blocks", "errors_hardest"}
     if make is Autoencoder:

@@ -28,15 +28,16 @@ def test_without_pooling_every_convolution_is_a_block():
 def test_what_is_drawn():
     model = convnet()
     figure = figures(FeatureMaps(), model)["feature_maps/blocks"]
-    image, one, two, *_ = [np.ma.filled(axes.images[0].get_array(), np.nan) for axes in figure.axes[:3]]
+    panels = [axes for axes in figure.axes if axes.images]  # the others are color bars
+    image, one, two = [axes.images[0].get_array().filled(np.nan) for axes in panels]
     x = X[:3]  # one of each class
     with torch.no_grad():
         first, second = (model.net[:end](x).double().numpy() for end in (5, 9))
     assert np.array_equal(image, stack(list(ink(x))), equal_nan=True)
     assert np.array_equal(one, stack([mosaic(maps, 3) for maps in first]), equal_nan=True)
     assert np.array_equal(two, stack([mosaic(maps[:16], 4) for maps in second]), equal_nan=True)
-    titles = [axes.get_title() for axes in figure.axes[1:3]]
-    assert titles == ["01_net.2\n6 maps, 4 x 4", "02_net.5\n16 of 20 maps, 2 x 2"]
+    titles = [axes.get_title() for axes in panels[1:]]
+    assert titles == ["01_net.2\n6 maps\n4 x 4 pixels", "02_net.5\n16 of 20 maps\n2 x 2 pixels"]
 
 
 def test_only_networks_with_convolutions():
