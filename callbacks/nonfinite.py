@@ -1,13 +1,17 @@
 """NonFiniteGuard: which layer produced the first NaN or infinity, and whether forward or backward.
 
-Each step costs one fused pass over all gradients and one number copied to the host. When that number is not
-finite, and before the optimizer has spread it over the weights, the step is run again on the same batch with
-every module watched. The tag `nonfinite/NN_layer` counts NaN and infinite values in the layer's gradients, at
-the Trainer's logging cadence and at every step where there are any.
+A check looks at the loss and makes one fused pass over all gradients. When something is not finite, and before
+the optimizer has spread it over the weights, the step is run again on the same batch with every module watched.
+The host would have to wait for an accelerator at every check: there one is made only where Lightning logs, unless
+you ask for more, or fp16's loss scaler waits at every step anyway.
+
+The tag `nonfinite/NN_layer` counts NaN and infinite values in the layer's gradients, at the Trainer's logging
+cadence and at every checked step where there are any.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -30,7 +34,8 @@ class NonFiniteGuard(Monitor):
 
     Args:
         action: "warn" prints once per outbreak and goes on; "stop" raises before the weights are touched.
-        every_n_steps: optimizer steps between two checks; 1 (default) catches it at its origin.
+        every_n_steps: optimizer steps between two checks; 1 catches it at its origin, and is the default on a
+            processor and under fp16's loss scaler. Elsewhere it is the Trainer's `log_every_n_steps`.
 
     Raises:
         ValueError: an unknown action, or every_n_steps is not a positive integer.
@@ -43,11 +48,11 @@ class NonFiniteGuard(Monitor):
 
     charts = ("nonfinite",)
 
-    def __init__(self, action: str = "warn", *, every_n_steps: int = 1) -> None:
+    def __init__(self, action: str = "warn", *, every_n_steps: int | None = None) -> None:
         if action not in ("warn", "stop"):
             raise ValueError(f"action={action!r} is unknown; give 'warn' or 'stop'")
         self.action = action
-        self.every_n_steps = checked_cadence(every_n_steps) or 1
+        self.every_n_steps = checked_cadence(every_n_steps)
         self.probe: Any = None  # a Probe while training
         self._forget()
 
@@ -61,7 +66,8 @@ class NonFiniteGuard(Monitor):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._forget()
         self.probe = Probe.of(pl_module)
-        self._checks = cadence(self.every_n_steps, trainer)
+        waits_anyway = pl_module.device.type == "cpu" or scaler_of(trainer) is not None
+        self._checks = cadence(self.every_n_steps or (1 if waits_anyway else None), trainer)
         self._logs = cadence(None, trainer)
         write_layout(trainer, self)
 
@@ -132,7 +138,7 @@ class NonFiniteGuard(Monitor):
     ) -> None:
         """Decide what it was, say so once, and stop if asked to. `layers` have non-finite gradients."""
         step = trainer.global_step
-        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        scaler = scaler_of(trainer)
         loss_is_finite = loss is None or bool(torch.isfinite(loss))
         if scaler is not None and loss_is_finite and scaler.get_scale() >= SMALLEST_SCALE:
             self.overflows += 1
@@ -164,7 +170,7 @@ class NonFiniteGuard(Monitor):
 
 
 def _all_finite(gradients: list[Tensor], loss: Tensor | None) -> bool:
-    """One pass over all gradients and one copy to the host.
+    """One pass over all gradients; the loss and one number are copied to the host.
 
     It is the pass that AMP's scaler makes before every step, here with a scale of 1, which leaves every bit of
     the gradients as it is. What that cannot take (mixed devices, sparse gradients) is looked at one by one.
@@ -177,13 +183,18 @@ def _all_finite(gradients: list[Tensor], loss: Tensor | None) -> bool:
 
 def _any_nonfinite(gradients: list[Tensor], loss: Tensor | None) -> bool:
     plain = [g if type(g) is Tensor and not g.requires_grad else local(g) for g in gradients]
-    device = plain[0].device if plain else torch.device("cpu")
-    found = torch.zeros((), device=device)
-    if plain:
-        torch._amp_foreach_non_finite_check_and_unscale_(plain, found, torch.ones((), device=device))
-    if loss is not None:
-        found = found + 0 * loss.to(device).sum()  # NaN and infinity times 0 are NaN
+    if loss is not None and not math.isfinite(loss.item() if loss.numel() == 1 else loss.sum().item()):
+        return True
+    if not plain:
+        return False
+    found = torch.zeros((), device=plain[0].device)
+    torch._amp_foreach_non_finite_check_and_unscale_(plain, found, torch.ones_like(found))
     return found.item() != 0
+
+
+def scaler_of(trainer: pl.Trainer) -> Any:
+    """The loss scaler of fp16 training, or None."""
+    return getattr(trainer.precision_plugin, "scaler", None)
 
 
 def _count(layer: Layer) -> int:

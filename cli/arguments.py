@@ -5,11 +5,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from cli.cluster import interrupted_run, job_file
 from cli.config_files import ELSEWHERE, check_config, settings
 from cli.errors import UsageError, nearest
 
 COMMANDS = ("fit", "validate", "test", "predict", "compare")
 COMPARE_USAGE = "python train.py compare RUN_A RUN_B [flags for both, like --data.data_dir DIR]"
+# commands that run many fits, and where their `main` is
+STUDIES = {"sweep": "cli.sweeps.command", "tune-lr": "cli.tune_lr"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,12 +24,14 @@ class Request:
         args: the words for the parser, the command first.
         experiment: name of the folder below `runs`; empty where no config names one.
         run_folder: the run that is gone on with or evaluated; None for a new one.
+        job_file: where a new run is noted for the case that a scheduler starts this job again; None without one.
     """
 
     command: str
     args: list[str]
     experiment: str = ""
     run_folder: Path | None = None
+    job_file: Path | None = None
 
 
 def prepare(args: Sequence[str]) -> Request:
@@ -39,7 +44,7 @@ def prepare(args: Sequence[str]) -> Request:
     if command.startswith("-"):
         raise UsageError(f"{command} stands before the command; write: python train.py fit {command} ...")
     if command not in COMMANDS:
-        raise UsageError(f"there is no command {command!r}; {nearest(command, COMMANDS)}")
+        raise UsageError(f"there is no command {command!r}; {nearest(command, [*COMMANDS, *STUDIES])}")
     if {"-h", "--help"} & set(words):
         return Request(command, [command, *words])
 
@@ -49,6 +54,9 @@ def prepare(args: Sequence[str]) -> Request:
     resume, words = take_option(words, "--resume")
     if resume is not None:
         return resume_request(command, Path(resume), words)
+    job = job_file(args) if command == "fit" else None
+    if job is not None and (folder := interrupted_run(job)) is not None:
+        return dataclasses.replace(resume_request(command, folder, []), job_file=job)
     paths = option_values(words, "--config", "-c")
     for path in paths:
         check_config(command, path)
@@ -68,8 +76,8 @@ def prepare(args: Sequence[str]) -> Request:
         )
     if not configs and not option_values(words, "--model") and not wants_config(words):
         raise UsageError(f"{command} needs --config configs/....yaml; python train.py lists the experiments")
-    experiments = [path.stem for path in configs if path.parent.name != "presets"]
-    return Request(command, [command, *words], experiment=experiments[0] if experiments else "")
+    experiments = [path.stem for path in configs if path.parent.name not in ("presets", "sweeps")]
+    return Request(command, [command, *words], experiment=experiments[0] if experiments else "", job_file=job)
 
 
 def resume_request(command: str, folder: Path, words: list[str]) -> Request:

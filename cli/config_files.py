@@ -14,7 +14,7 @@ from cli.overview import CONFIGS
 # The first word of every flag, and the keys of a config.
 SETTINGS = (
     "model data trainer monitor monitor_mode diagnostics pictures run_name resume ckpt_path seed_everything "
-    "weights_only debug config print_config help"
+    "save_every_n_steps weights_only sweep debug config print_config help"
 )
 # What people look for at the top, and where it is.
 ELSEWHERE = (

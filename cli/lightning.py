@@ -14,22 +14,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import Namespace
+from jsonargparse.typing import PositiveInt
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
-from pytorch_lightning.plugins import CheckpointIO
 from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 import datamodules
 import lit_models
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.checkpoint import BestCheckpoint, LastCheckpoint
+from callbacks.exact import ExactResume
 from callbacks.interrupt import StopOnSignal
+from callbacks.lean import NoProfiler, skip_empty_hooks
 from callbacks.pictures import every_kind
 from callbacks.pictures.base import Picture
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
+from callbacks.signals import Interrupted
 from cli.arguments import Request
 from cli.checkpoints import (
     check_architecture,
@@ -41,11 +44,12 @@ from cli.checkpoints import (
     read_checkpoint,
 )
 from cli.checks import MonitorCheck, check_cluster, check_monitor, check_seed, check_trainer
+from cli.cluster import check_leftovers, note_run, slurm_job
 from cli.errors import UsageError
 from cli.loggers import MetricsCSV
 from cli.parser import Parser
+from cli.plugins import complete
 from cli.runs import discard, new_run_folder
-from cli.storage import AtomicIO
 from cli.tables import number, print_table
 
 warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
@@ -53,6 +57,8 @@ warnings.filterwarnings("ignore", message="LightningCLI's args parameter is inte
 warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
 # An evaluation saves nothing.
 warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
+if slurm_job() is None:  # where SLURM is installed, Lightning wants every run to be one of its jobs
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
 logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
 
 # TensorBoard's writing thread ends with a traceback where the disk is full; its error comes to the main thread, too.
@@ -111,8 +117,18 @@ class LightningInside(LightningCLI):
             type=Literal["min", "max"] | None,
             help="Whether the best is the smallest or the largest; by default small losses and errors, else large.",
         )
+        parser.add_argument(
+            "--save_every_n_steps",
+            type=PositiveInt | None,
+            help="Write last.ckpt within an epoch as well, after so many steps; by default after 5 minutes.",
+        )
         parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
         parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
+        parser.add_argument(
+            "--sweep",
+            type=dict[str, Any] | None,
+            help="What the command sweep varies; fit itself ignores it.",
+        )
         for name in FROM_DATA:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
@@ -150,7 +166,10 @@ class LightningInside(LightningCLI):
                 check_resumable(self.checkpoint, self.settings.ckpt_path, self.model.hparams)
             if self.resumed:
                 check_length(self.checkpoint, self.folder / "config.yaml", self.settings.trainer.max_epochs)
+                self._end_if_finished(self.checkpoint)
         config = self.config_init[self.request.command].trainer
+        if not self.settings.pictures:
+            config.callbacks = [each for each in config.callbacks or [] if not isinstance(each, Picture)]
         check_trainer(config)
         check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
@@ -159,14 +178,29 @@ class LightningInside(LightningCLI):
         self.trainer_defaults["callbacks"] = self._own_callbacks(config)
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
-        plugins = config.plugins if isinstance(config.plugins, list) else [config.plugins]
-        if not any(isinstance(each, CheckpointIO) for each in plugins):
-            kwargs["plugins"] = [*filter(None, plugins), AtomicIO()]
+        kwargs["plugins"] = complete(config.plugins)
+        if config.profiler is None:
+            kwargs["profiler"] = NoProfiler()
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
+        check_leftovers(Path(config.default_root_dir or self.folder))
         trainer = super().instantiate_trainer(**kwargs)
         check_cluster(trainer)
+        if self.request.command == "fit":
+            trainer.callbacks.insert(0, ExactResume())
         return trainer
+
+    def _end_if_finished(self, checkpoint: dict[str, Any]) -> None:
+        """Leave a run that is complete as it is."""
+        limits = self.settings.trainer
+        epochs, steps = checkpoint["epoch"], checkpoint["global_step"]
+        if not 0 <= (limits.max_epochs or -1) <= epochs and not 0 <= limits.max_steps <= steps:
+            return
+        if RANK == 0:
+            print(
+                f"{self.folder} is finished: {epochs} epochs, {steps} steps; for more, --trainer.max_epochs"
+            )
+        raise SystemExit(0)
 
     def _claim_folder(self) -> None:
         """Make the folder of a new run; only now, so that a wrong flag leaves none behind."""
@@ -181,6 +215,8 @@ class LightningInside(LightningCLI):
         self.settings.run_name = name or self.settings.model.class_path.split(".")[-1]
         self.folder = new_run_folder(self.settings.run_name, RANK)
         self.claimed = True
+        if self.request.job_file is not None:
+            note_run(self.request.job_file, self.folder)
 
     def _own_callbacks(self, config: Namespace) -> list[Callback]:
         """What every run has, unless the config brings its own or switches it off."""
@@ -197,10 +233,8 @@ class LightningInside(LightningCLI):
         if self.request.command == "fit" and self.settings.diagnostics:
             own += [make() for make in DIAGNOSTICS if not any(isinstance(each, make) for each in given)]
         if self.request.command == "fit" and self.settings.pictures:
-            folder = self.folder / "pictures"
-            own += [
-                make(folder) for make in every_kind() if not any(isinstance(each, make) for each in given)
-            ]
+            kinds = [make for make in every_kind() if not any(isinstance(each, make) for each in given)]
+            own += [make(self.folder / "pictures") for make in kinds]
         saves = config.enable_checkpointing is not False and not config.fast_dev_run
         if self.request.command == "fit" and saves:
             folder = self.folder / "checkpoints"
@@ -208,7 +242,7 @@ class LightningInside(LightningCLI):
             mode = self.settings.monitor_mode or best_mode(self.settings.monitor)
             own += [
                 BestCheckpoint(self.settings.monitor, mode, dirpath=folder),
-                LastCheckpoint(dirpath=folder),
+                LastCheckpoint(folder, every_n_steps=self.settings.save_every_n_steps),
                 StopOnSignal(self.folder),
             ]
         return own
@@ -233,6 +267,8 @@ class LightningInside(LightningCLI):
         return self.request.command == "fit" and self.request.run_folder is not None
 
     def before_fit(self) -> None:
+        for each in (self.model, *self.trainer.callbacks):
+            skip_empty_hooks(each)
         if not self.resumed:
             self.save_config()
 
@@ -246,7 +282,7 @@ class LightningInside(LightningCLI):
         """Write the complete config into the run's folder."""
         if RANK == 0 and not self.settings.trainer.fast_dev_run:
             settings = self.settings.clone()
-            settings.resume = None
+            settings.resume = settings.sweep = None
             settings.ckpt_path = None if self.resumed else settings.ckpt_path
             self._parser("fit").save(settings, self.folder / "config.yaml", skip_unset=False, overwrite=True)
 
@@ -269,6 +305,12 @@ class LightningInside(LightningCLI):
             print_table(title, rows or {"nothing": "was measured"})
 
     def after_fit(self) -> None:
+        self._print_result()
+        for callback in self.trainer.callbacks:  # a signal that came too late still ends the process
+            if isinstance(callback, StopOnSignal) and callback.signum is not None:
+                raise Interrupted(callback.signum, self.folder)
+
+    def _print_result(self) -> None:
         if not self.trainer.is_global_zero:
             return
         seconds = f"{time.perf_counter() - self.started:.0f} s, the first step after {self.start_up:.1f} s"

@@ -49,6 +49,8 @@ class TitanicDataModule(TensorDataModule):
     out_features = 1
     class_names = ("died", "survived")
     id_name = "PassengerId"
+    axis_names: ClassVar = {"male": "sex", "Age": "age (years)", "Fare": "fare (pounds)"}  # in pictures
+    value_names: ClassVar = {"male": ("female", "male")}
     submission_columns: ClassVar = {"PassengerId": "PassengerId", "prediction": "Survived"}  # Kaggle's
 
     def __init__(
@@ -64,7 +66,8 @@ class TitanicDataModule(TensorDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.features = _feature_names(features)
+        self.features = self.feature_names = _feature_names(features)
+        self.feature_groups = tt.group_features(self.features)
         self.in_shape = [len(self.features)]
         check_choice("data.missing", missing, ["drop", "impute"])
         if num_folds is not None and num_folds < 2:

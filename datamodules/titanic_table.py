@@ -213,3 +213,14 @@ FEATURES: dict[str, Callable[[pd.DataFrame], Column]] = {
 # Everything the table says about a passenger, less what another feature says in a different form, and less
 # `age_known`, which makes networks predict worse (by 0.2 % in cross-validation).
 ALL_FEATURES = [name for name in FEATURES if name not in ("age_known", "is_young_male", "Fare", "Pclass")]
+
+ONE_HOT = ("class", "embarked", "title", "deck")  # one column of 0 and 1 for each value
+
+
+def group_features(names: list[str]) -> dict[str, list[int]]:
+    """Numbers of the columns that say one thing together, by what that is: title_mr, title_mrs, ... are the title."""
+    groups: dict[str, list[int]] = {}
+    for column, name in enumerate(names):
+        prefix = name.partition("_")[0]
+        groups.setdefault(prefix if prefix in ONE_HOT else name, []).append(column)
+    return groups

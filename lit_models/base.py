@@ -1,6 +1,7 @@
 """The steps, metrics and optimizers that every architecture shares."""
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -96,6 +97,9 @@ class LitModel(pl.LightningModule):
             self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(x))
         return loss
 
+    # Lightning asks for it at every step.
+    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.update_metrics(self.val_metrics, batch)
 
@@ -126,11 +130,37 @@ class LitModel(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         self._log_and_reset("test", self.test_metrics)
 
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        """What `optimizer.zero_grad()` does, without what makes that traceable."""
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the hook that runs, forty times per step, for which PyTorch's own way takes a microsecond.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = build_optimizer(self.optimizer_factory, self.parameters())
+        return self.make_optimizer(self.parameters(), lambda: int(self.trainer.estimated_stepping_batches))
+
+    def make_optimizer(
+        self, parameters: Iterable[Tensor], total_steps: Callable[[], int]
+    ) -> OptimizerLRScheduler:
+        """The optimizer of these parameters and its schedule, as Lightning wants them.
+
+        Args:
+            parameters: what it steps.
+            total_steps: gives the length of the training; asked for only where a schedule needs it.
+        """
+        optimizer = build_optimizer(self.optimizer_factory, parameters)
         if self.scheduler_factory is None:
-            return optimizer
-        scheduler = self.scheduler_factory(optimizer, **self._length_of_training())
+            return {"optimizer": optimizer}
+        described = getattr(self.scheduler_factory, "keywords", {})
+        left_open = described.get("total_steps", 0) is None and described.get("epochs") is None
+        scheduler = self.scheduler_factory(optimizer, **({"total_steps": total_steps()} if left_open else {}))
         by_step = isinstance(scheduler, OneCycleLR | CyclicLR)
         config = {
             "scheduler": scheduler,
@@ -138,13 +168,6 @@ class LitModel(pl.LightningModule):
             "monitor": getattr(scheduler, "monitor", "val/loss"),  # read for ReduceLROnPlateau only
         }
         return {"optimizer": optimizer, "lr_scheduler": config}
-
-    def _length_of_training(self) -> dict[str, int]:
-        """`total_steps` for a scheduler whose description leaves it open."""
-        described = getattr(self.scheduler_factory, "keywords", {})
-        if described.get("total_steps", 0) is None and described.get("epochs") is None:
-            return {"total_steps": int(self.trainer.estimated_stepping_batches)}
-        return {}
 
     def _log_and_reset(self, stage: str, metrics: Metrics) -> None:
         """Log once per evaluation; computing a metric gathers the shares of all processes."""
@@ -154,7 +177,7 @@ class LitModel(pl.LightningModule):
             metric.reset()
 
 
-def build_optimizer(factory: OptimizerCallable, parameters: Iterator[nn.Parameter]) -> Optimizer:
+def build_optimizer(factory: OptimizerCallable, parameters: Iterable[Tensor]) -> Optimizer:
     """The optimizer of these parameters.
 
     Raises:

@@ -34,7 +34,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("fitt", "there is no command 'fitt'; did you mean 'fit'?"),
         ("predictt", "did you mean 'predict'?"),
-        ("serve", "it can be: compare, fit, predict, test, validate"),
+        ("train", "it can be: compare, fit, predict, sweep, test, tune-lr, validate"),
         ("--config x.yaml", "--config stands before the command; write: python train.py fit --config"),
         ("fit", "fit needs --config"),
         ("test", "test needs --ckpt_path"),

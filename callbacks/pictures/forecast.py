@@ -1,0 +1,58 @@
+"""A recurrent network: the series, what it predicts one step ahead, and what it forecasts freely."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytorch_lightning as pl
+
+from callbacks.pictures.base import Picture
+from callbacks.pictures.network import raw_targets
+from callbacks.pictures.style import BLUE, GRAY, VERMILION, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NUM_SERIES = 4
+
+
+class Forecast(Picture):
+    """`fit/forecast`: the first series of the batch. Of a model with `forecast(x, horizon)`."""
+
+    def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
+        return hasattr(pl_module, "forecast") and len(getattr(data, "in_shape", ())) == 2
+
+    def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
+        known, future = (tensor[:NUM_SERIES] for tensor in batch)
+        model: Any = pl_module
+        one_step, free = model(known[:, :-1]), model.forecast(known, future.shape[1])
+        known, future, one_step, free = (
+            raw_targets(data, tensor[..., 0]) for tensor in (known, future, one_step, free)
+        )
+        yield "fit/forecast", draw_forecast(known, future, one_step, free)
+
+
+def draw_forecast(known: np.ndarray, future: np.ndarray, one_step: np.ndarray, free: np.ndarray) -> Figure:
+    """A panel per series: known (N, K) and future (N, H), predictions of steps 1 to K - 1, and of the last H."""
+    num_series, num_known = known.shape
+    figure = new_figure(8.0, 5.4)
+    rows = -(-num_series // 2)
+    panels = figure.subplots(rows, min(num_series, 2), sharex=True, squeeze=False)
+    steps = np.arange(num_known + future.shape[1])
+    for series, axes in zip(range(num_series), panels.flat, strict=False):
+        truth = np.concatenate([known[series], future[series]])
+        axes.plot(steps, truth, ".", color=GRAY, markersize=4, label="series")
+        axes.plot(steps[1:num_known], one_step[series], color=BLUE, linewidth=1.3, label="one step ahead")
+        axes.plot(steps[num_known:], free[series], color=VERMILION, linewidth=2.2, label="free forecast")
+        axes.axvline(num_known - 0.5, color="black", linewidth=0.8, linestyle=":")
+        axes.set_title(f"series {series + 1}")
+    for axes in panels[-1]:
+        axes.set_xlabel("time step")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("value")
+    handles, names = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3)
+    figure.suptitle("Forecast, known to the left of the dotted line")
+    return figure
