@@ -44,7 +44,7 @@ from cli.checkpoints import (
     read_checkpoint,
 )
 from cli.checks import MonitorCheck, check_cluster, check_monitor, check_seed, check_trainer
-from cli.cluster import check_leftovers, note_run, slurm_job
+from cli.cluster import check_leftovers, forget_run, note_run, slurm_job
 from cli.errors import UsageError
 from cli.loggers import MetricsCSV
 from cli.parser import Parser
@@ -203,6 +203,8 @@ class LightningInside(LightningCLI):
             print(
                 f"{self.folder} is finished: {epochs} epochs, {steps} steps; for more, --trainer.max_epochs"
             )
+        if self.request.job_file is not None:
+            forget_run(self.request.job_file)
         raise SystemExit(0)
 
     def _claim_folder(self) -> None:
