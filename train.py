@@ -6,6 +6,7 @@ python train.py fit --config configs/mnist_convnet.yaml --config configs/presets
 python train.py fit --resume runs/titanic_mlp/version_0                    go on where it stopped, same folder
 python train.py test --ckpt_path runs/titanic_mlp/version_0/checkpoints/best.ckpt
 python train.py predict --ckpt_path runs/titanic_mlp/version_0/checkpoints/best.ckpt --data.csv my_table.csv
+python train.py compare runs/mnist_mlp/version_0 runs/mnist_convnet/version_0     is the difference real?
 python train.py fit --help                                                 every flag, with its default
 tensorboard --logdir runs                                                  curves, gradients, activations
 """

@@ -251,7 +251,7 @@ def run(
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
     started = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
-        trained = LightningInside(prepare(["fit", config, *shared, *quiet, *flags]))
+        trained = LightningInside(prepare(["fit", config, "--pictures=false", *shared, *quiet, *flags]))
         seconds = time.perf_counter() - started
         checkpoint = trained.folder / "checkpoints" / f"{experiment.checkpoint}.ckpt"
         tested = LightningInside(prepare([experiment.command, f"--ckpt_path={checkpoint}", *quiet]))

@@ -28,6 +28,16 @@ def _write_event(writer: Any, scalars: dict[str, float], step: int) -> None:
     writer._get_file_writer().add_summary(Summary(value=values), step)
 
 
+def write_image(trainer: pl.Trainer, tag: str, png: bytes, step: int) -> None:
+    """A picture that is a PNG file already: `SummaryWriter.add_figure` would render and compress it again."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    width, height = (int.from_bytes(png[k : k + 4], "big") for k in (16, 20))  # fixed places in the header
+    image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
+    summary = Summary(value=[Summary.Value(tag=tag, image=image)])
+    on_tensorboard(trainer, lambda writer: writer._get_file_writer().add_summary(summary, step))
+
+
 def on_tensorboard(trainer: pl.Trainer, write: Callable[[Any], None]) -> None:
     """Call `write(summary_writer)` for each TensorBoard logger, on rank zero."""
     for logger in trainer.loggers if trainer.is_global_zero else []:

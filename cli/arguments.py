@@ -5,17 +5,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
+from cli.cluster import interrupted_run, job_file
+from cli.config_files import ELSEWHERE, check_config, settings
 from cli.errors import UsageError, nearest
-from cli.overview import CONFIGS
 
-COMMANDS = ("fit", "validate", "test", "predict")
-# the first word of every flag, and the keys of a config
-SETTINGS = (
-    "model data trainer monitor monitor_mode diagnostics run_name resume ckpt_path seed_everything weights_only "
-    "debug config print_config help"
-)
+COMMANDS = ("fit", "validate", "test", "predict", "compare")
+COMPARE_USAGE = "python train.py compare RUN_A RUN_B [flags for both, like --data.data_dir DIR]"
+# commands that run many fits, and where their `main` is
+STUDIES = {"sweep": "cli.sweeps.command", "tune-lr": "cli.tune_lr"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +24,14 @@ class Request:
         args: the words for the parser, the command first.
         experiment: name of the folder below `runs`; empty where no config names one.
         run_folder: the run that is gone on with or evaluated; None for a new one.
+        job_file: where a new run is noted for the case that a scheduler starts this job again; None without one.
     """
 
     command: str
     args: list[str]
     experiment: str = ""
     run_folder: Path | None = None
+    job_file: Path | None = None
 
 
 def prepare(args: Sequence[str]) -> Request:
@@ -45,18 +44,30 @@ def prepare(args: Sequence[str]) -> Request:
     if command.startswith("-"):
         raise UsageError(f"{command} stands before the command; write: python train.py fit {command} ...")
     if command not in COMMANDS:
-        raise UsageError(f"there is no command {command!r}; {nearest(command, COMMANDS)}")
+        raise UsageError(f"there is no command {command!r}; {nearest(command, [*COMMANDS, *STUDIES])}")
     if {"-h", "--help"} & set(words):
         return Request(command, [command, *words])
 
+    if words and not words[0].startswith("-"):
+        raise UsageError(f"{words[0]} follows no flag; write: python train.py {command} --config {words[0]}")
     check_flags(command, words)
     resume, words = take_option(words, "--resume")
     if resume is not None:
         return resume_request(command, Path(resume), words)
-    configs = [Path(path) for path in option_values(words, "--config", "-c")]
-    for path in configs:
+    job = job_file(args) if command == "fit" else None
+    if job is not None and (folder := interrupted_run(job)) is not None:
+        return dataclasses.replace(resume_request(command, folder, []), job_file=job)
+    paths = option_values(words, "--config", "-c")
+    for path in paths:
         check_config(command, path)
+    configs = [Path(path) for path in paths]
     ckpt_path = next(iter(option_values(words, "--ckpt_path")), None)
+    if ckpt_path is not None and "://" in ckpt_path:
+        raise UsageError(f"--ckpt_path {ckpt_path} is an address; download the file and give its path")
+    if command == "fit" and ckpt_path not in (None, "null") and not Path(ckpt_path).exists():
+        raise UsageError(
+            f"--ckpt_path {ckpt_path} does not exist; give a file, or leave it out to train anew"
+        )
     if command != "fit" and ckpt_path not in (None, "null"):
         return evaluation_request(command, Path(ckpt_path), words, bool(configs))
     if command != "fit" and ckpt_path is None and not wants_config(words):
@@ -65,29 +76,27 @@ def prepare(args: Sequence[str]) -> Request:
         )
     if not configs and not option_values(words, "--model") and not wants_config(words):
         raise UsageError(f"{command} needs --config configs/....yaml; python train.py lists the experiments")
-    experiments = [path.stem for path in configs if path.parent.name != "presets"]
-    return Request(command, [command, *words], experiment=experiments[0] if experiments else "")
+    experiments = [path.stem for path in configs if path.parent.name not in ("presets", "sweeps")]
+    return Request(command, [command, *words], experiment=experiments[0] if experiments else "", job_file=job)
 
 
 def resume_request(command: str, folder: Path, words: list[str]) -> Request:
-    """`fit --resume RUN`: the run's own config, then the flags given now, then its last checkpoint."""
+    """`fit --resume RUN`: the run's own config, then the flags given now; `cli.lightning` chooses the checkpoint."""
     if command != "fit":
         raise UsageError(f"--resume goes with fit, not with {command}; give --ckpt_path instead")
-    config, last = folder / "config.yaml", folder / "checkpoints" / "last.ckpt"
-    for path in (folder, config, last):
+    config = folder / "config.yaml"
+    for path in (folder, config, folder / "checkpoints"):
         if not path.exists():
             raise UsageError(
                 f"--resume {folder}: {path} does not exist; give the folder of a run, runs/<name>/version_N"
             )
     check_config(command, config)
-    return Request(
-        command, [command, f"--config={config}", *words, f"--ckpt_path={last}"], folder.parent.name, folder
-    )
+    return Request(command, [command, f"--config={config}", *words], folder.parent.name, folder)
 
 
 def evaluation_request(command: str, checkpoint: Path, words: list[str], has_config: bool) -> Request:
     """`test --ckpt_path RUN/checkpoints/best.ckpt`: the run's own config, then the flags given now."""
-    if not checkpoint.is_file():
+    if not checkpoint.is_file() and not (checkpoint / "meta.pt").is_file():  # the latter: FSDP's shards
         raise UsageError(
             f"--ckpt_path {checkpoint} does not exist; runs/<name>/version_N/checkpoints holds checkpoints"
         )
@@ -104,32 +113,35 @@ def evaluation_request(command: str, checkpoint: Path, words: list[str], has_con
     )
 
 
+def comparison_requests(words: Sequence[str]) -> tuple[Request, Request]:
+    """`compare RUN_A RUN_B`: for each a prediction by its best checkpoint, on one device so that rows stay in order.
+
+    Raises:
+        UsageError: unless two runs or checkpoints are given, before any flags.
+    """
+    names, flags = words[:2], list(words[2:])
+    if len(names) < 2 or any(name.startswith("-") for name in names):
+        raise UsageError(
+            f"compare needs two runs, each a folder runs/<name>/version_N or a checkpoint: {COMPARE_USAGE}"
+        )
+    if option_values(flags, "--config", "-c") or option_values(flags, "--ckpt_path"):
+        raise UsageError(f"compare takes each run's own config and checkpoint; write: {COMPARE_USAGE}")
+    one_device = ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
+
+    def request(name: str) -> Request:
+        path = Path(name) if Path(name).is_file() else Path(name, "checkpoints", "best.ckpt")
+        if not path.is_file():
+            raise UsageError(f"{path} does not exist; give a run, runs/<name>/version_N, or a checkpoint")
+        return evaluation_request(
+            "predict", path, [f"--ckpt_path={path}", *one_device, *flags], has_config=False
+        )
+
+    return request(names[0]), request(names[1])
+
+
 def wants_config(words: Sequence[str]) -> bool:
     """Whether only the complete config is asked for."""
     return any(word.partition("=")[0] == "--print_config" for word in words)
-
-
-def check_config(command: str, path: Path) -> None:
-    """Raise a UsageError where `path` is no YAML file with settings in it, or has one that cannot exist."""
-    if not path.is_file():
-        names = (str(file.relative_to(CONFIGS.parent)) for file in CONFIGS.rglob("*.yaml"))
-        raise UsageError(f"--config {path} does not exist; {nearest(str(path), names)}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"--config {path} is not YAML: {reason}") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"--config {path} holds {content!r:.60}, not settings such as `model:` and `data:`")
-    for key in map(str, content):
-        if key.partition(".")[0] not in (known := settings(command)):
-            raise UsageError(f"--config {path}: there is no setting {key!r}; {nearest(key, known)}")
-
-
-def settings(command: str) -> list[str]:
-    """What can be set for a command, without what lies inside `model`, `data` and `trainer`."""
-    own = {"fit": [], "predict": ["return_predictions"]}
-    return SETTINGS.split() + own.get(command, ["verbose"])
 
 
 def check_flags(command: str, words: Sequence[str]) -> None:
@@ -138,7 +150,8 @@ def check_flags(command: str, words: Sequence[str]) -> None:
     for word in words:
         flag = word.partition("=")[0].partition(".")[0].rstrip("+")
         if flag.startswith("--") and flag not in known:
-            raise UsageError(f"there is no flag {flag}; {nearest(flag, known)}")
+            hint = nearest(flag, [*known, *(f"--{name}" for name in ELSEWHERE.split())])
+            raise UsageError(f"there is no flag {flag}; {hint}")
 
 
 def option_values(words: Sequence[str], *names: str) -> list[str]:

@@ -8,21 +8,29 @@ from typing import Any
 
 import torch
 import yaml
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import nn
 
 from cli.errors import UsageError
+
+VERSION = "pytorch-lightning_version"
+SHARDED = "meta.pt"  # what Lightning writes beside the shards of a checkpoint that is a folder
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Load plain data only; tensors stay on disk until they are needed.
 
+    Of a sharded checkpoint, which is a folder (FSDP), this is what lies beside the shards.
+
     Raises:
         UsageError: where the file is damaged, no Lightning checkpoint, or carries code.
     """
-    if not zipfile.is_zipfile(path):  # what torch.save writes; a truncated one is none any more
+    sharded = (path / SHARDED).is_file()
+    file = path / SHARDED if sharded else path
+    if not zipfile.is_zipfile(file):  # what torch.save writes; a truncated one is none any more
         raise UsageError(f"{path} is damaged or no checkpoint; take another from its folder")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError:
         raise UsageError(
             f"{path} holds more than numbers and plain values (it may carry code), or is damaged; it is not loaded"
@@ -32,9 +40,67 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path} is damaged or no checkpoint ({reason}); take another from its folder"
         ) from None
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), Mapping):
+    if not sharded and not (
+        isinstance(checkpoint, dict) and isinstance(checkpoint.get("state_dict"), Mapping)
+    ):
         raise UsageError(f"{path} is not a Lightning checkpoint: it has no `state_dict`")
     return checkpoint
+
+
+def check_form(checkpoint: dict[str, Any], path: Path | str) -> None:
+    """Refuse what another program has saved under the same names, of which Lightning would say little."""
+    if VERSION not in checkpoint:
+        raise UsageError(f"{path} is not a Lightning checkpoint: it has no `{VERSION}`")
+    for name in ("hyper_parameters", "callbacks", "loops"):
+        if not isinstance(checkpoint.get(name, {}), Mapping):
+            kind = type(checkpoint[name]).__name__
+            raise UsageError(f"{path} is not a Lightning checkpoint: its `{name}` is of type {kind}")
+
+
+def newest_valid(folder: Path) -> Path:
+    """The newest checkpoint of a run, by its step, that is whole and that training can go on from.
+
+    One that is damaged is passed over with a warning. Of two from the same step, `last.ckpt` is preferred: it was
+    written later.
+
+    Args:
+        folder: of the run, runs/<name>/version_N.
+
+    Raises:
+        UsageError: where there is none.
+    """
+    valid, refused = {}, []
+    for path in sorted((folder / "checkpoints").glob("*.ckpt")):
+        try:
+            checkpoint = read_checkpoint(path)
+            check_contents(path)
+            check_complete(checkpoint, path)
+        except UsageError as error:
+            refused.append(str(error))
+        else:
+            valid[path] = (checkpoint["global_step"], checkpoint["epoch"], path.name == "last.ckpt")
+    if not valid:
+        reasons = "\n".join(refused) or f"{folder / 'checkpoints'} holds none"
+        raise UsageError(f"--resume {folder}: there is no checkpoint to go on from; train anew\n{reasons}")
+    newest = max(valid, key=valid.__getitem__)
+    for reason in refused:
+        rank_zero_warn(f"passed over: {reason}. Going on from {newest}.")
+    return newest
+
+
+def check_contents(path: Path) -> None:
+    """Refuse a file with bytes that have changed since it was written; each part has a checksum."""
+    for file in [path] if path.is_file() else []:
+        with zipfile.ZipFile(file) as archive:
+            if (part := archive.testzip()) is not None:
+                raise UsageError(f"{path} is damaged: the checksum of {part} is wrong")
+
+
+def check_complete(checkpoint: dict[str, Any], path: Path | str) -> None:
+    """Refuse a checkpoint without the state that training goes on from."""
+    sharded = "state_dict" not in checkpoint  # then the optimizer's state is in the shards as well
+    if ("optimizer_states" not in checkpoint and not sharded) or "loops" not in checkpoint:
+        raise UsageError(f"{path} holds weights only, without the optimizer's state; training cannot go on")
 
 
 def check_architecture(checkpoint: dict[str, Any], path: Path | str, class_path: str) -> None:
@@ -53,7 +119,11 @@ def check_shapes(
 
     `settings` are the model's hyper-parameters now.
     """
+    if "state_dict" not in checkpoint:  # sharded: the strategy compares it while it loads
+        return
     saved, built = checkpoint["state_dict"], model.state_dict()
+    if not all(isinstance(weight, torch.Tensor) for weight in saved.values()):
+        raise UsageError(f"{path} is not a checkpoint of a network: its `state_dict` holds more than tensors")
     odd = [name for name in {**saved, **built} if shape(saved, name) != shape(built, name)]
     if not odd:
         return
@@ -73,14 +143,13 @@ def check_resumable(checkpoint: dict[str, Any], path: Path | str, settings: Mapp
     Its state, learning rate and schedule come from the checkpoint, so such flags would be ignored, or fail later.
     `settings` are the model's hyper-parameters now.
     """
-    if "optimizer_states" not in checkpoint or "loops" not in checkpoint:
-        raise UsageError(f"{path} holds weights only, without the optimizer's state; training cannot go on")
+    check_complete(checkpoint, path)
     saved = checkpoint.get("hyper_parameters", {})
     for name in ("optimizer", "scheduler"):
         if (
             name in saved
             and name in settings
-            and (then := plain(saved[name])) != (now := plain(settings[name]))
+            and (then := nested(saved[name])) != (now := nested(settings[name]))
         ):
             raise UsageError(
                 f"model.{name} is {describe(now, then)}, and {describe(then, now)} in {path}; a run goes on with the "
@@ -100,11 +169,11 @@ def check_length(checkpoint: dict[str, Any], config: Path, max_epochs: int | Non
         )
 
 
-def plain(value: Any) -> Any:
+def nested(value: Any) -> Any:
     """Nested mappings and sequences as dicts and lists, which compare by their content."""
     if isinstance(value, Mapping):
-        return {key: plain(each) for key, each in value.items()}
-    return [plain(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: nested(each) for key, each in value.items()}
+    return [nested(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def describe(value: Any, other: Any) -> str:

@@ -5,49 +5,64 @@ import math
 import os
 import pkgutil
 import tempfile
+import threading
 import time
 import warnings
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from jsonargparse import Namespace
-from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import Callback, ProgressBar
+from jsonargparse.typing import PositiveInt
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 import datamodules
 import lit_models
-from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
-from callbacks.checkpoint import BestCheckpoint, LastCheckpoint
+from callbacks.exact import ExactResume
 from callbacks.interrupt import StopOnSignal
 from callbacks.lean import NoProfiler, skip_empty_hooks
-from callbacks.predictions import PredictionWriter
-from callbacks.progress import Progress
+from callbacks.pictures.base import Picture
+from callbacks.signals import Interrupted
 from cli.arguments import Request
-from cli.checkpoints import check_architecture, check_length, check_resumable, check_shapes, read_checkpoint
-from cli.errors import UsageError, nearest
-from cli.loggers import MetricsCSV
+from cli.checkpoints import (
+    check_architecture,
+    check_form,
+    check_length,
+    check_resumable,
+    check_shapes,
+    newest_valid,
+    read_checkpoint,
+)
+from cli.checks import check_cluster, check_monitor, check_seed, check_trainer
+from cli.cluster import check_leftovers, forget_run, note_run, slurm_job
+from cli.equipment import AfterFirstStep, as_list, callbacks_of, loggers_of
+from cli.errors import UsageError
 from cli.parser import Parser
-from cli.runs import new_run_folder
-from cli.tables import number, print_table
+from cli.plugins import complete
+from cli.reports import print_metrics, print_predictions, print_result
+from cli.runs import discard, new_run_folder
+from datamodules.replay import replay_training
 
 warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
 # Lightning's own use of a deprecated test
 warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
 # An evaluation saves nothing.
 warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
+if slurm_job() is None:  # where SLURM is installed, Lightning wants every run to be one of its jobs
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
 logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
+
+# TensorBoard's writing thread ends with a traceback where the disk is full; its error comes to the main thread, too.
+threading.excepthook = lambda failure: rank_zero_warn(f"{failure.exc_type.__name__}: {failure.exc_value}")
 
 # Lightning sets this on import; on a machine without a GPU each optimizer step would ask the driver again (130 us).
 os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
 RANK: int = getattr(rank_zero_only, "rank", 0)
-DIAGNOSTICS = (GradientMonitor, ActivationMonitor, NonFiniteGuard, Diagnosis)
 FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
 
 
@@ -64,19 +79,25 @@ class LightningInside(LightningCLI):
         self.started = time.perf_counter() if started is None else started
         self.start_up = math.nan  # seconds until the first step was done
         self.folder = request.run_folder or Path()  # of a new run, chosen when its model and data exist
+        self.claimed = False  # whether it is new
         # A class can be named on the command line once it is imported.
         for package in (lit_models, datamodules):
             for module in pkgutil.iter_modules(package.__path__):
                 import_module(f"{package.__name__}.{module.name}")
-        super().__init__(
-            args=request.args,
-            parser_class=Parser,
-            parser_kwargs={"allow_abbrev": False},
-            seed_everything_default=42,
-            auto_configure_optimizers=False,
-            save_config_callback=None,
-            trainer_defaults={"max_epochs": 10, "deterministic": "warn", "logger": None},
-        )
+        try:
+            super().__init__(
+                args=request.args,
+                parser_class=Parser,
+                parser_kwargs={"allow_abbrev": False},
+                seed_everything_default=42,
+                auto_configure_optimizers=False,
+                save_config_callback=None,
+                trainer_defaults={"max_epochs": 10, "deterministic": "warn", "logger": None},
+            )
+        except Exception:
+            if RANK == 0 and math.isnan(self.start_up):  # no step was trained
+                discard(self.folder, new=self.claimed)
+            raise
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
@@ -90,15 +111,30 @@ class LightningInside(LightningCLI):
             type=Literal["min", "max"] | None,
             help="Whether the best is the smallest or the largest; by default small losses and errors, else large.",
         )
+        parser.add_argument(
+            "--save_every_n_steps",
+            type=PositiveInt | None,
+            help="Write last.ckpt within an epoch as well, after so many steps; by default after 5 minutes.",
+        )
         parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
+        parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
+        parser.add_argument(
+            "--sweep",
+            type=dict[str, Any] | None,
+            help="What the command sweep varies; fit itself ignores it.",
+        )
         for name in FROM_DATA:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
         """Lightning would let the checkpoint's hyper-parameters win over the flags; here a contradiction is refused."""
+        if self.resumed:
+            self.settings.ckpt_path = str(newest_valid(self.folder))
         path = self.settings.get("ckpt_path")
         self.checkpoint = read_checkpoint(Path(path)) if path else None
+        check_seed(self.settings.seed_everything)
         if self.checkpoint is not None:
+            check_form(self.checkpoint, path)
             check_architecture(self.checkpoint, path, self.settings.model.class_path)
 
     @property
@@ -124,26 +160,45 @@ class LightningInside(LightningCLI):
                 check_resumable(self.checkpoint, self.settings.ckpt_path, self.model.hparams)
             if self.resumed:
                 check_length(self.checkpoint, self.folder / "config.yaml", self.settings.trainer.max_epochs)
+                self._end_if_finished(self.checkpoint)
         config = self.config_init[self.request.command].trainer
-        check_devices(config.accelerator, config.devices)
+        config.callbacks = as_list(config.callbacks)
+        if not self.settings.pictures:
+            config.callbacks = [each for each in config.callbacks if not isinstance(each, Picture)]
+        check_trainer(config)
         check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
             self._claim_folder()
-        if self.settings.weights_only is None:
-            self.config_init[self.request.command].weights_only = True  # checkpoints never run code
-        self.trainer_defaults["callbacks"] = self._own_callbacks(config)
+        self.config_init[self.request.command].weights_only = True  # checkpoints never run code
+        self.trainer_defaults["callbacks"] = self._own_callbacks(config.callbacks)
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
+        kwargs["plugins"] = complete(config.plugins)
         if config.profiler is None:
             kwargs["profiler"] = NoProfiler()
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
-        try:
-            return super().instantiate_trainer(**kwargs)
-        except Exception:  # a wrong flag leaves no folder behind
-            if self.request.run_folder is None and not config.fast_dev_run and RANK == 0:
-                self.folder.rmdir()
-            raise
+        check_leftovers(Path(config.default_root_dir or self.folder))
+        trainer = super().instantiate_trainer(**kwargs)
+        check_cluster(trainer)
+        if self.request.command == "fit":
+            trainer.callbacks.insert(0, ExactResume())
+            replay_training(self.datamodule or self.model, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
+        return trainer
+
+    def _end_if_finished(self, checkpoint: dict[str, Any]) -> None:
+        """Leave a run that is complete as it is."""
+        limits = self.settings.trainer
+        epochs, steps = checkpoint["epoch"], checkpoint["global_step"]
+        if not 0 <= (limits.max_epochs or -1) <= epochs and not 0 <= limits.max_steps <= steps:
+            return
+        if RANK == 0:
+            print(
+                f"{self.folder} is finished: {epochs} epochs, {steps} steps; for more, --trainer.max_epochs"
+            )
+        if self.request.job_file is not None:
+            forget_run(self.request.job_file)
+        raise SystemExit(0)
 
     def _claim_folder(self) -> None:
         """Make the folder of a new run; only now, so that a wrong flag leaves none behind."""
@@ -157,45 +212,21 @@ class LightningInside(LightningCLI):
             )
         self.settings.run_name = name or self.settings.model.class_path.split(".")[-1]
         self.folder = new_run_folder(self.settings.run_name, RANK)
+        self.claimed = True
+        if self.request.job_file is not None:
+            note_run(self.request.job_file, self.folder)
 
-    def _own_callbacks(self, config: Namespace) -> list[Callback]:
-        """What every run has, unless the config brings its own or switches it off."""
-        given = config.callbacks or []
-        own: list[Callback] = []
-        if config.enable_progress_bar is not False and not any(
-            isinstance(each, ProgressBar) for each in given
-        ):
-            own.append(Progress())
-        if self.request.command == "fit":
-            own.append(AfterFirstStep(self.first_step_done))
-        if self.request.command == "predict":
-            own.append(PredictionWriter(self.folder))
-        if self.request.command == "fit" and self.settings.diagnostics:
-            own += [make() for make in DIAGNOSTICS if not any(isinstance(each, make) for each in given)]
-        saves = config.enable_checkpointing is not False and not config.fast_dev_run
-        if self.request.command == "fit" and saves:
-            folder = self.folder / "checkpoints"
-            mode = self.settings.monitor_mode or best_mode(self.settings.monitor)
-            own += [
-                BestCheckpoint(self.settings.monitor, mode, dirpath=folder),
-                LastCheckpoint(dirpath=folder),
-                StopOnSignal(self.folder),
-            ]
-        return own
+    def _own_callbacks(self, given: list[Callback]) -> list[Callback]:
+        """What is added to the callbacks of the config."""
+        own = callbacks_of(self.request.command, self.settings, given, self.folder)
+        return [*own, AfterFirstStep(self.first_step_done)] if self.request.command == "fit" else own
 
     def _loggers(self) -> list[Logger]:
-        """TensorBoard, and metrics.csv; a run that goes on hides what it logged after its last checkpoint."""
         if self.request.command == "predict":
             return []
-        purge = self.checkpoint["global_step"] if self.resumed and self.checkpoint else None
-        board = TensorBoardLogger(
-            self.folder.parent.parent,
-            name=self.folder.parent.name,
-            version=self.folder.name,
-            default_hp_metric=False,
-            purge_step=purge,
+        return loggers_of(
+            self.folder, self.checkpoint["global_step"] if self.resumed and self.checkpoint else None
         )
-        return [board, MetricsCSV(self.folder, purge)]
 
     @property
     def resumed(self) -> bool:
@@ -218,54 +249,30 @@ class LightningInside(LightningCLI):
         """Write the complete config into the run's folder."""
         if RANK == 0 and not self.settings.trainer.fast_dev_run:
             settings = self.settings.clone()
-            settings.resume = None
+            settings.resume = settings.sweep = None
             settings.ckpt_path = None if self.resumed else settings.ckpt_path
             self._parser("fit").save(settings, self.folder / "config.yaml", skip_unset=False, overwrite=True)
 
     def after_validate(self) -> None:
-        self._print_metrics()
+        print_metrics(self.trainer, self._title(self.settings.ckpt_path))
 
     def after_test(self) -> None:
-        self._print_metrics()
+        print_metrics(self.trainer, self._title(self.settings.ckpt_path))
 
     def after_predict(self) -> None:
-        if self.trainer.is_global_zero:
-            writer = next(each for each in self.trainer.callbacks if isinstance(each, PredictionWriter))
-            print_table("predictions", {path.stem: str(path) for path in writer.written})
-
-    def _print_metrics(self) -> None:
-        if self.trainer.is_global_zero:
-            rows = {name: number(float(value)) for name, value in self.trainer.callback_metrics.items()}
-            print_table(f"{self.folder.resolve().parent.name}: {self.settings.ckpt_path}", rows)
+        print_predictions(self.trainer)
 
     def after_fit(self) -> None:
-        if not self.trainer.is_global_zero:
-            return
-        seconds = f"{time.perf_counter() - self.started:.0f} s, the first step after {self.start_up:.1f} s"
-        best = next((each for each in self.trainer.callbacks if isinstance(each, BestCheckpoint)), None)
-        checkpoint = self.folder / "checkpoints" / "best.ckpt"
-        if best is None or not checkpoint.exists():
-            print_table("no checkpoint was saved", {"time": seconds})
-            return
-        rows = {name: number(value) for name, value in best.best_metrics.items()} | {
-            "time": seconds,
-            "run folder": str(self.folder),
-            "test it": f"python train.py test --ckpt_path {checkpoint}",
-            "look inside": f"tensorboard --logdir {self.folder.parent.parent}",
+        times = {
+            "time": f"{time.perf_counter() - self.started:.0f} s, the first step after {self.start_up:.1f} s"
         }
-        print_table(f"{self.folder.resolve().parent.name}: best by {self.settings.monitor}", rows)
+        print_result(self.trainer, self._title(f"best by {self.settings.monitor}"), times, self.folder)
+        for callback in self.trainer.callbacks:  # a signal that came too late still ends the process
+            if isinstance(callback, StopOnSignal) and callback.signum is not None:
+                raise Interrupted(callback.signum, self.folder)
 
-
-class AfterFirstStep(Callback):
-    """Calls a function once a step has been trained."""
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self.call: Callable[[], None] | None = call
-
-    def on_train_batch_end(self, *args: Any) -> None:
-        if self.call is not None:
-            self.call()
-            self.call = None
+    def _title(self, about: str) -> str:
+        return f"{self.folder.resolve().parent.name}: {about}"
 
 
 def original(error: BaseException) -> BaseException:
@@ -273,27 +280,3 @@ def original(error: BaseException) -> BaseException:
     while str(error).startswith(("Does not validate", "Parser key")) and error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-def best_mode(metric: str) -> Literal["min", "max"]:
-    """Whether the smallest or the largest value of a metric is the best."""
-    return "min" if metric.rpartition("/")[2] in ("loss", "mse", "mae", "error") else "max"
-
-
-def check_devices(accelerator: str, devices: object) -> None:
-    """Refuse a GPU that is not there, and more processes than there are cores, each with a copy of everything."""
-    cores = max(os.cpu_count() or 1, 2)
-    if accelerator in ("gpu", "cuda") and not torch.accelerator.is_available():
-        raise UsageError(f"--trainer.accelerator is {accelerator}, but PyTorch finds no GPU; use auto or cpu")
-    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
-    if on_cpu and str(devices).isdigit() and int(str(devices)) > cores:
-        raise UsageError(
-            f"--trainer.devices is {devices}, but this machine has no GPU and {cores} cores; give fewer"
-        )
-
-
-def check_monitor(metric: str, model: LightningModule) -> None:
-    """Refuse to wait for a metric that no validation of this model will bring; other models may log what they like."""
-    known = [f"val/{name}" for name in getattr(model, "val_metrics", ())]
-    if known and metric.startswith("val/") and metric not in known:
-        raise UsageError(f"--monitor {metric} is not measured; {nearest(metric, known)}")

@@ -1,6 +1,7 @@
 """MNIST and two sets made in its image: handwritten digits, fashion articles, cursive Japanese characters."""
 
 import inspect
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from datamodules.augment import random_affine
-from datamodules.base import Split, TensorDataModule, check_choice, split_rows
+from datamodules.base import Split, TensorDataModule, check_choice, check_seed, split_rows
 from datamodules.download import ensure_files
 from datamodules.idx import NUM_CLASSES, SIDE, read_images_and_labels
 from datamodules.mnist_files import FOLDERS, check_published
@@ -78,11 +79,12 @@ class MNISTDataModule(TensorDataModule):
         check_choice("data.normalize", normalize, NORMALIZATIONS)
         for name, value in (augment or {}).items():
             check_choice("data.augment", name, AUGMENTATIONS)
-            if value < 0:
+            if not 0 <= value < math.inf:
                 raise ValueError(f"data.augment.{name} is {value}; it must be at least 0")
         for name, number in {"subset": subset, "num_val": num_val}.items():
             if number is not None and number < 1:
                 raise ValueError(f"data.{name} is {number}; it must be at least 1 (or null)")
+        check_seed("data.split_seed", split_seed)
         self.classes = _checked_classes(classes)
         self.in_shape = [1, SIDE, SIDE]
         self.data_dir = data_dir

@@ -1,7 +1,7 @@
 """The steps, metrics and optimizers that every architecture shares."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -145,10 +145,23 @@ class LitModel(pl.LightningModule):
             super().__setattr__(name, value)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = self.optimizer_factory(self.parameters())
+        return self.make_optimizer(self.parameters(), lambda: int(self.trainer.estimated_stepping_batches))
+
+    def make_optimizer(
+        self, parameters: Iterable[Tensor], total_steps: Callable[[], int]
+    ) -> OptimizerLRScheduler:
+        """The optimizer of these parameters and its schedule, as Lightning wants them.
+
+        Args:
+            parameters: what it steps.
+            total_steps: gives the length of the training; asked for only where a schedule needs it.
+        """
+        optimizer = build_optimizer(self.optimizer_factory, parameters)
         if self.scheduler_factory is None:
-            return optimizer
-        scheduler = self.scheduler_factory(optimizer, **self._length_of_training())
+            return {"optimizer": optimizer}
+        described = getattr(self.scheduler_factory, "keywords", {})
+        left_open = described.get("total_steps", 0) is None and described.get("epochs") is None
+        scheduler = self.scheduler_factory(optimizer, **({"total_steps": total_steps()} if left_open else {}))
         by_step = isinstance(scheduler, OneCycleLR | CyclicLR)
         config = {
             "scheduler": scheduler,
@@ -157,16 +170,26 @@ class LitModel(pl.LightningModule):
         }
         return {"optimizer": optimizer, "lr_scheduler": config}
 
-    def _length_of_training(self) -> dict[str, int]:
-        """`total_steps` for a scheduler whose description leaves it open."""
-        described = getattr(self.scheduler_factory, "keywords", {})
-        if described.get("total_steps", 0) is None and described.get("epochs") is None:
-            return {"total_steps": int(self.trainer.estimated_stepping_batches)}
-        return {}
-
     def _log_and_reset(self, stage: str, metrics: Metrics) -> None:
         """Log once per evaluation; computing a metric gathers the shares of all processes."""
         values = {f"{stage}/{name}": metric.compute() for name, metric in metrics.items()}
         self.log_dict(values, prog_bar=True)
         for metric in metrics.values():
             metric.reset()
+
+
+def build_optimizer(factory: OptimizerCallable, parameters: Iterable[Tensor]) -> Optimizer:
+    """The optimizer of these parameters.
+
+    Raises:
+        ValueError: for arguments that it does not take, and for learning rates beyond float32, which it would take.
+    """
+    try:
+        optimizer = factory(parameters)
+    except ValueError as error:
+        raise ValueError(f"model.optimizer: {error}") from None
+    largest = torch.finfo(torch.float32).max
+    for group in optimizer.param_groups:
+        if not 0 <= group["lr"] <= largest:
+            raise ValueError(f"model.optimizer.lr is {group['lr']}; it must be from 0 to {largest:.1e}")
+    return optimizer

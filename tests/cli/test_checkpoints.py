@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 import torch
 
-from cli.checkpoints import check_architecture, check_length, check_resumable, check_shapes, read_checkpoint
+from cli.checkpoints import (
+    check_architecture,
+    check_length,
+    check_resumable,
+    check_shapes,
+    newest_valid,
+    read_checkpoint,
+)
 from cli.errors import UsageError
 from lit_models import LitMLP
 
@@ -151,3 +158,78 @@ def test_a_schedule_that_ends_is_not_trained_beyond(tmp_path: Path) -> None:
     check_length({"lr_schedulers": [{}]}, config, 9)
     with pytest.raises(UsageError, match=r"trainer.max_epochs is 9, but .* ends after 3"):
         check_length(one_cycle, config, 9)
+
+
+def write_run(folder: Path, **steps: int) -> Path:
+    """A run folder with checkpoints from these steps."""
+    (folder / "checkpoints").mkdir()
+    for name, step in steps.items():
+        state = {"state_dict": {"w": torch.full((100,), step)}, "optimizer_states": [], "loops": {}}
+        torch.save({**state, "epoch": 1, "global_step": step}, folder / f"checkpoints/{name}.ckpt")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("steps", "newest"),
+    [
+        ({"last": 9, "best": 5}, "last"),
+        ({"last": 5, "best": 9}, "best"),
+        ({"best": 9, "last": 9, "other": 9}, "last"),
+        ({"best": 3}, "best"),
+    ],
+)
+def test_the_newest_checkpoint_is_that_of_the_latest_step(
+    steps: dict[str, int], newest: str, tmp_path: Path
+) -> None:
+    assert newest_valid(write_run(tmp_path, **steps)) == tmp_path / f"checkpoints/{newest}.ckpt"
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip_a_bit(path: Path) -> None:
+    """In a weight: the file loads, with another value."""
+    content = bytearray(path.read_bytes())
+    place = content.index(torch.full((100,), 9).numpy().tobytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def remove_the_optimizer(path: Path) -> None:
+    torch.save({"state_dict": {}, "epoch": 1, "global_step": 9}, path)
+
+
+def carry_code(path: Path) -> None:
+    torch.save({"state_dict": {}, "x": Malice(path.with_name("it ran"))}, path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (truncate, "is damaged or no checkpoint"),
+        (flip_a_bit, "is damaged: the checksum"),
+        (remove_the_optimizer, "holds weights only"),
+        (carry_code, "holds more than numbers and plain values"),
+    ],
+)
+def test_a_damaged_one_is_passed_over_with_a_warning(damage: Any, reason: str, tmp_path: Path) -> None:
+    last, best = (tmp_path / f"checkpoints/{name}.ckpt" for name in ("last", "best"))
+    write_run(tmp_path, last=9, best=5)
+    damage(last)
+    with pytest.warns(UserWarning, match=f"passed over: {last} {reason}.*Going on from {best}"):
+        assert newest_valid(tmp_path) == best
+    best.unlink()
+    with pytest.raises(UsageError, match=f"there is no checkpoint to go on from(.|\n)*{last} {reason}"):
+        newest_valid(tmp_path)
+    assert not last.with_name("it ran").exists()
+
+
+def test_a_sharded_checkpoint_is_a_folder(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, best=5) / "checkpoints/last.ckpt"
+    folder.mkdir()
+    torch.save({"epoch": 1, "global_step": 9, "loops": {}}, folder / "meta.pt")
+    assert newest_valid(tmp_path) == folder
+    truncate(folder / "meta.pt")
+    with pytest.warns(UserWarning, match="passed over"):
+        assert newest_valid(tmp_path).name == "best.ckpt"

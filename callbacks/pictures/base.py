@@ -1,0 +1,193 @@
+"""Picture: what every kind of picture shares: when it is drawn, on which batch, and where it goes.
+
+A kind of picture is a file in this folder: a subclass of `Picture` that says what it suits and which figures
+it has, and plain functions that make them:
+
+    class DecisionPlane(Picture):
+        def suits(self, pl_module, data):
+            return len(data.in_shape) == 1 and data.in_shape[0] == 2
+
+        def figures(self, pl_module, data, batch):
+            x, y = batch
+            yield "fit/plane", draw_plane(x.cpu().numpy(), pl_module(x).cpu().numpy())
+
+The figure's `suptitle` is its title; the number of steps trained so far is added to it. matplotlib is imported where a
+figure is made, and not before: a run that draws nothing need not wait for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from pytorch_lightning.utilities.seed import isolate_rng
+
+from callbacks.logs import write_image
+from callbacks.pictures.style import drawing, to_png
+from callbacks.reduction import is_sharded
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LOOKS = 5  # with the first, before training, and the last; TensorBoard keeps ten images per tag
+
+
+class Picture(pl.Callback):
+    """Draws before training, after a few epochs (further and further apart), and at the end.
+
+    The network is looked at in eval mode, without gradients, on one validation batch that stays the same, on
+    rank zero; no random number is used up. What cannot be drawn gets one warning, and training goes on.
+
+    Args:
+        folder: for the PNG files; default: `pictures` in the folder of the Trainer's first logger.
+
+    `seconds` is the time spent so far.
+    """
+
+    only_at_end = False  # for what says nothing before, or takes long
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self.seconds = 0.0
+        self.batch: Any = None  # the validation batch, while training
+        self._active = False
+
+    # --- what a kind of picture is ---
+
+    def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
+        """Whether this kind of picture can be drawn of this model and data module (None: plain loaders)."""
+        raise NotImplementedError
+
+    def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
+        """TensorBoard's tag and the figure, for each of them; `batch` lies where the model does."""
+        raise NotImplementedError
+
+    # --- when ---
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "fit" and self.folder is None and trainer.loggers:
+            folder = trainer.log_dir  # asked for here, where every process comes by
+            self.folder = Path(folder) / "pictures" if folder else None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.seconds, self.batch = 0.0, None
+        self._active = trainer.is_global_zero and not trainer.fast_dev_run
+        self._active = self._active and bool(self._attempt(self.suits, pl_module, datamodule(trainer)))
+        if self._active and any(is_sharded(p, trainer) for p in pl_module.parameters()):
+            self._active = False
+            rank_zero_warn("no pictures are drawn: each process holds only a part of the model")
+        self._epochs = epochs_to_draw(num_epochs(trainer))
+        if trainer.global_step == 0 and not self.only_at_end:
+            self._draw(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch + 1 in self._epochs and not self.only_at_end:
+            self._draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._draw(trainer, pl_module)
+        self.batch = None
+
+    # --- how ---
+
+    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._active:
+            with looking_at(pl_module, trainer):
+                self._attempt(self._draw_all, trainer, pl_module)
+
+    def _attempt(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call the function and count the time; where it fails, say so and never draw again."""
+        started = time.perf_counter()
+        try:
+            return function(*args)
+        except Exception as error:
+            self._active = False
+            reason = str(error).strip().partition("\n")[0] or "no reason given"
+            rank_zero_warn(f"{type(self).__name__} cannot be drawn ({type(error).__name__}: {reason})")
+        finally:
+            self.seconds += time.perf_counter() - started
+
+    def _draw_all(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.batch is None:
+            self.batch = fixed_batch(trainer)
+        step = trainer.global_step
+        when = f"after {step:,} steps" if step else "before training"
+        with drawing():
+            for tag, figure in self.figures(pl_module, datamodule(trainer), self.batch):
+                figure.suptitle(f"{figure.get_suptitle()}, {when}")
+                self._write(trainer, tag, to_png(figure), step)
+
+    def _write(self, trainer: pl.Trainer, tag: str, png: bytes, step: int) -> None:
+        write_image(trainer, tag, png, step)
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / f"{tag.replace('/', '_')}_{step:06d}.png").write_bytes(png)
+
+
+def num_epochs(trainer: pl.Trainer) -> int | None:
+    """How many there will be; None where nobody knows."""
+    limits = [trainer.max_epochs or -1]
+    if trainer.max_steps > 0 and math.isfinite(trainer.num_training_batches):
+        batches = trainer.max_steps * trainer.accumulate_grad_batches
+        limits.append(math.ceil(batches / max(1, int(trainer.num_training_batches))))
+    return min((limit for limit in limits if limit > 0), default=None)
+
+
+def epochs_to_draw(total: int | None) -> set[int]:
+    """After which epochs, counted from 1, there is a picture; the last has one of its own, at the end.
+
+    They keep the same ratio, because the first epochs change most; where no end is known, it is 2, 4, 8, 16.
+    """
+    if total is None:
+        return {2**k for k in range(1, 5)}
+    return {round(total ** (k / (LOOKS - 1))) for k in range(1, LOOKS - 1)} - {total}
+
+
+def datamodule(trainer: pl.Trainer) -> Any:
+    """The Trainer's data module; None where it was given loaders."""
+    return getattr(trainer, "datamodule", None)
+
+
+def fixed_batch(trainer: pl.Trainer) -> Any:
+    """The first validation batch, on the device; the loader that trains and validates is left as it is.
+
+    The pictures of one Trainer share it.
+    """
+    for callback in trainer.callbacks:
+        if isinstance(callback, Picture) and callback.batch is not None:
+            return callback.batch
+    data = datamodule(trainer)
+    loaders = data.val_dataloader() if data is not None else copy.copy(trainer.val_dataloaders)
+    while isinstance(loaders, list | tuple | dict):  # several: the first
+        loaders = next(iter(loaders.values() if isinstance(loaders, dict) else loaders))
+    if loaders is None:
+        raise ValueError("there are no validation data")
+    batch = trainer.precision_plugin.convert_input(next(iter(loaders)))
+    return trainer.strategy.batch_to_device(batch)
+
+
+@contextlib.contextmanager
+def looking_at(pl_module: pl.LightningModule, trainer: pl.Trainer) -> Iterator[None]:
+    """Eval mode, no gradients, the Trainer's precision; afterwards everything is as it was."""
+    modes = {module: module.training for module in pl_module.modules()}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(isolate_rng())
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(trainer.precision_plugin.forward_context())
+        if "torch._dynamo" in sys.modules:  # else nothing is compiled, and its import takes a second
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        try:
+            pl_module.eval()
+            yield
+        finally:
+            for module, mode in modes.items():
+                module.training = mode

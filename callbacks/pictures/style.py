@@ -1,0 +1,79 @@
+"""How pictures look, in one place: light, plain, legible when small, and safe for the color-blind."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito 2008, https://jfly.uni-koeln.de/color: told apart whatever one's color vision is.
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, YELLOW, BLACK = "#56B4E9", "#CC79A7", "#F0E442", "#000000"
+COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, YELLOW, BLACK)
+# Ten for ten classes: yellow, which is lost on white, gives way to olive; wine and gray besides.
+MANY_COLORS = (*COLORS[:6], "#999933", BLACK, "#882255", "#999999")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")  # so that classes differ in more than color
+GRAY = "0.45"
+SEQUENTIAL = "viridis"
+DIVERGING = "RdBu"  # for what has a middle: give limits of equal size on both sides
+DPI = 120
+
+STYLE: dict[str, Any] = {
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.labelsize": 11,
+    "figure.titlesize": 12,
+    "legend.fontsize": 10,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "image.cmap": SEQUENTIAL,
+}
+
+
+def class_colors(num_classes: int) -> list[str]:
+    """One per class; of two, those of the ends of the diverging scale."""
+    if num_classes == 2:
+        return [VERMILION, BLUE]
+    return [COLORS[label % len(COLORS)] for label in range(num_classes)]
+
+
+@contextlib.contextmanager
+def drawing() -> Iterator[None]:
+    """This style for all figures made inside; what the user has set for matplotlib is back afterwards."""
+    import matplotlib
+    from cycler import cycler
+
+    settings: Any = STYLE | {"axes.prop_cycle": cycler(color=COLORS)}
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def new_figure(
+    width: float = 5.0, height: float = 3.8, layout: Literal["constrained"] | None = "constrained"
+) -> Figure:
+    """An empty figure of that size in inches. No pyplot: it would keep the figure, and look for a display.
+
+    Arranging the axes takes as long as drawing them: of many alike, give the margins, and no layout.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout=layout)
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()

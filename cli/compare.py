@@ -1,0 +1,105 @@
+"""`train.py compare RUN_A RUN_B`: is the difference between two runs real, or would chance bring it about?
+
+Both networks answer the same test rows, so the comparison is paired, which sees smaller differences than two separate
+figures do. It is about these two trained networks: what another seed would give is not in it (Dietterich 1998,
+https://doi.org/10.1162/089976698300017197).
+"""
+
+import numpy as np
+
+from cli.answers import Answers, OnTestSplit, same
+from cli.arguments import Request
+from cli.errors import UsageError
+from cli.paired import mcnemar_exact, paired_t, tango_interval
+from cli.tables import number, print_table
+
+
+def compare(first: Request, second: Request) -> None:
+    """Let both runs predict, then print one table and one sentence."""
+    a, b = (OnTestSplit(request).answers() for request in (first, second))
+    check_same_rows(a, b)
+    rows = {"A": a.checkpoint, "B": b.checkpoint, "test rows": str(len(a.truth))}
+    if a.trained_on or b.trained_on:
+        rows["note"] = "trained on these rows: this says how well they fit, not how well they predict"
+    results, sentence = compare_classes(a, b) if a.right is not None else compare_errors(a, b)
+    print_table("compare", rows | results)
+    print(f"\n{sentence}")
+
+
+def check_same_rows(a: Answers, b: Answers) -> None:
+    """Refuse two runs that do not answer the same questions."""
+    names = f"{a.checkpoint} and {b.checkpoint}"
+    if (a.right is None) != (b.right is None):
+        raise UsageError(f"{names} cannot be compared: one predicts classes, the other numbers")
+    if len(a.truth) != len(b.truth):
+        raise UsageError(
+            f"{names} have other test rows, {len(a.truth)} and {len(b.truth)}; "
+            "give both the same data options, such as --data.classes or --data.missing"
+        )
+    same_inputs = a.inputs is None or b.inputs is None or a.names != b.names or same(a.inputs, b.inputs)
+    if not same(a.truth, b.truth) or not same_inputs:
+        raise UsageError(
+            f"{names} have {len(a.truth)} test rows each, but not the same ones, or with other labels or units; "
+            "give both the same data options, such as --data.fold, --data.data_seed or --data.normalize"
+        )
+
+
+def compare_classes(a: Answers, b: Answers) -> tuple[dict[str, str], str]:
+    """The table's rows and the sentence about the difference in accuracy."""
+    assert a.right is not None
+    assert b.right is not None
+    num_rows = len(a.right)
+    only_a, only_b = int((a.right & ~b.right).sum()), int((~a.right & b.right).sum())
+    p_value = mcnemar_exact(only_a, only_b)
+    low, high = (100 * limit for limit in tango_interval(only_a, only_b, num_rows))
+    difference = 100 * (only_b - only_a) / num_rows
+    rows = {
+        "accuracy of A": number(float(a.right.double().mean())),
+        "accuracy of B": number(float(b.right.double().mean())),
+        "only A is right": str(only_a),
+        "only B is right": str(only_b),
+        "both are right": str(int((a.right & b.right).sum())),
+        "both are wrong": str(int((~a.right & ~b.right).sum())),
+        "accuracy of B - A": f"{difference:+.2f} percentage points",
+        "95 % confidence interval": f"{low:+.2f} to {high:+.2f} (Tango's score interval)",
+        "McNemar's exact test": p_text(p_value),
+    }
+    amount = f"{abs(difference):.2f} percentage points more accurate"
+    interval = f"95 % confidence interval of B - A {low:+.2f} to {high:+.2f}, McNemar's exact test"
+    return rows, say(difference, amount, interval, p_value)
+
+
+def compare_errors(a: Answers, b: Answers) -> tuple[dict[str, str], str]:
+    """The table's rows and the sentence about the difference in mean squared error."""
+    assert a.errors is not None
+    assert b.errors is not None
+    differences = (b.errors.double() - a.errors.double()).numpy()
+    p_value, (low, high) = paired_t(differences)
+    mean = float(np.mean(differences))
+    rows = {
+        "mse of A": number(float(a.errors.double().mean())),
+        "mse of B": number(float(b.errors.double().mean())),
+        "mse of B - A": f"{mean:+.4g}",
+        "95 % confidence interval": f"{low:+.4g} to {high:+.4g} (Student, paired rows)",
+        "paired t-test": p_text(p_value),
+    }
+    interval = f"95 % confidence interval of B - A {low:+.4g} to {high:+.4g}, paired t-test"
+    return rows, say(-mean, f"more exact by a mean squared error of {abs(mean):.4g}", interval, p_value)
+
+
+def say(gain: float, amount: str, interval: str, p_value: float) -> str:
+    """One sentence; the test decides, at the level of 5 %."""
+    better, worse = ("B", "A") if gain > 0 else ("A", "B")
+    if gain == 0:
+        return f"No difference: A and B do equally well ({interval} {p_text(p_value)})."
+    if p_value < 0.05:
+        return f"The difference is real: {better} is {amount} than {worse} ({interval} {p_text(p_value)})."
+    return (
+        f"The difference may be chance: {better} is {amount} than {worse}, but two equally good networks "
+        f"would differ as much with probability {p_value:.2g} ({interval} {p_text(p_value)})."
+    )
+
+
+def p_text(p_value: float) -> str:
+    """A p-value with two digits; what rounds to 0 is still above it."""
+    return f"p = {p_value:.2g}" if p_value > 1e-300 else "p < 1e-300"

@@ -1,0 +1,142 @@
+"""Small networks in bulk: runs that differ in learning rate, optimizer, seed or initial weights train as one.
+
+A step of a small network costs what Python and PyTorch take to start its operations, hardly what they compute. Here
+the weights of R runs are the rows of one matrix, `vmap` sends one batch through all R networks at once, and every
+setting's own `torch.optim` optimizer and schedule step the rows of its seeds: elementwise optimizers do to a row
+what they would do to the network alone. Each run ends with the weights that it would have trained alone, up to
+rounding.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from cli.sweeps.bulk_results import write_run
+from cli.sweeps.bulk_training import Group, Prepared, schedule_of, train_rows
+from cli.sweeps.plan import Plan
+from cli.sweeps.space import Setting, key
+from cli.sweeps.study import Queue, Run
+from cli.sweeps.trials import silence
+from datamodules.base import TensorDataModule
+from lit_models import LitLinear, LitMLP
+
+MAX_RUNS = 64  # trained together; what is left waits, also for other processes
+ELEMENTWISE = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "NAdam",
+    "RAdam",
+    "RMSprop",
+    "Adagrad",
+    "Adadelta",
+    "Rprop",
+    "ASGD",
+]  # of torch.optim: what happens to a weight depends on that weight alone
+FREE = ("model.optimizer", "model.scheduler", "model.init")  # beside the seed, in what runs may differ
+PLAIN_TRAINER: dict[
+    str, tuple[Any, ...]
+] = {  # options, and the values with which an epoch is what it is here
+    "precision": (None, "32-true", 32, "32"),
+    "max_steps": (-1,),
+    "max_time": (None,),
+    "min_steps": (None,),
+    "limit_train_batches": (None, 1.0),
+    "limit_val_batches": (None, 1.0),
+    "overfit_batches": (0, 0.0),
+    "val_check_interval": (None, 1.0),
+    "check_val_every_n_epoch": (1,),
+    "accumulate_grad_batches": (1,),
+    "gradient_clip_val": (None,),
+    "callbacks": (None, []),
+    "logger": (None, True),
+    "enable_checkpointing": (None, True),
+}
+
+
+def could_join(plan: Plan) -> bool:
+    """Whether a sweep has runs that could train together, if its model and data allow it."""
+    if plan.options.prune or plan.sampler == "tpe":  # these choose run by run
+        return False
+    return len(plan.seeds) > 1 or any(axis.flag.startswith(FREE) for axis in plan.axes)
+
+
+def split_off(setting: Setting) -> str:
+    """What is left of a setting without that in which runs trained together may differ."""
+    return key({flag: value for flag, value in setting.items() if not flag.startswith(FREE)})
+
+
+def bundles(runs: list[Run]) -> list[list[Run]]:
+    """Runs that may train together, those of a setting side by side."""
+    ordered = sorted(runs, key=lambda run: (split_off(run.setting), key(run.setting), run.seed))
+    return [list(bundle) for _, bundle in groupby(ordered, key=lambda run: split_off(run.setting))]
+
+
+def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | None:
+    """The reason why runs of this model on these data cannot train together; None where they can."""
+    if type(model) not in (LitLinear, LitMLP):
+        return f"{type(model).__name__} is neither LitLinear nor LitMLP"
+    if not isinstance(data, TensorDataModule):
+        return f"{type(data).__name__} is no TensorDataModule"
+    if getattr(data, "augment", None):
+        return "data.augment draws anew for each run"
+    if model.hparams.get("dropout"):
+        return "model.dropout draws anew for each run"
+    if model.compile_network:
+        return "model.compile is set"
+    if not settings.monitor.startswith("val/"):
+        return f"--monitor {settings.monitor} is not measured in validation"
+    for name, plain in PLAIN_TRAINER.items():
+        if settings.trainer[name] not in plain:
+            return f"trainer.{name} is set"
+    chosen: Any = model.make_optimizer([nn.Parameter(torch.zeros(1))], lambda: 100)
+    optimizer = type(chosen["optimizer"]).__name__
+    if optimizer not in ELEMENTWISE:
+        return f"{optimizer} does not treat each weight for itself"
+    if isinstance(schedule_of(chosen).get("scheduler"), ReduceLROnPlateau):
+        return "ReduceLROnPlateau follows each run's own metric"
+    return None
+
+
+def train_together(plan: Plan, queue: Queue, runs: list[Run], tick: Callable[[float], None]) -> str | None:
+    """Train runs that may train together and tell the study how they ended, or say why it cannot be done.
+
+    Args:
+        runs: as `bundles` gives them.
+        tick: told after every epoch how much is done, from 0 to 1.
+
+    Returns:
+        None, or the reason; then nothing has been trained or told.
+    """
+    started = time.perf_counter()
+    with silence():
+        groups = []
+        for _, members in groupby(runs, key=lambda run: key(run.setting)):
+            same = list(members)
+            cli = Prepared([*plan.fit_words(same[0].setting, same[0].seed), f"--run_name={plan.name}"])
+            if reason := why_not(cli.model, cli.datamodule, cli.settings):
+                return reason
+            groups.append(Group(cli, same))
+        curves = train_rows(plan, groups, tick)
+        row = 0
+        outcomes = []
+        for group in groups:
+            for run in group.runs:
+                outcomes.append((run, *write_run(group.cli, run.seed, curves, row, plan.monitor)))
+                row += 1
+    seconds = round((time.perf_counter() - started) / len(runs), 3)
+    for run, folder, metrics in outcomes:
+        found = {"folder": str(folder), "metrics": metrics, "seconds": seconds, "together": len(runs)}
+        if math.isfinite(score := metrics.get(plan.monitor, math.nan)):
+            queue.complete(run, score, **found)
+        else:
+            queue.fail(run, f"{plan.monitor} is {score}", **found)
+    return None
