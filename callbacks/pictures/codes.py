@@ -42,7 +42,8 @@ class Codes(Picture):
         x, y = batch
         codes, labels = array(pl_module.encode(x)).reshape(len(x), -1), array(y).astype(int)
         names = [class_name(data, label) for label in range(labels.max() + 1)]
-        yield "code/plane", draw_plane(*principal_plane(codes), labels, names)
+        if min(codes.shape) > 1:
+            yield "code/plane", draw_plane(*principal_plane(codes), labels, names)
         queries = np.asarray(first_of_each_class(y, NUM_QUERIES))
         rows, cosines = nearest(codes, queries)
         images = ink(x[torch.from_numpy(np.column_stack([queries, rows])).flatten().tolist()])
@@ -71,7 +72,7 @@ def nearest(codes: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndar
     directions = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-300)
     cosines = directions[queries] @ directions.T
     cosines[np.arange(len(queries)), queries] = -np.inf
-    rows = np.argsort(-cosines, axis=1, kind="stable")[:, :NUM_NEIGHBORS]
+    rows = np.argsort(-cosines, axis=1, kind="stable")[:, : min(NUM_NEIGHBORS, len(codes) - 1)]
     return rows, np.take_along_axis(cosines, rows, axis=1)
 
 

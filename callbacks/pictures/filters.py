@@ -34,6 +34,8 @@ class Filters(Picture):
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
         x = batch[0][:2]
         layers = [call for call in calls(pl_module, x) if call.module._parameters]
+        if not layers:
+            return
         tag, first = f"filters/{layers[0].tag}", layers[0].module
         if isinstance(first, nn.Conv2d):
             kernels = array(first.weight).reshape(-1, *first.kernel_size)

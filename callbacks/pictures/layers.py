@@ -29,16 +29,19 @@ class Call:
 
 
 def calls(pl_module: pl.LightningModule, x: Tensor) -> list[Call]:
-    """Pass `x` through the network and note the first call of each of its modules, in order."""
+    """Pass `x` through the network and note every call of a module without children, in order."""
     found: list[Call] = []
     names = {module: clean_path(name) for name, module in pl_module.named_modules()}
 
+    tags: dict[nn.Module, str] = {}
+
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
-        if not isinstance(output, Tensor) or any(call.module is module for call in found):
+        if not inputs or not isinstance(output, Tensor):
             return
-        depth = sum(bool(call.module._parameters) for call in found)
-        tag = f"{depth:02d}_{names[module]}" if module._parameters else names[module]
-        found.append(Call(tag, module, inputs[0], output))
+        if module not in tags:
+            depth = sum(bool(known._parameters) for known in tags)
+            tags[module] = f"{depth:02d}_{names[module]}" if module._parameters else names[module]
+        found.append(Call(tags[module], module, inputs[0], output))
 
     leaves = [module for module in pl_module.modules() if not list(module.children())]
     hooks = [module.register_forward_hook(note) for module in leaves]

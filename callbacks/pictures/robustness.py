@@ -60,7 +60,8 @@ def num_classes(data: Any) -> int:
 def as_pixels(data: Any, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Images as the network sees them (N, C, H, W) as pixels from 0 to 1, and the way back.
 
-    Statistics of the data module are taken out; then each image's darkest pixel is 0 and its brightest 1.
+    Statistics of the data module are taken out; then each image's darkest pixel is 0 and its brightest 1. Where each
+    image was normalized by itself, it goes back with the mean and the deviation that it had undisturbed.
     """
     statistics = getattr(data, "statistics", {})
     mean = torch.as_tensor(statistics.get("input_mean", 0.0)).to(x)

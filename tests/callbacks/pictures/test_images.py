@@ -67,3 +67,9 @@ def test_modules_in_the_order_of_the_forward_pass():
     assert torch.equal(passed[1].output, passed[0].output.relu())
     assert torch.equal(passed[2].inputs, passed[1].output)
     assert not has_hooks(model)
+
+
+def test_a_module_that_is_called_twice_is_met_twice():
+    relu = nn.ReLU()
+    passed = calls(classifier(nn.Flatten(), nn.Linear(64, 4), relu, nn.Linear(4, 4), relu), X)
+    assert [call.tag for call in passed[1:]] == ["00_net.1", "net.2", "01_net.3", "net.2"]
