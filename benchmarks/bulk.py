@@ -42,7 +42,7 @@ def compare(name: str, flags: list[str]) -> None:
     together = cost(sweep, [*config, "--vary", LEARNING_RATES[name], "--sweep.seeds", "8"])
     after = cost(main, ["fit", *config])
     for kind, index in {"processor": 0, "wall": 1}.items():
-        alone = (before[index] + after[index]) / 2
+        alone = min(before[index], after[index])
         print(
             f"{name}, {kind} time: one run {before[index]:.1f} and {after[index]:.1f} s, 64 together "
             f"{together[index]:.1f} s, ratio {together[index] / alone:.1f}"

@@ -103,7 +103,8 @@ class LastCheckpoint(Checkpoint):
         if trainer.global_step > self._saved_step and self._is_due(trainer, batches_done):
             self._save(trainer)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def after_last_step(self, trainer: Trainer) -> None:
+        """Save, unless nothing has happened since; before an average of the weights takes their place."""
         if trainer.global_step > self._saved_step:
             self._save(trainer)
 

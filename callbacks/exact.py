@@ -19,8 +19,9 @@ class ExactResume(Callback):
     just before the first batch is fetched. A checkpoint is exact between two steps, before the next batch is fetched:
     then the step, its hooks, its validation and its schedules are complete. There, and before every epoch, every
     callback with a method `between_steps(trainer, batches_done)` is called; `batches_done` is 0 between two epochs.
+    At the end it is `after_last_step(trainer)`.
 
-    It has to be the first callback, so that what others do when an epoch starts comes after the checkpoint.
+    It has to be the first callback: what others do when an epoch starts, or at the end, comes after the checkpoint.
     """
 
     def __init__(self) -> None:
@@ -37,8 +38,15 @@ class ExactResume(Callback):
         fit_loop.epoch_loop._on_before_fetch = lambda: self._before_fetch(trainer, fetch)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._pending:
+            trainer.fit_loop._resuming_from_checkpoint = (
+                False  # let a DataLoader draw its order now, not before
+            )
         self._restore(trainer)
-        self._announce(trainer, 0)
+        self._announce("between_steps", trainer, 0)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._announce("after_last_step", trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         vars(trainer.fit_loop.epoch_loop).pop("_on_before_fetch", None)
@@ -73,13 +81,13 @@ class ExactResume(Callback):
             and not loop._should_accumulate()
             and not loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
         ):
-            self._announce(trainer, batches_done)
+            self._announce("between_steps", trainer, batches_done)
         fetch()
 
-    def _announce(self, trainer: Trainer, batches_done: int) -> None:
+    def _announce(self, hook: str, trainer: Trainer, *args: Any) -> None:
         for callback in trainer.callbacks:
-            if hasattr(callback, "between_steps"):
-                callback.between_steps(trainer, batches_done)
+            if hasattr(callback, hook):
+                getattr(callback, hook)(trainer, *args)
 
     def _restore(self, trainer: Trainer) -> None:
         states, self._pending = self._pending, []

@@ -5,6 +5,7 @@ import math
 import os
 import pkgutil
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 import datamodules
 import lit_models
@@ -35,6 +36,7 @@ from callbacks.signals import Interrupted
 from cli.arguments import Request
 from cli.checkpoints import (
     check_architecture,
+    check_form,
     check_length,
     check_resumable,
     check_shapes,
@@ -49,6 +51,7 @@ from cli.parser import Parser
 from cli.plugins import complete
 from cli.runs import discard, new_run_folder
 from cli.tables import number, print_table
+from datamodules.replay import replay_training
 
 warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
 # Lightning's own use of a deprecated test
@@ -58,6 +61,9 @@ warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`"
 if slurm_job() is None:  # where SLURM is installed, Lightning wants every run to be one of its jobs
     warnings.filterwarnings("ignore", message="The `srun` command is available")
 logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
+
+# TensorBoard's writing thread ends with a traceback where the disk is full; its error comes to the main thread, too.
+threading.excepthook = lambda failure: rank_zero_warn(f"{failure.exc_type.__name__}: {failure.exc_value}")
 
 # Lightning sets this on import; on a machine without a GPU each optimizer step would ask the driver again (130 us).
 os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
@@ -135,6 +141,7 @@ class LightningInside(LightningCLI):
         self.checkpoint = read_checkpoint(Path(path)) if path else None
         check_seed(self.settings.seed_everything)
         if self.checkpoint is not None:
+            check_form(self.checkpoint, path)
             check_architecture(self.checkpoint, path, self.settings.model.class_path)
 
     @property
@@ -183,6 +190,7 @@ class LightningInside(LightningCLI):
         check_cluster(trainer)
         if self.request.command == "fit":
             trainer.callbacks.insert(0, ExactResume())
+            replay_training(self.datamodule or self.model, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
         return trainer
 
     def _end_if_finished(self, checkpoint: dict[str, Any]) -> None:

@@ -83,13 +83,11 @@ def run_lightning(request: Request) -> int:
 
 def ended(work: Callable[[], int]) -> int:
     """The exit code of `work`, also where Lightning or argparse ends the process."""
-    from pytorch_lightning.utilities.exceptions import SIGTERMException
-
     try:
         return work()
-    except SIGTERMException:  # Lightning's, which carries no code
-        return 143
     except SystemExit as end:  # --help and --print_config; after a Ctrl-C Lightning ends with code 1
+        if type(end) is not SystemExit:  # Lightning's SIGTERMException, which carries no code
+            return 143
         return 130 if isinstance(end.__context__, KeyboardInterrupt) else int(end.code or 0)
 
 

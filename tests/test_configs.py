@@ -25,9 +25,9 @@ SECONDS = {
     "blobs",
     "rings",
 }
-PLANE = {"fit/plane", "fit/units"}
+PLANE = {"fit/plane", "fit/lines", "fit/units"}
 CURVE = {"fit/curve", "fit/terms", "fit/steps"}
-PASSENGERS = {"fit/importance", "fit/roc", "fit/calibration", "fit/confusion"}
+PASSENGERS = {"fit/importance", "fit/roc", "fit/precision_recall", "fit/calibration", "fit/confusion"}
 DIGITS = {"fit/confusion", "errors/hardest", "robustness/accuracy"}
 BLOCKS = {"filters/00_blocks.0.0", "feature_maps/blocks"}
 CODE = {"reconstruction/images", "code/plane", "code/neighbors"}

@@ -41,8 +41,8 @@ def count_pairs(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> 
 def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     """Counts (K, K), colored by their share of the true class."""
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    size = max(3.4, 0.46 * len(names) + 1.2)
-    figure = new_figure(size + 1.2, size + 0.4)
+    size = max(3.4, 0.38 * len(names) + 1.0)
+    figure = new_figure(size + 1.0, size + 0.5)
     axes = figure.subplots()
     image = axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
     for (row, column), count in np.ndenumerate(counts):

@@ -21,7 +21,7 @@ from callbacks.pictures.network import (
     raw_inputs,
     raw_targets,
 )
-from callbacks.pictures.style import BLACK, BLUE, COLORS, GRAY, VERMILION, new_figure
+from callbacks.pictures.style import BLACK, BLUE, COLORS, VERMILION, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NUM_POINTS = 500
 MAX_NAMED = 6  # units that have a place in the legend
-DATA: dict[str, Any] = {"s": 7, "color": GRAY, "linewidths": 0, "zorder": 3}
+DATA: dict[str, Any] = {"s": 14, "color": "0.68", "linewidths": 0}
 
 
 @dataclass
@@ -135,7 +135,7 @@ def draw_curve(fit: Fit) -> Figure:
 def draw_terms(fit: Fit) -> Figure:
     """Above what each unit adds, with a dot at its threshold; below their sum, beside the data."""
     assert fit.terms is not None
-    figure = new_figure(5.6, 5.6)
+    figure = new_figure(5.0, 5.6)
     above, below = figure.subplots(2, 1, sharex=True)
     num_units = fit.terms.shape[1]
     for unit, term in enumerate(fit.terms.T):

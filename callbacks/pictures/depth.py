@@ -101,9 +101,9 @@ def draw_depth(looks: dict[int, dict[str, dict[str, float]]]) -> Figure:
     """One panel per quantity: a line per look, layers from the first to the last, a logarithmic axis."""
     from matplotlib.ticker import MaxNLocator
 
-    figure = new_figure(8.4, 3.8)
+    figure = new_figure(5.0, 6.4)
     panels = {"grad_mean_abs": "mean absolute weight gradient", "delta_norm": "norm of delta = dL/dy"}
-    for axes, (quantity, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+    for axes, (quantity, title) in zip(figure.subplots(len(panels), 1), panels.items(), strict=True):
         drawn: list[float] = []
         for step, look in sorted(looks.items()):
             values = {  # 0 and infinity have no place on a logarithmic axis

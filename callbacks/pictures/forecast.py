@@ -37,22 +37,18 @@ class Forecast(Picture):
 def draw_forecast(known: np.ndarray, future: np.ndarray, one_step: np.ndarray, free: np.ndarray) -> Figure:
     """A panel per series: known (N, K) and future (N, H), predictions of steps 1 to K - 1, and of the last H."""
     num_series, num_known = known.shape
-    figure = new_figure(8.0, 5.4)
-    rows = -(-num_series // 2)
-    panels = figure.subplots(rows, min(num_series, 2), sharex=True, squeeze=False)
+    figure = new_figure(5.0, 1.2 + 1.5 * num_series)
+    panels = figure.subplots(num_series, 1, sharex=True, squeeze=False)[:, 0]
     steps = np.arange(num_known + future.shape[1])
-    for series, axes in zip(range(num_series), panels.flat, strict=False):
+    for series, axes in enumerate(panels):
         truth = np.concatenate([known[series], future[series]])
         axes.plot(steps, truth, ".", color=GRAY, markersize=4, label="series")
         axes.plot(steps[1:num_known], one_step[series], color=BLUE, linewidth=1.3, label="one step ahead")
         axes.plot(steps[num_known:], free[series], color=VERMILION, linewidth=2.2, label="free forecast")
         axes.axvline(num_known - 0.5, color="black", linewidth=0.8, linestyle=":")
-        axes.set_title(f"series {series + 1}")
-    for axes in panels[-1]:
-        axes.set_xlabel("time step")
-    for axes in panels[:, 0]:
-        axes.set_ylabel("value")
-    handles, names = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3)
-    figure.suptitle("Forecast, known to the left of the dotted line")
+        axes.set_ylabel(f"value {series + 1}")
+    panels[0].set_title("known to the left of the dotted line")
+    panels[-1].set_xlabel("time step")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.suptitle("Forecast")
     return figure

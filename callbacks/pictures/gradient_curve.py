@@ -55,16 +55,17 @@ def draw_gradient_curve(looks: Looks) -> Figure:
     """A line per layer, from the first (dark) to the last (light)."""
     from matplotlib import colormaps
 
-    figure = new_figure(6.4, 4.0)
+    figure = new_figure()
     axes = figure.subplots()
     tags = sorted({tag for _, values in looks for tag in values})
+    few = len(tags) <= 4
     for place, tag in enumerate(tags):
         known = [(step, values[tag]) for step, values in looks if 0 < values.get(tag, 0) < math.inf]
-        few = len(tags) <= 4
         color = COLORS[place] if few else colormaps[SEQUENTIAL](0.9 * place / (len(tags) - 1))
         axes.plot(*zip(*known, strict=True), color=color, linewidth=1.3, label=tag)
     axes.set(xlabel="step", ylabel="mean absolute weight gradient", yscale="log")
-    axes.legend(title="layer", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    outside: Any = {} if few else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "fontsize": "small"}
+    axes.legend(title="layer", **outside)
     axes.grid(alpha=0.3)
     figure.suptitle("Gradient of each layer")
     return figure

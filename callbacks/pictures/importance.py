@@ -65,7 +65,7 @@ def accuracy_lost(
 def draw_importance(lost: Mapping[str, np.ndarray]) -> Figure:
     """A bar per input, the most important on top: the mean of the accuracy lost, and its deviation."""
     names = sorted(lost, key=lambda name: lost[name].mean())
-    figure = new_figure(5.6, 1.4 + 0.32 * len(names))
+    figure = new_figure(5.0, 1.4 + 0.32 * len(names))
     axes = figure.subplots()
     means = [100 * lost[name].mean() for name in names]
     deviations = [100 * lost[name].std() for name in names]

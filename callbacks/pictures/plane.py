@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_LINES = 12
-Lines = tuple[np.ndarray, np.ndarray]  # weights (H, 2) and biases (H,), in the units of the table
 
 
 def suits_plane(data: Any) -> bool:
@@ -35,7 +34,7 @@ def suits_plane(data: Any) -> bool:
 
 
 class Plane(Picture):
-    """`fit/plane`: the probability of each class over the plane, the samples, and each unit's line.
+    """`fit/plane`: the probability of each class over the plane, and the samples. `fit/lines`: each unit's line.
 
     The line of a unit of the first hidden layer is where its weighted sum of the inputs is 0: there a sigmoid is
     at one half, and a relu begins.
@@ -48,26 +47,23 @@ class Plane(Picture):
         x, y = batch
         view = View(raw_inputs(data, x), array(y).astype(int), data)
         grid = prepared_inputs(data, view.grid(), like=x)
+        yield "fit/plane", draw_plane(view, probabilities(pl_module, data.task, grid))
         layers = dense_layers(pl_module, grid)
-        has_lines = len(layers) > 1 and layers[0][0].in_features == 2
-        lines = in_table_units(layers[0][0], data) if has_lines else None
-        yield "fit/plane", draw_plane(view, probabilities(pl_module, data.task, grid), lines)
+        if len(layers) > 1 and layers[0][0].in_features == 2:
+            yield "fit/lines", draw_lines(view, *in_table_units(layers[0][0], data))
 
 
-def draw_plane(view: View, probability: np.ndarray, lines: Lines | None = None) -> Figure:
-    """Probabilities (SIDE * SIDE, K) over the plane; beside them the lines, if any."""
-    figure = new_figure(5.0 if lines is None else 9.0, 4.4)
-    panels = figure.subplots(1, 1 if lines is None else 2, squeeze=False)[0]
+def draw_plane(view: View, probability: np.ndarray) -> Figure:
+    """Probabilities (SIDE * SIDE, K) over the plane, and the samples."""
+    figure = new_figure(5.0, 4.6)
+    axes = figure.subplots()
     if probability.shape[1] == 2:
-        draw_probability(panels[0], view, probability[:, 1])
+        draw_probability(axes, view, probability[:, 1])
     else:
-        draw_regions(panels[0], view, probability)
-    view.scatter(panels[0])
-    view.frame(panels[0])
-    if lines is not None:
-        draw_lines(panels[1], view, *lines)
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names), markerscale=1.6)
+        draw_regions(axes, view, probability)
+    view.scatter(axes)
+    view.frame(axes)
+    figure.legend(loc="outside lower center", ncols=len(view.classes), markerscale=1.6)
     figure.suptitle("Output of the network")
     return figure
 
@@ -94,9 +90,12 @@ def draw_regions(axes: Axes, view: View, probability: np.ndarray) -> None:
     axes.set_title("colors mixed by probability")
 
 
-def draw_lines(axes: Axes, view: View, weight: np.ndarray, bias: np.ndarray) -> None:
-    """Each unit's line and number, with an arrow to the side on which its weighted sum is positive."""
+def draw_lines(view: View, weight: np.ndarray, bias: np.ndarray) -> Figure:
+    """The line of each unit, of weights (H, 2) and bias (H,), with an arrow to where its weighted sum is positive."""
+    figure = new_figure(4.6, 4.6)
+    axes = figure.subplots()
     view.scatter(axes, size=8, alpha=0.5)
+    size = view.high - view.low
     unseen = []
     for unit in range(min(len(weight), MAX_LINES)):
         line = view.line(weight[unit], bias[unit])
@@ -108,9 +107,10 @@ def draw_lines(axes: Axes, view: View, weight: np.ndarray, bias: np.ndarray) -> 
         foot = start + 0.85 * (end - start)  # where lines that enclose something are apart
         arrow = {"arrowstyle": "-|>", "color": "black", "shrinkA": 0}
         axes.annotate("", foot + 0.08 * direction, foot, arrowprops=arrow)
-        size = view.high - view.low
         place = np.clip(foot + 0.12 * direction, view.low + 0.03 * size, view.high - 0.03 * size)
         axes.text(place[0], place[1], str(unit + 1), ha="center", va="center", fontweight="bold")
-    title = "line of each hidden unit"
-    axes.set_title(f"{title} (outside: {', '.join(unseen)})" if unseen else title)
     view.frame(axes)
+    axes.set_title("arrow: where the unit is on" + (f"; outside: {', '.join(unseen)}" if unseen else ""))
+    figure.legend(loc="outside lower center", ncols=len(view.classes), markerscale=1.6)
+    figure.suptitle("Line of each hidden unit")
+    return figure

@@ -40,14 +40,14 @@ def draw_units(view: View, hidden: np.ndarray, weight: np.ndarray | None = None)
     from matplotlib.ticker import MaxNLocator
 
     units = hidden[:, :MAX_UNITS].T
-    columns = min(len(units), 3 if len(units) in (5, 6) else 4)
+    columns = min(len(units), 2 if len(units) in (2, 4) else 3)
     rows = math.ceil(len(units) / columns)
-    side = min(2.3, 7.4 / columns)
-    width, height = 2.0 + side * columns, 0.9 + (side + 0.35) * rows
+    side = min(2.6, 4.9 / columns)
+    width, height = 0.75 + side * columns, 1.8 + (side + 0.35) * rows
     figure = new_figure(width, height, layout=None)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    figure.subplots_adjust(0.75 / width, 0.55 / height, 1 - 1.2 / width, 1 - 0.65 / height, 0.1, 0.3)
-    bar = figure.add_axes((1 - 1.0 / width, 0.55 / height, 0.15 / width, 1 - 1.2 / height))
+    figure.subplots_adjust(0.65 / width, 1.4 / height, 1 - 0.1 / width, 1 - 0.65 / height, 0.1, 0.3)
+    bar = figure.add_axes((0.65 / width, 0.6 / height, 1 - 0.9 / width, 0.15 / height))
     levels = MaxNLocator(10).tick_values(units.min(), max(units.max(), units.min() + 1e-6))
     for axes in panels.flat[len(units) :]:
         axes.set_axis_off()
@@ -61,7 +61,7 @@ def draw_units(view: View, hidden: np.ndarray, weight: np.ndarray | None = None)
         if unit + columns >= len(units):  # the lowest in its column
             axes.set_xlabel(view.names[0])
             axes.tick_params(labelbottom=True)
-    figure.colorbar(filled, cax=bar, label="output of the unit")
+    figure.colorbar(filled, cax=bar, orientation="horizontal", label="output of the unit")
     shown = "" if hidden.shape[1] <= MAX_UNITS else f" (the first {MAX_UNITS} of {hidden.shape[1]})"
     figure.suptitle(f"Hidden units{shown}")
     return figure

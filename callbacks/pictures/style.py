@@ -20,7 +20,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")  # so that classes 
 GRAY = "0.45"
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu"  # for what has a middle: give limits of equal size on both sides
-DPI = 100
+DPI = 120
 
 STYLE: dict[str, Any] = {
     "font.size": 11,
@@ -61,7 +61,7 @@ def drawing() -> Iterator[None]:
 
 
 def new_figure(
-    width: float = 5.6, height: float = 4.0, layout: Literal["constrained"] | None = "constrained"
+    width: float = 5.0, height: float = 3.8, layout: Literal["constrained"] | None = "constrained"
 ) -> Figure:
     """An empty figure of that size in inches. No pyplot: it would keep the figure, and look for a display.
 

@@ -44,9 +44,9 @@ class UnitSpace(Picture):
 def draw_unit_space(hidden: np.ndarray, labels: np.ndarray, classes: list[str]) -> Figure:
     """Outputs of units (N, H) and classes (N,), a panel for each three of the units."""
     triples = list(combinations(range(hidden.shape[1]), 3))
-    columns = min(len(triples), 4)
+    columns = min(len(triples), 2 if len(triples) == 4 else 3)
     rows = math.ceil(len(triples) / columns)
-    side, zoom = (4.6, 0.84) if len(triples) == 1 else (2.6, 0.88)
+    side, zoom = (4.6, 0.84) if len(triples) == 1 else (2.2, 0.84)
     height = side * rows + 0.8
     figure = new_figure(max(side * columns, 5.0), height, None)  # "constrained" does not see the z labels
     panels = figure.subplots(rows, columns, squeeze=False, subplot_kw={"projection": "3d"})

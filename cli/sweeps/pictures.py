@@ -7,18 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from callbacks.pictures.style import COLORS, SEQUENTIAL, drawing, new_figure, to_png
 from cli.sweeps.plan import Plan
 from cli.sweeps.space import Axis, Choice, number_in
 
 WIDE = 20  # values whose largest is so many times the smallest are drawn on a logarithmic scale
-BLUE, ORANGE = "#0072B2", "#D55E00"  # told apart by everyone; Okabe and Ito 2008
 
 
+@drawing()
 def draw_all(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame, folder: Path) -> list[Path]:
     """Write every picture that the sweep gives rise to; their paths."""
     done = settings[settings["runs"] > 0]
@@ -37,19 +39,22 @@ def draw_all(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame, folder: Pat
     paths = []
     for name, figure in figures.items():
         paths.append(folder / f"{name}.png")
-        figure.savefig(paths[-1], dpi=100)
+        paths[-1].write_bytes(to_png(figure))
     return paths
 
 
 def positions(axis: Axis, values: pd.Series) -> tuple[np.ndarray, list[str]]:
     """Where values stand on an axis, and its labels; without labels they are numbers on a scale of their own."""
-    numbers = [number_in(value) for value in values]
-    if None not in numbers:
-        return np.array(numbers, dtype=float), []
+    if positions_are_numbers(axis):
+        return np.array([number_in(value) for value in values], dtype=float), []
     assert isinstance(axis, Choice)
     return np.array([axis.values.index(value) for value in values], dtype=float), [
         label(value) for value in axis.values
     ]
+
+
+def positions_are_numbers(axis: Axis) -> bool:
+    return not isinstance(axis, Choice) or all(number_in(value) is not None for value in axis.values)
 
 
 def label(value: str) -> str:
@@ -72,49 +77,82 @@ def is_logarithmic(axis: Axis, place: np.ndarray) -> bool:
 
 
 def score_figure(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame) -> Figure:
-    """A panel per varied flag: every run a dot, and the best mean that each value of the flag reached, joined."""
+    """A panel per varied flag: every run a dot, and the best mean that each value of the flag reached.
+
+    The first flag whose values are words gives the colors.
+    """
     columns = min(len(plan.axes), 3)
     rows = math.ceil(len(plan.axes) / columns)
-    figure = Figure(figsize=(4.2 * columns, 3.6 * rows), layout="constrained")
+    figure = new_figure(4.4 * columns, 3.8 * rows)
     done = runs[runs["score"].notna()]
-    for axes, axis in zip(figure.subplots(rows, columns, squeeze=False).flat, plan.axes, strict=False):
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, axis in zip(panels, plan.axes, strict=False):
+        for color, group in zip(COLORS, colored(plan, axis), strict=False):
+            draw_scores(plan, axes, axis, group, color, done, settings)
         place, labels = positions(axis, done[axis.flag])
-        axes.plot(place, done["score"], "o", color=BLUE, alpha=0.5, markersize=4, label="run")
-        if isinstance(axis, Choice):
-            place, _ = positions(axis, settings[axis.flag])
-            by_place = settings.assign(place=place).groupby("place")["mean"]
-            best = by_place.min() if plan.mode == "min" else by_place.max()
-            axes.plot(best.index, best, "-", color=ORANGE, label="best mean over seeds")
-        set_scale(axes, axis, done)
+        set_scale(axes, axis, place, done["score"].to_numpy())
         if labels:
             axes.set_xticks(range(len(labels)), labels, rotation=30 if max(map(len, labels)) > 8 else 0)
         axes.set(xlabel=axis.flag, ylabel=plan.monitor)
-        axes.grid(alpha=0.3)
-    figure.axes[0].legend()
+        axes.grid()
+        axes.legend()
     for axes in figure.axes[len(plan.axes) :]:
         axes.set_visible(False)
     return figure
 
 
-def set_scale(axes: Axes, axis: Axis, done: pd.DataFrame) -> None:
+def colored(plan: Plan, axis: Axis) -> list[tuple[str, str]]:
+    """Flag and value of each color in the panel of an axis; one empty pair where there is a single color."""
+    for other in plan.axes:
+        if not isinstance(other, Choice) or positions_are_numbers(other) or other == axis:
+            continue
+        if 1 < len(other.values) <= len(COLORS):
+            return [(other.flag, value) for value in other.values]
+    return [("", "")]
+
+
+def draw_scores(
+    plan: Plan,
+    axes: Axes,
+    axis: Axis,
+    group: tuple[str, str],
+    color: str,
+    done: pd.DataFrame,
+    settings: pd.DataFrame,
+) -> None:
+    """Dots of one color, and their line; values that are words have no line between them."""
+    flag, value = group
+    if flag:
+        done, settings = done[done[flag] == value], settings[settings[flag] == value]
     place, labels = positions(axis, done[axis.flag])
-    if not labels and is_logarithmic(axis, place):
+    name = label(value) if flag else "run"
+    axes.plot(place, done["score"], "o", color=color, alpha=0.5, markersize=4, label=name)
+    if isinstance(axis, Choice):
+        place, _ = positions(axis, settings[axis.flag])
+        by_place = settings.assign(place=place).groupby("place")["mean"]
+        best = by_place.min() if plan.mode == "min" else by_place.max()
+        axes.plot(best.index, best, "D" if labels else "-", color=color, label="" if flag else "best mean")
+
+
+def set_scale(axes: Axes, axis: Axis, place: np.ndarray, scores: np.ndarray) -> None:
+    """Logarithmic where values span decades; whole numbers get ticks of their own."""
+    if positions_are_numbers(axis) and is_logarithmic(axis, place):
         axes.set_xscale("log")
-    elif not labels and all(value.is_integer() for value in place):
+    elif positions_are_numbers(axis) and all(value.is_integer() for value in place):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if spans_decades(done["score"].to_numpy()):
+    if spans_decades(scores):
         axes.set_yscale("log")
 
 
 def parallel_figure(plan: Plan, settings: pd.DataFrame) -> Figure:
     """A line per setting through its value of every flag to its mean score, the better the brighter."""
-    figure = Figure(figsize=(2.4 * (len(plan.axes) + 1) + 1, 4), layout="constrained")
+    figure = new_figure(2.4 * (len(plan.axes) + 1) + 1)
     axes = figure.subplots()
     columns = [positions(axis, settings[axis.flag]) for axis in plan.axes]
     columns.append((settings["mean"].to_numpy(), []))
     heights = np.column_stack([unit(place) for place, _ in columns])
     goodness = 1 - heights[:, -1] if plan.mode == "min" else heights[:, -1]
-    colors = figure_colors(goodness)
+    colors = colormaps[SEQUENTIAL](0.9 * goodness)  # its brightest yellow is hard to see on white
     for place in np.argsort(goodness):  # the best are drawn last, on top
         axes.plot(heights[place], color=colors[place], alpha=0.8)
     for column, (place, labels) in enumerate(columns):
@@ -143,12 +181,6 @@ def unit(values: np.ndarray) -> np.ndarray:
     return (scaled - scaled.min()) / span if span > 0 else np.full(len(values), 0.5)
 
 
-def figure_colors(goodness: np.ndarray) -> np.ndarray:
-    from matplotlib import colormaps
-
-    return colormaps["viridis"](0.9 * goodness)
-
-
 def heat_pairs(plan: Plan, settings: pd.DataFrame) -> Iterator[tuple[Choice, Choice]]:
     """Pairs of listed flags that both took several values."""
     listed = [axis for axis in plan.axes if isinstance(axis, Choice) and settings[axis.flag].nunique() > 1]
@@ -164,13 +196,11 @@ def heat_figure(
     cells = best() if column == "mean" else grouped.median()
     table = cells.unstack().reindex(index=list(second.values), columns=list(first.values))
     values = table.to_numpy(dtype=float)
-    figure = Figure(
-        figsize=(1.6 + 0.9 * len(first.values), 1.4 + 0.6 * len(second.values)), layout="constrained"
-    )
+    figure = new_figure(1.6 + 0.9 * len(first.values), 1.4 + 0.6 * len(second.values))
     axes = figure.subplots()
     shown = np.where(values > 0, values, np.nan) if spans_decades(values) else values
     norm = LogNorm() if spans_decades(values) else Normalize()
-    image = axes.imshow(shown, cmap="viridis", norm=norm, aspect="auto")
+    image = axes.imshow(shown, cmap=SEQUENTIAL, norm=norm, aspect="auto")
     for (y, x), value in np.ndenumerate(values):
         dark = np.isfinite(shown[y, x]) and norm(shown[y, x]) < 0.6
         axes.text(

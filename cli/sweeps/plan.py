@@ -206,7 +206,9 @@ def read_options(section: dict[str, Any]) -> SweepOptions:
             raise UsageError(f"sweep.{name} is no option of a sweep; {nearest(str(name), known)}")
     parser = Parser()
     parser.add_class_arguments(SweepOptions, "sweep")
-    options = SweepOptions(**vars(parser.parse_object({"sweep": section}).sweep))
+    rest = {name: value for name, value in section.items() if name != "vary"}
+    options = SweepOptions(**vars(parser.parse_object({"sweep": rest}).sweep))
+    options.vary = section["vary"]  # as it was typed: the parser would read "[3]" as a list of values
     for name, value in {"trials": options.trials, "minutes": options.minutes}.items():
         if value is not None and value <= 0:
             raise UsageError(f"sweep.{name} is {value}; it must be above 0")

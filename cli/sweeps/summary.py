@@ -84,19 +84,18 @@ def comparison(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame) -> str:
         return "With one run per setting, chance cannot be told from merit; repeat with --sweep.seeds 5."
     first, second = (scores_by_seed(runs, setting) for setting in done["setting"].iloc[:2])
     difference = abs(first.mean() - second.mean())
-    if first.index.equals(second.index):
-        name, scatter, p = "paired t-test", (first - second).std(), stats.ttest_rel(first, second).pvalue
-    else:
-        name, scatter = "Welch's t-test", first.std() + second.std()
-        p = stats.ttest_ind(first, second, equal_var=False).pvalue
+    paired = first.index.equals(second.index)
+    scatter = (first - second).std() if paired else first.std() + second.std()
     seeds = f"{len(first)} seeds" if len(first) == len(second) else f"{len(first)} and {len(second)} seeds"
     if scatter <= 1e-12 * max(abs(first.mean()), difference):  # no scatter, so no test
         same = "no different from" if difference == 0 else f"always {number(difference)} better than"
         return f"The best is {same} the runner-up, in each of {seeds}."
-    verdict = "can be told" if p < 0.05 else "cannot be told"
+    test = stats.ttest_rel(first, second) if paired else stats.ttest_ind(first, second, equal_var=False)
+    name = "paired t-test" if paired else "Welch's t-test"
+    verdict = "can be told" if test.pvalue < 0.05 else "cannot be told"
     return (
         f"The best {verdict} from the runner-up: they differ by {number(difference)} over {seeds} "
-        f"({name}, p = {p:.2g})."
+        f"({name}, p = {test.pvalue:.2g})."
     )
 
 

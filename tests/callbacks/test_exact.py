@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EMAWeightAveraging
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAccuracy
@@ -92,7 +93,8 @@ def fit(folder: Path, *model_args: Any, resume: Path | None = None, **options: A
     """Train; everything that a run ends with."""
     pl.seed_everything(1 if resume is None else 2, verbose=False)
     model = Noisy(*model_args)
-    callbacks = [ExactResume(), DrawNumbers(), LastCheckpoint(folder, every_n_steps=1)]
+    average = EMAWeightAveraging(decay=0.9)
+    callbacks = [ExactResume(), DrawNumbers(), average, LastCheckpoint(folder, every_n_steps=1)]
     trainer = pl.Trainer(
         **{"max_epochs": 3, "num_sanity_val_steps": 0, **QUIET, **options},
         callbacks=callbacks,

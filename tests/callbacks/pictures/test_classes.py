@@ -50,7 +50,8 @@ def test_a_binary_confusion_matrix_has_the_names_of_the_classes():
 def test_the_roc_curve_holds_every_threshold_and_its_area_is_the_rank_statistic():
     model = network(4, 3, 1, seed=3)
     score, labels = probability(model), Y.numpy()
-    left, right = draw(Roc(), model, table(), X, Y)["fit/roc"].axes
+    figures = draw(Roc(), model, table(), X, Y)
+    (left,), (right,) = figures["fit/roc"].axes, figures["fit/precision_recall"].axes
     drawn = {line.get_label(): line.get_xydata() for line in (*left.lines, *right.lines)}
     (curve,) = [points for label, points in drawn.items() if label.startswith("network, area")]
     every = [[0.0, 0.0]] + [

@@ -63,7 +63,7 @@ def test_the_samples_are_on_top_in_the_units_of_the_table():
 
 def test_each_units_line_is_where_its_weighted_sum_is_zero():
     model = network(2, 5, 1, activation=nn.ReLU)
-    axes = draw(Plane(), model, plane_data(), X, Y)["fit/plane"].axes[1]
+    axes = draw(Plane(), model, plane_data(), X, Y)["fit/lines"].axes[0]
     first = model.net[0]
     numbers = [int(text.get_text()) for text in axes.texts if text.get_text()]
     assert len(axes.lines) == len(numbers) > 2
@@ -171,6 +171,10 @@ def test_the_space_of_three_units_shows_the_last_hidden_layer():
     hidden = model.net[:-1](X).detach().numpy()
     for label, points in enumerate(axes.collections):
         np.testing.assert_allclose(np.transpose(points._offsets3d), hidden[label == Y])
+
+
+def test_a_network_without_hidden_units_has_no_lines():
+    assert draw(Plane(), network(2, 1), plane_data(), X, Y).keys() == {"fit/plane"}
 
 
 @pytest.mark.parametrize("data", [data_like("binary", [3]), data_like("regression", [2]), None])

@@ -12,7 +12,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,12 +19,10 @@ from pathlib import Path
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[1]
+from tests.clusters.conftest import FIT, LAST, ROOT, check_result
+
 SBATCH = ROOT / "configs/cluster/slurm.sbatch"
-FIT = f"fit --config quick.yaml --config {ROOT / 'configs/presets/ddp.yaml'} --data.batch_size 32"
-FIT += " --trainer.max_epochs 24 --data.passes_per_epoch 4 --trainer.log_every_n_steps 50"
 NODES = ("node1", "node2")
-LAST = "version_0/checkpoints/last.ckpt"
 DAEMONS = ("munged", "slurmctld", "slurmd")
 
 # No cgroups and no accounting; `cred_expire`: else a requeued job waits for two minutes; `config_overrides`: a node may
@@ -88,7 +85,7 @@ def stop(daemon: Path) -> None:
 
 
 @pytest.fixture
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def slurm(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[dict[str, str]]:
     """Start a SLURM, with its own authentication, in a folder of its own; the environment to talk to it."""
     if missing := [name for name in DAEMONS if shutil.which(name) is None]:
         pytest.skip(f"no SLURM: {', '.join(missing)} not found; see the head of {Path(__file__).name}")
@@ -102,7 +99,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     (folder / "munge.key").chmod(0o600)
     files = {"socket": "munge.socket", "key-file": "munge.key", "pid-file": "munged.pid"}
     files |= {"log-file": "munged.log", "seed-file": "munge.seed"}
-    environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+    environment = {**environment, "SLURM_CONF": str(folder / "slurm.conf")}
     commands = [["munged", "--force", *(f"--{name}={folder / file}" for name, file in files.items())]]
     commands += [["slurmctld", "-c"], *(["slurmd", "-N", node] for node in NODES)]
     try:
@@ -136,35 +133,23 @@ def listening(job: str) -> int:
     return count
 
 
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    return torch.load(run / LAST, weights_only=True)["state_dict"]
-
-
 def test_a_two_node_job_is_requeued_and_ends_with_the_same_weights(
-    slurm: dict[str, str], workplace: Path
+    slurm: dict[str, str], office: Path, undisturbed: dict[str, torch.Tensor]
 ) -> None:
-    (workplace / "train.py").symlink_to(
-        ROOT / "train.py"
-    )  # the script is submitted from the repository's folder
-    environment = {**slurm, "MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment.pop("LIGHTNING_INSIDE_RUN", None)
-    of_job = f"--chdir={workplace} --nodes=2 --gpus-per-node=0 --cpus-per-task=1 --mem-per-cpu=100 --time=10"
+    of_job = f"--chdir={office} --nodes=2 --gpus-per-node=0 --cpus-per-task=1 --mem-per-cpu=100 --time=10"
     words = [*of_job.split(), str(SBATCH), *FIT.split(), "--run_name", "requeued"]
-    job = ask(environment, "sbatch", "--parsable", *words)
-    log, run = workplace / f"slurm-{job}.out", workplace / "runs/requeued"
+    job = ask(slurm, "sbatch", "--parsable", *words)
+    log, run = office / f"slurm-{job}.out", office / "runs/requeued"
 
     def show() -> str:
-        return (
-            f"{ask(environment, 'scontrol', 'show', 'job', job)}\n{log.read_text() if log.exists() else ''}"
-        )
+        return f"{ask(slurm, 'scontrol', 'show', 'job', job)}\n{log.read_text() if log.exists() else ''}"
 
     def field(name: str) -> str:
         return next(word.partition("=")[2] for word in show().split() if word.startswith(f"{name}="))
 
     def warn() -> None:
         """What `--signal` does some time before the limit."""
-        ask(environment, "scancel", "--signal=USR1", job)
+        ask(slurm, "scancel", "--signal=USR1", job)
 
     until(lambda: listening(job) == 2, 60, show)
     warn()  # in the imports
@@ -176,15 +161,5 @@ def test_a_two_node_job_is_requeued_and_ends_with_the_same_weights(
     until(lambda: field("JobState") in ("COMPLETED", "FAILED"), 120, show)
     assert field("JobState") == "COMPLETED", show()
 
-    command = [sys.executable, "train.py", *FIT.split(), "--run_name", "undisturbed"]
-    done = subprocess.run(
-        command, cwd=workplace, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    requeued, undisturbed = weights(run), weights(workplace / "runs/undisturbed")
-    assert requeued.keys() == undisturbed.keys()
-    assert all(torch.equal(requeued[name], undisturbed[name]) for name in requeued), show()
+    check_result(run, undisturbed)
     assert 0 < interrupted < torch.load(run / LAST, weights_only=True)["global_step"]
-    assert [path.name for path in run.iterdir()] == ["version_0"]
-    assert not list((workplace / "runs/.jobs").iterdir())
-    assert not list(workplace.rglob("hpc_ckpt*"))
