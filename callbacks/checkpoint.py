@@ -36,12 +36,13 @@ class BestCheckpoint(ModelCheckpoint):
         super().on_train_epoch_end(trainer, pl_module)
         self._remember(trainer, before)
 
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fill TensorBoard's HPARAMS tab."""
+    def after_last_step(self, trainer: Trainer) -> None:
+        """Fill TensorBoard's HPARAMS tab, before the last checkpoint declares the run complete."""
         best = {f"best/{name.removeprefix('val/')}": value for name, value in self.best_metrics.items()}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and best:
-                logger.log_hyperparams(_columns(pl_module), best)
+                # at this step, so that it is hidden once the run goes on
+                logger.log_hyperparams(_columns(trainer.lightning_module), best, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "best_metrics": self.best_metrics}

@@ -34,6 +34,10 @@ class ExactResume(Callback):
             # With `max_steps`, Lightning takes every checkpoint for one from within an epoch, and would skip the next.
             for loop in (fit_loop, fit_loop.epoch_loop, fit_loop.epoch_loop.val_loop):
                 loop._restarting = False
+        if fit_loop.restarting and fit_loop._combined_loader_states_to_load:
+            # A schedule that asked for the length of the training had the data loaded before there was a state.
+            fit_loop._load_combined_loader_states()
+            iter(fit_loop._data_fetcher)
         fetch = fit_loop.epoch_loop._on_before_fetch
         fit_loop.epoch_loop._on_before_fetch = lambda: self._before_fetch(trainer, fetch)
 

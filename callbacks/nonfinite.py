@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from callbacks.logs import write_layout, write_scalars
 from callbacks.probe import Layer, Monitor, Probe, cadence, checked_cadence
-from callbacks.reduction import local
+from callbacks.reduction import is_sharded, local, sum_over_processes
 from callbacks.replay import all_finite, find_origin
 
 SMALLEST_SCALE = 1.0  # a loss scale below 1 means that the true gradient itself is beyond fp16's 65504
@@ -69,6 +69,7 @@ class NonFiniteGuard(Monitor):
         waits_anyway = pl_module.device.type == "cpu" or scaler_of(trainer) is not None
         self._checks = cadence(self.every_n_steps or (1 if waits_anyway else None), trainer)
         self._logs = cadence(None, trainer)
+        self._sharded = any(is_sharded(p, trainer) for p in pl_module.parameters())
         write_layout(trainer, self)
 
     def on_train_batch_start(
@@ -95,15 +96,18 @@ class NonFiniteGuard(Monitor):
         gradients = [
             p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None
         ]
-        finite = _all_finite(gradients, loss)
-        if finite:
+        bad = self._of_all_processes(trainer, [0 if _all_finite(gradients, loss) else 1])
+        if not any(bad):
             self._bad = False
             if self._logs.due(trainer.global_step):
                 self._write_counts(trainer, {layer.tag: 0.0 for layer in self.probe.layers})
             return
-        counts = {layer.name: _count(layer) for layer in self.probe.layers}
-        self._write_counts(trainer, {layer.tag: float(counts[layer.name]) for layer in self.probe.layers})
-        self._judge(trainer, pl_module, loss, [name for name, count in counts.items() if count])
+        layers = self.probe.layers
+        counts = self._of_all_processes(trainer, [_count(layer) for layer in layers])
+        self._write_counts(trainer, {layer.tag: n for layer, n in zip(layers, counts, strict=True)})
+        self._judge(
+            trainer, pl_module, loss, [layer.name for layer, n in zip(layers, counts, strict=True) if n]
+        )
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -127,6 +131,13 @@ class NonFiniteGuard(Monitor):
         self._batch = None
         if self.probe is not None:
             self.probe.detach(self)
+
+    def _of_all_processes(self, trainer: pl.Trainer, counts: list[int]) -> list[float]:
+        """Sums over the shards; without shards every process sees all gradients, and nothing is sent."""
+        if not self._sharded:
+            return [float(count) for count in counts]
+        vector = torch.tensor(counts, dtype=torch.float64, device=trainer.strategy.root_device)
+        return sum_over_processes(trainer, vector).tolist()
 
     def _write_counts(self, trainer: pl.Trainer, counts: dict[str, float]) -> None:
         write_scalars(

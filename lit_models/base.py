@@ -92,9 +92,10 @@ class LitModel(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y = batch
         loss = self.task.loss(self(x), self.target(x, y))
-        # Each call of `self.log` costs as much as a step of a small network: none where nothing is written.
+        # Each call of `self.log` costs as much as a step of a small network: none where nothing is written. And
+        # until the next one, Lightning takes the progress bar's number from the tensor at every step: from the host.
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
-            self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(x))
+            self.log("train/loss", loss.detach().cpu(), prog_bar=True, batch_size=len(x))
         return loss
 
     # Lightning asks for it at every step.

@@ -54,7 +54,7 @@ class WithHparams(Scripted):
 def test_the_hparams_page_has_the_model_and_no_private_columns(tmp_path: Path) -> None:
     logger = TensorBoardLogger(tmp_path, name="run", default_hp_metric=False)
     options = {**QUIET, "logger": logger}
-    trainer = pl.Trainer(max_epochs=2, callbacks=[BestCheckpoint("val/loss")], **options)
+    trainer = pl.Trainer(max_epochs=2, callbacks=[ExactResume(), BestCheckpoint("val/loss")], **options)
     loader = DataLoader(TensorDataset(torch.zeros(1)))
     trainer.fit(WithHparams([0.5, 0.25]), loader, loader)
     events = EventAccumulator(logger.log_dir).Reload()

@@ -67,7 +67,9 @@ class Noisy(pl.LightningModule):
                 optimizer, patience=0, factor=0.5, threshold=1.0
             )
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/loss"}}
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=100)
+        # Asking for this has Lightning make the loader before it reads the checkpoint's state of it.
+        total_steps = 2 * self.trainer.estimated_stepping_batches
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=int(total_steps))
         return [optimizer], [{"scheduler": scheduler, "interval": self.schedule}]
 
 

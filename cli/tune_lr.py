@@ -1,0 +1,182 @@
+"""`train.py tune-lr`: a learning-rate range test (Smith 2017, https://arxiv.org/abs/1506.01186).
+
+The rate rises a little with every step, from far too small to far too large. The loss stays, falls, and runs away;
+a good rate lies where it falls fastest. It is a suggestion: `sweep` measures.
+"""
+
+import math
+import shlex
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from callbacks.pictures.style import BLUE, GRAY, VERMILION, drawing, new_figure, to_png
+from cli.arguments import prepare, take_option
+from cli.errors import UsageError
+from cli.runs import ROOT
+from cli.sweeps.trials import TrialCLI, silence
+from cli.tables import print_table
+
+USAGE = """\
+python train.py tune-lr --config configs/mnist_mlp.yaml [--low 1e-6] [--high 10] [--steps 200]
+
+Any flag of fit may be given. Writes one picture, runs/tune_lr/<experiment>.png, and no run.
+"""
+SHORT = [  # a training of its own kind: nothing is measured but the loss, nothing is kept
+    "--trainer.max_epochs=-1",
+    "--trainer.limit_val_batches=0",
+    "--trainer.logger=false",
+    "--trainer.enable_checkpointing=false",
+    "--diagnostics=false",
+]
+SMOOTHING = 0.9  # of the running mean of the loss
+DIVERGED = 4.0  # times the least loss so far
+
+
+class RangeTest(Callback):
+    """Raises the learning rate from step to step and keeps the losses; `rates` and `losses` are what was seen.
+
+    Args:
+        low, high: the first rate and the last, which is reached on a logarithmic scale.
+        steps: how many.
+    """
+
+    def __init__(self, low: float, high: float, steps: int) -> None:
+        self.planned = np.geomspace(low, high, steps)
+        self.rates: list[float] = []
+        self.losses: list[float] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if len(trainer.optimizers) != 1:
+            raise UsageError(f"tune-lr wants a model with one optimizer, not {len(trainer.optimizers)}")
+        trainer.strategy.lr_scheduler_configs = []  # a schedule would set the rate itself
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        for group in trainer.optimizers[0].param_groups:
+            group["lr"] = float(self.planned[len(self.rates)])
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # The loss was measured before this step's rate took effect: it belongs to the rates before.
+        self.rates.append(float(self.planned[len(self.rates)]))
+        self.losses.append(float(outputs["loss"]))
+        latest = smooth(self.losses)
+        if not math.isfinite(self.losses[-1]) or (len(latest) > 10 and latest[-1] > DIVERGED * latest.min()):
+            trainer.should_stop = True
+
+
+class TuneCLI(TrialCLI):
+    """`fit` without a run folder."""
+
+    def __init__(self, words: list[str], test: RangeTest, scratch: str) -> None:
+        self.scratch = Path(scratch)
+        super().__init__([*words, *SHORT, f"--trainer.max_steps={len(test.planned)}"], callbacks=(test,))
+
+    def _claim_folder(self) -> None:
+        self.folder = self.scratch
+
+    def before_fit(self) -> None:
+        if self.trainer.world_size > 1:
+            raise UsageError("tune-lr is one process; give --trainer.devices 1")
+
+
+def main(given: list[str]) -> int:
+    """Run the test, print the suggestion and draw the picture; the exit code.
+
+    Raises:
+        UsageError: for a wrong command, or where the loss never falls.
+    """
+    if {"-h", "--help"} & set(given):
+        print(USAGE)
+        return 0
+    low, words = take_number(given, "--low", 1e-6)
+    high, words = take_number(words, "--high", 10.0)
+    steps, words = take_number(words, "--steps", 200)
+    if not 0 < low < high or steps < 20:
+        raise UsageError(
+            f"--low {low:g} --high {high:g} --steps {steps:g}; it takes 0 < low < high and at least 20 steps"
+        )
+    request = prepare(["fit", *words])
+    test = RangeTest(low, high, int(steps))
+    # One level down, so that a wrong flag can take the run's folder away.
+    with tempfile.TemporaryDirectory() as scratch, silence():
+        (folder := Path(scratch) / "run").mkdir()
+        cli = TuneCLI(request.args[1:], test, str(folder))
+    rate = suggest(test.rates, test.losses)
+    name = request.experiment or type(cli.model).__name__
+    path = ROOT / "tune_lr" / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(to_png(draw(test.rates, test.losses, rate)))
+    flag = "model.scheduler.max_lr" if sets_the_rate(cli) else "model.optimizer.lr"
+    rows = {
+        "suggestion": f"{rate:.2g}",
+        "tested": f"{test.rates[0]:.2g} to {test.rates[-1]:.2g}, {len(test.rates)} steps",
+        "picture": str(path),
+        "train with it": f"python train.py fit {shlex.join(words)} --{flag} {rate:.2g}",
+        "measure": f"python train.py sweep {shlex.join(words)} --vary {flag}={rate / 3:.2g},{rate:.2g},{rate * 3:.2g}",
+    }
+    print_table(f"{name}: the loss falls fastest", rows)
+    return 0
+
+
+def take_number(words: list[str], name: str, default: float) -> tuple[float, list[str]]:
+    """The value of an option as a number, and the words without it."""
+    value, words = take_option(words, name)
+    try:
+        return default if value is None else float(value), words
+    except ValueError:
+        raise UsageError(f"{name} is {value}; it must be a number") from None
+
+
+def sets_the_rate(cli: TuneCLI) -> bool:
+    """Whether the config's schedule overrides the optimizer's rate."""
+    scheduler = cli.settings.model.get("init_args", {}).get("scheduler") or {}
+    return scheduler.get("class_path", "").endswith((".OneCycleLR", ".CyclicLR"))
+
+
+def smooth(losses: list[float]) -> np.ndarray:
+    """Running mean of the losses that forgets a tenth with every step; the first ones count in full."""
+    mean, smoothed = 0.0, []
+    for step, loss in enumerate(losses, start=1):
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+        smoothed.append(mean / (1 - SMOOTHING**step))
+    return np.array(smoothed)
+
+
+def suggest(rates: list[float], losses: list[float]) -> float:
+    """The rate at which the smoothed loss falls fastest per decade, before it is least.
+
+    Raises:
+        UsageError: where it never falls.
+    """
+    smoothed = smooth(losses)
+    least = int(np.nanargmin(smoothed))
+    if least < 2 or not smoothed[least] < smoothed[0]:
+        raise UsageError("the loss never falls in this range; give a lower --low, or look at the model")
+    slope = np.gradient(smoothed[: least + 1], np.log10(rates[: least + 1]))
+    return rates[int(np.argmin(slope))]
+
+
+@drawing()
+def draw(rates: list[float], losses: list[float], rate: float) -> Figure:
+    """Loss against rate on a logarithmic scale, as it was and smoothed, with the suggestion."""
+    figure = new_figure()
+    axes = figure.subplots()
+    smoothed = smooth(losses)
+    axes.plot(rates, losses, color=GRAY, linewidth=0.8, alpha=0.6, label="training loss")
+    axes.plot(rates, smoothed, color=BLUE, label="smoothed")
+    axes.axvline(rate, color=VERMILION, linestyle="--", label=f"steepest: {rate:.2g}")
+    finite = smoothed[np.isfinite(smoothed)]
+    margin = 0.1 * (finite[0] - finite.min())
+    axes.set_ylim(finite.min() - 2 * margin, max(finite[0], losses[0]) + 5 * margin)
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
+    axes.grid()
+    axes.legend()
+    return figure
