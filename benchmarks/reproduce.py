@@ -12,7 +12,6 @@ same network in a loop written by hand.
 import argparse
 import contextlib
 import io
-import re
 import sys
 import time
 import warnings
@@ -21,17 +20,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import numpy as np
 import torch
 from rich.progress import track
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
+from benchmarks.report import ROOT, write_between
 from cli.arguments import prepare
 from cli.lightning import LightningInside
 from datamodules import TitanicDataModule
 
-ROOT = Path(__file__).parent.parent
 Figures = dict[str, float]
 
 
@@ -250,7 +251,7 @@ def run(
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
     started = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
-        trained = LightningInside(prepare(["fit", config, *shared, *quiet, *flags]))
+        trained = LightningInside(prepare(["fit", config, "--pictures=false", *shared, *quiet, *flags]))
         seconds = time.perf_counter() - started
         checkpoint = trained.folder / "checkpoints" / f"{experiment.checkpoint}.ckpt"
         tested = LightningInside(prepare([experiment.command, f"--ckpt_path={checkpoint}", *quiet]))
@@ -309,12 +310,7 @@ def main() -> int:
         lines.append("| " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
     if options.write:
-        readme = ROOT / "README.md"
-        table = "<!-- results -->\n" + "\n".join(lines) + "\n<!-- /results -->"
-        text = re.sub(
-            r"<!-- results -->.*<!-- /results -->", lambda _: table, readme.read_text(), flags=re.DOTALL
-        )
-        readme.write_text(text)
+        write_between("results", lines)
     return 0 if all_met else 1
 
 

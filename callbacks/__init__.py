@@ -13,9 +13,10 @@ _HOMES = {
     "ActivationMonitor": "activations",
     "NonFiniteGuard": "nonfinite",
     "Diagnosis": "diagnosis",
-    "DepthPlot": "depth",
+    "DepthPlot": "pictures.depth",
     "BestCheckpoint": "checkpoint",
     "LastCheckpoint": "checkpoint",
+    "ExactResume": "exact",
     "PredictionWriter": "predictions",
     "StopOnSignal": "interrupt",
 }

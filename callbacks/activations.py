@@ -105,6 +105,7 @@ class ActivationMonitor(Monitor):
         self.units: dict[str, int] = {}
         self._history: dict[str, deque[Tensor]] = {}  # by activation; which units were active at each look
         self._found: dict[str, Activation] = {}
+        self._looking = False
 
     def state_dict(self) -> dict[str, Any]:
         """The window of looks, so that dead units are counted on without a gap after a resume."""
@@ -126,12 +127,14 @@ class ActivationMonitor(Monitor):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if self._cadence.due(trainer.global_step):
-            self._step = trainer.global_step
+            self._step, self._looking = trainer.global_step, True
             self.probe.attach(self)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if not self._looking:
+            return
         self._detach()
         if self._found and trainer.global_step != self._step:  # else more batches are to be accumulated
             self._finish(trainer)
@@ -143,6 +146,7 @@ class ActivationMonitor(Monitor):
         self.probe = None
 
     def _detach(self) -> None:
+        self._looking = False
         if self.probe is not None:
             self.probe.detach(self)
 

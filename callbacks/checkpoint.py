@@ -1,10 +1,16 @@
 """best.ckpt and last.ckpt."""
 
+import os
+import time
+from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
+
+SECONDS_BETWEEN_EPOCHS = 1.0  # between two checkpoints at the ends of short ones
+STEPS_BETWEEN_AGREEMENTS = 10  # asking all processes costs a communication
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -30,18 +36,23 @@ class BestCheckpoint(ModelCheckpoint):
         super().on_train_epoch_end(trainer, pl_module)
         self._remember(trainer, before)
 
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fill TensorBoard's HPARAMS tab."""
+    def after_last_step(self, trainer: Trainer) -> None:
+        """Fill TensorBoard's HPARAMS tab, before the last checkpoint declares the run complete."""
         best = {f"best/{name.removeprefix('val/')}": value for name, value in self.best_metrics.items()}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and best:
-                logger.log_hyperparams(_columns(pl_module), best)
+                # at this step, so that it is hidden once the run goes on
+                logger.log_hyperparams(_columns(trainer.lightning_module), best, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "best_metrics": self.best_metrics}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
+        """Also in a folder that was moved, where Lightning would forget which score is to be beaten."""
+        path = os.path.join(self.dirpath or "", "best.ckpt")
+        best = dict(zip([path], state_dict["best_k_models"].values(), strict=False))
+        paths = {"best_k_models": best, "best_model_path": path, "kth_best_model_path": path} if best else {}
+        super().load_state_dict({**state_dict, **paths, "dirpath": self.dirpath})
         self.best_metrics = state_dict["best_metrics"]
 
     def _remember(self, trainer: Trainer, before: object) -> None:
@@ -59,8 +70,59 @@ def _columns(model: LightningModule) -> dict[str, Any]:
     return {"model": type(model).__name__, **hparams}
 
 
-class LastCheckpoint(ModelCheckpoint):
-    """Keeps the newest state as `last.ckpt`, from which a run goes on."""
+class LastCheckpoint(Checkpoint):
+    """Keeps the newest state as `last.ckpt`, from which a run goes on; a kill loses no more than the time between two.
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(filename="last", enable_version_counter=False, **kwargs)
+    It is written after every epoch (where epochs take less than a second: once a second), within an epoch every
+    so many minutes or steps, and at the end. It takes an `ExactResume` among the callbacks, which says where.
+
+    Args:
+        dirpath: folder of checkpoints.
+        every_n_minutes: time between two checkpoints within an epoch.
+        every_n_steps: optimizer steps between two, instead.
+    """
+
+    def __init__(
+        self, dirpath: str | Path, *, every_n_minutes: float = 5.0, every_n_steps: int | None = None
+    ) -> None:
+        if every_n_steps is not None and every_n_steps < 1:
+            raise ValueError(f"every_n_steps is {every_n_steps}; it must be at least 1")
+        self.path = Path(dirpath) / "last.ckpt"
+        self.every_n_minutes = every_n_minutes
+        self.every_n_steps = every_n_steps
+        self._saved_step = 0
+        self._saved_at = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._saved_step = trainer.global_step
+        self._saved_at = time.monotonic() - (
+            1 if trainer.global_step == 0 else 0
+        )  # a first epoch is always saved
+
+    def between_steps(self, trainer: Trainer, batches_done: int) -> None:
+        """Save, if it is time."""
+        if trainer.global_step > self._saved_step and self._is_due(trainer, batches_done):
+            self._save(trainer)
+
+    def after_last_step(self, trainer: Trainer) -> None:
+        """Save, unless nothing has happened since; before an average of the weights takes their place."""
+        if trainer.global_step > self._saved_step:
+            self._save(trainer)
+
+    def _is_due(self, trainer: Trainer, batches_done: int) -> bool:
+        """Processes agree on what the clock says, which costs a communication: only now and then."""
+        if self.every_n_steps is not None:
+            enough = trainer.global_step - self._saved_step >= self.every_n_steps
+            if enough or batches_done:
+                return enough
+        seconds = 60 * self.every_n_minutes if batches_done else SECONDS_BETWEEN_EPOCHS
+        is_due = time.monotonic() - self._saved_at >= seconds
+        if trainer.world_size == 1 or batches_done % STEPS_BETWEEN_AGREEMENTS:
+            return is_due and trainer.world_size == 1
+        return trainer.strategy.reduce_boolean_decision(is_due, all=False)
+
+    def _save(self, trainer: Trainer) -> None:
+        for logger in trainer.loggers:
+            logger.save()  # what was logged before the checkpoint is not logged again
+        trainer.save_checkpoint(self.path)
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()

@@ -82,6 +82,7 @@ class GradientMonitor(Monitor):
         self.calls: dict[str, list[float]] = {}
         self.missing: list[str] = []
         self._handles: list[Any] = []
+        self._looking = False
         self._clear()
 
     def _clear(self) -> None:
@@ -112,11 +113,14 @@ class GradientMonitor(Monitor):
     ):
         if self._cadence.due(trainer.global_step):
             self._call_norms.clear()
+            self._looking = True
             self.probe.attach(self)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if not self._looking:
+            return
         self._detach()
         if self._readings:
             self._finish(trainer)
@@ -128,6 +132,7 @@ class GradientMonitor(Monitor):
         self.probe = None
 
     def _detach(self) -> None:
+        self._looking = False
         if self.probe is not None:
             self.probe.detach(self)
         for (
@@ -165,7 +170,7 @@ class GradientMonitor(Monitor):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
-        if self.probe is None or self not in self.probe._listeners:
+        if not self._looking:
             return
         if any(reading.optimizer is optimizer for reading in self._readings):
             return  # LBFGS comes here several times in one step

@@ -5,27 +5,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+
+from callbacks.signals import STOP_SIGNALS, Interrupted, already_raised
 
 STEPS_BETWEEN_AGREEMENTS = 10  # asking all processes costs a communication
 
 
-class Interrupted(BaseException):
-    """A signal stopped the run; the state was saved.
-
-    Args:
-        signum: number of the signal; the exit code is 128 more.
-        folder: of the run, which goes on with `fit --resume`.
-    """
-
-    def __init__(self, signum: int, folder: Path) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name}")
-        self.exit_code = 128 + signum
-        self.folder = folder
-
-
 class StopOnSignal(Callback):
-    """On Ctrl-C or SIGTERM, finish the step, save `last.ckpt` and raise `Interrupted`.
+    """On Ctrl-C, SIGTERM or SIGUSR1, finish the step, save `last.ckpt` and raise `Interrupted`.
 
     The handler only sets a flag: a checkpoint that is written inside a handler may hold the optimizer's state of two
     different steps. A second Ctrl-C interrupts at once.
@@ -39,6 +28,20 @@ class StopOnSignal(Callback):
         self.signum: int | None = None
         self._previous: dict[int, Any] = {}
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take over the folder that the first process chose.
+
+        Raises:
+            ValueError: where processes begin from different checkpoints, and would drift apart.
+        """
+        own = trainer.ckpt_path
+        self.folder, first = trainer.strategy.broadcast((self.folder, own))
+        if own != first:
+            raise ValueError(
+                f"process {trainer.global_rank} begins from the checkpoint {own}, the first process from {first}; "
+                "the folder of the runs must be the same on all machines"
+            )
+
     # Lightning sets a handler of its own when the fit begins, which would end the process with code 0.
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._listen()
@@ -46,15 +49,16 @@ class StopOnSignal(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._listen()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if self._all_stop(trainer, batch_idx):
+    def between_steps(self, trainer: Trainer, batches_done: int) -> None:
+        """Called by `ExactResume` wherever a checkpoint is exact; a validation that has begun is finished first."""
+        if signum := self._agreed_signal(trainer, batches_done):
+            for logger in trainer.loggers:
+                logger.save()
             trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
-            raise Interrupted(self.signum or signal.SIGTERM, self.folder)
+            raise Interrupted(signum, self.folder)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        if self.signum is not None and trainer.world_size == 1:  # last.ckpt is the end of the last epoch
+        if self.signum is not None and trainer.sanity_checking and trainer.world_size == 1:
             raise Interrupted(self.signum, self.folder)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -65,16 +69,21 @@ class StopOnSignal(Callback):
 
     def _listen(self) -> None:
         if not self._previous:
-            for signum in (signal.SIGINT, signal.SIGTERM):
+            for signum in STOP_SIGNALS:
                 self._previous[signum] = signal.signal(signum, self._note)
+            self.signum = already_raised()
 
-    def _all_stop(self, trainer: Trainer, batch_idx: int) -> bool:
-        """Whether to stop after this step; processes agree on it, because a checkpoint takes all of them."""
+    def _agreed_signal(self, trainer: Trainer, batches_done: int) -> int | None:
+        """The signal after which to stop now; processes agree on it, because a checkpoint takes all of them.
+
+        It may have come to one of them only. Where there were several, the highest number wins: SIGTERM over SIGUSR1.
+        """
         if trainer.world_size == 1:
-            return self.signum is not None
-        if batch_idx % STEPS_BETWEEN_AGREEMENTS:
-            return False
-        return trainer.strategy.reduce_boolean_decision(self.signum is not None, all=False)
+            return self.signum
+        if batches_done % STEPS_BETWEEN_AGREEMENTS:
+            return None
+        signum = torch.tensor(self.signum or 0, device=trainer.strategy.root_device)
+        return int(trainer.strategy.reduce(signum, reduce_op="max")) or None
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None and signum == signal.SIGINT:

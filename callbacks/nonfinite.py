@@ -1,13 +1,17 @@
 """NonFiniteGuard: which layer produced the first NaN or infinity, and whether forward or backward.
 
-Each step costs one fused pass over all gradients and one number copied to the host. When that number is not
-finite, and before the optimizer has spread it over the weights, the step is run again on the same batch with
-every module watched. The tag `nonfinite/NN_layer` counts NaN and infinite values in the layer's gradients, at
-the Trainer's logging cadence and at every step where there are any.
+A check looks at the loss and makes one fused pass over all gradients. When something is not finite, and before
+the optimizer has spread it over the weights, the step is run again on the same batch with every module watched.
+The host would have to wait for an accelerator at every check: there one is made only where Lightning logs, unless
+you ask for more, or fp16's loss scaler waits at every step anyway.
+
+The tag `nonfinite/NN_layer` counts NaN and infinite values in the layer's gradients, at the Trainer's logging
+cadence and at every checked step where there are any.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -19,7 +23,7 @@ from torch.optim import Optimizer
 
 from callbacks.logs import write_layout, write_scalars
 from callbacks.probe import Layer, Monitor, Probe, cadence, checked_cadence
-from callbacks.reduction import local
+from callbacks.reduction import is_sharded, local, sum_over_processes
 from callbacks.replay import all_finite, find_origin
 
 SMALLEST_SCALE = 1.0  # a loss scale below 1 means that the true gradient itself is beyond fp16's 65504
@@ -30,7 +34,8 @@ class NonFiniteGuard(Monitor):
 
     Args:
         action: "warn" prints once per outbreak and goes on; "stop" raises before the weights are touched.
-        every_n_steps: optimizer steps between two checks; 1 (default) catches it at its origin.
+        every_n_steps: optimizer steps between two checks; 1 catches it at its origin, and is the default on a
+            processor and under fp16's loss scaler. Elsewhere it is the Trainer's `log_every_n_steps`.
 
     Raises:
         ValueError: an unknown action, or every_n_steps is not a positive integer.
@@ -43,11 +48,11 @@ class NonFiniteGuard(Monitor):
 
     charts = ("nonfinite",)
 
-    def __init__(self, action: str = "warn", *, every_n_steps: int = 1) -> None:
+    def __init__(self, action: str = "warn", *, every_n_steps: int | None = None) -> None:
         if action not in ("warn", "stop"):
             raise ValueError(f"action={action!r} is unknown; give 'warn' or 'stop'")
         self.action = action
-        self.every_n_steps = checked_cadence(every_n_steps) or 1
+        self.every_n_steps = checked_cadence(every_n_steps)
         self.probe: Any = None  # a Probe while training
         self._forget()
 
@@ -61,8 +66,10 @@ class NonFiniteGuard(Monitor):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._forget()
         self.probe = Probe.of(pl_module)
-        self._checks = cadence(self.every_n_steps, trainer)
+        waits_anyway = pl_module.device.type == "cpu" or scaler_of(trainer) is not None
+        self._checks = cadence(self.every_n_steps or (1 if waits_anyway else None), trainer)
         self._logs = cadence(None, trainer)
+        self._sharded = any(is_sharded(p, trainer) for p in pl_module.parameters())
         write_layout(trainer, self)
 
     def on_train_batch_start(
@@ -89,15 +96,18 @@ class NonFiniteGuard(Monitor):
         gradients = [
             p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None
         ]
-        finite = _all_finite(gradients, loss)
-        if finite:
+        bad = self._of_all_processes(trainer, [0 if _all_finite(gradients, loss) else 1])
+        if not any(bad):
             self._bad = False
             if self._logs.due(trainer.global_step):
                 self._write_counts(trainer, {layer.tag: 0.0 for layer in self.probe.layers})
             return
-        counts = {layer.name: _count(layer) for layer in self.probe.layers}
-        self._write_counts(trainer, {layer.tag: float(counts[layer.name]) for layer in self.probe.layers})
-        self._judge(trainer, pl_module, loss, [name for name, count in counts.items() if count])
+        layers = self.probe.layers
+        counts = self._of_all_processes(trainer, [_count(layer) for layer in layers])
+        self._write_counts(trainer, {layer.tag: n for layer, n in zip(layers, counts, strict=True)})
+        self._judge(
+            trainer, pl_module, loss, [layer.name for layer, n in zip(layers, counts, strict=True) if n]
+        )
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -122,6 +132,13 @@ class NonFiniteGuard(Monitor):
         if self.probe is not None:
             self.probe.detach(self)
 
+    def _of_all_processes(self, trainer: pl.Trainer, counts: list[int]) -> list[float]:
+        """Sums over the shards; without shards every process sees all gradients, and nothing is sent."""
+        if not self._sharded:
+            return [float(count) for count in counts]
+        vector = torch.tensor(counts, dtype=torch.float64, device=trainer.strategy.root_device)
+        return sum_over_processes(trainer, vector).tolist()
+
     def _write_counts(self, trainer: pl.Trainer, counts: dict[str, float]) -> None:
         write_scalars(
             trainer, {f"nonfinite/{tag}": count for tag, count in counts.items()}, trainer.global_step
@@ -132,7 +149,7 @@ class NonFiniteGuard(Monitor):
     ) -> None:
         """Decide what it was, say so once, and stop if asked to. `layers` have non-finite gradients."""
         step = trainer.global_step
-        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        scaler = scaler_of(trainer)
         loss_is_finite = loss is None or bool(torch.isfinite(loss))
         if scaler is not None and loss_is_finite and scaler.get_scale() >= SMALLEST_SCALE:
             self.overflows += 1
@@ -164,7 +181,7 @@ class NonFiniteGuard(Monitor):
 
 
 def _all_finite(gradients: list[Tensor], loss: Tensor | None) -> bool:
-    """One pass over all gradients and one copy to the host.
+    """One pass over all gradients; the loss and one number are copied to the host.
 
     It is the pass that AMP's scaler makes before every step, here with a scale of 1, which leaves every bit of
     the gradients as it is. What that cannot take (mixed devices, sparse gradients) is looked at one by one.
@@ -177,13 +194,18 @@ def _all_finite(gradients: list[Tensor], loss: Tensor | None) -> bool:
 
 def _any_nonfinite(gradients: list[Tensor], loss: Tensor | None) -> bool:
     plain = [g if type(g) is Tensor and not g.requires_grad else local(g) for g in gradients]
-    device = plain[0].device if plain else torch.device("cpu")
-    found = torch.zeros((), device=device)
-    if plain:
-        torch._amp_foreach_non_finite_check_and_unscale_(plain, found, torch.ones((), device=device))
-    if loss is not None:
-        found = found + 0 * loss.to(device).sum()  # NaN and infinity times 0 are NaN
+    if loss is not None and not math.isfinite(loss.item() if loss.numel() == 1 else loss.sum().item()):
+        return True
+    if not plain:
+        return False
+    found = torch.zeros((), device=plain[0].device)
+    torch._amp_foreach_non_finite_check_and_unscale_(plain, found, torch.ones_like(found))
     return found.item() != 0
+
+
+def scaler_of(trainer: pl.Trainer) -> Any:
+    """The loss scaler of fp16 training, or None."""
+    return getattr(trainer.precision_plugin, "scaler", None)
 
 
 def _count(layer: Layer) -> int:

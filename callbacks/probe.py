@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from callbacks.lean import skip_empty_hooks
+
 # Every elementwise nonlinearity of torch by the name of its function: a relu is the same whether it is called
 # as nn.ReLU, F.relu, torch.relu, x.relu() or x.relu_() (the last underscore is taken off before the look-up).
 RELU_LIKE = {"relu", "relu6", "threshold", "clamp_min", "leaky_relu", "rrelu", "prelu", "elu", "selu", "celu"}
@@ -260,6 +262,9 @@ class Monitor(pl.Callback):
 
     After an exception Lightning calls `on_exception` and no `teardown`.
     """
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        skip_empty_hooks(self)
 
     def _stop(self) -> None:
         """Let go of the model and of everything attached to it; may be called more than once."""

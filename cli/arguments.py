@@ -5,20 +5,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
+from cli.cluster import interrupted_run, job_file
+from cli.config_files import ELSEWHERE, check_config, settings
 from cli.errors import UsageError, nearest
-from cli.overview import CONFIGS
 
 COMMANDS = ("fit", "validate", "test", "predict", "compare")
 COMPARE_USAGE = "python train.py compare RUN_A RUN_B [flags for both, like --data.data_dir DIR]"
 # commands that run many fits, and where their `main` is
 STUDIES = {"sweep": "cli.sweeps.command", "tune-lr": "cli.tune_lr"}
-# the first word of every flag, and the keys of a config
-SETTINGS = (
-    "model data trainer monitor monitor_mode diagnostics pictures run_name resume ckpt_path seed_everything "
-    "weights_only sweep debug config print_config help"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +24,14 @@ class Request:
         args: the words for the parser, the command first.
         experiment: name of the folder below `runs`; empty where no config names one.
         run_folder: the run that is gone on with or evaluated; None for a new one.
+        job_file: where a new run is noted for the case that a scheduler starts this job again; None without one.
     """
 
     command: str
     args: list[str]
     experiment: str = ""
     run_folder: Path | None = None
+    job_file: Path | None = None
 
 
 def prepare(args: Sequence[str]) -> Request:
@@ -52,16 +48,26 @@ def prepare(args: Sequence[str]) -> Request:
     if {"-h", "--help"} & set(words):
         return Request(command, [command, *words])
 
+    if words and not words[0].startswith("-"):
+        raise UsageError(f"{words[0]} follows no flag; write: python train.py {command} --config {words[0]}")
     check_flags(command, words)
     resume, words = take_option(words, "--resume")
     if resume is not None:
         return resume_request(command, Path(resume), words)
-    configs = [Path(path) for path in option_values(words, "--config", "-c")]
-    for path in configs:
+    job = job_file(args) if command == "fit" else None
+    if job is not None and (folder := interrupted_run(job)) is not None:
+        return dataclasses.replace(resume_request(command, folder, []), job_file=job)
+    paths = option_values(words, "--config", "-c")
+    for path in paths:
         check_config(command, path)
+    configs = [Path(path) for path in paths]
     ckpt_path = next(iter(option_values(words, "--ckpt_path")), None)
     if ckpt_path is not None and "://" in ckpt_path:
         raise UsageError(f"--ckpt_path {ckpt_path} is an address; download the file and give its path")
+    if command == "fit" and ckpt_path not in (None, "null") and not Path(ckpt_path).exists():
+        raise UsageError(
+            f"--ckpt_path {ckpt_path} does not exist; give a file, or leave it out to train anew"
+        )
     if command != "fit" and ckpt_path not in (None, "null"):
         return evaluation_request(command, Path(ckpt_path), words, bool(configs))
     if command != "fit" and ckpt_path is None and not wants_config(words):
@@ -71,7 +77,7 @@ def prepare(args: Sequence[str]) -> Request:
     if not configs and not option_values(words, "--model") and not wants_config(words):
         raise UsageError(f"{command} needs --config configs/....yaml; python train.py lists the experiments")
     experiments = [path.stem for path in configs if path.parent.name not in ("presets", "sweeps")]
-    return Request(command, [command, *words], experiment=experiments[0] if experiments else "")
+    return Request(command, [command, *words], experiment=experiments[0] if experiments else "", job_file=job)
 
 
 def resume_request(command: str, folder: Path, words: list[str]) -> Request:
@@ -138,36 +144,14 @@ def wants_config(words: Sequence[str]) -> bool:
     return any(word.partition("=")[0] == "--print_config" for word in words)
 
 
-def check_config(command: str, path: Path) -> None:
-    """Raise a UsageError where `path` is no YAML file with settings in it, or has one that cannot exist."""
-    if not path.is_file():
-        names = (str(file.relative_to(CONFIGS.parent)) for file in CONFIGS.rglob("*.yaml"))
-        raise UsageError(f"--config {path} does not exist; {nearest(str(path), names)}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"--config {path} is not YAML: {reason}") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"--config {path} holds {content!r:.60}, not settings such as `model:` and `data:`")
-    for key in map(str, content):
-        if key.partition(".")[0] not in (known := settings(command)):
-            raise UsageError(f"--config {path}: there is no setting {key!r}; {nearest(key, known)}")
-
-
-def settings(command: str) -> list[str]:
-    """What can be set for a command, without what lies inside `model`, `data` and `trainer`."""
-    own = {"fit": [], "predict": ["return_predictions"]}
-    return SETTINGS.split() + own.get(command, ["verbose"])
-
-
 def check_flags(command: str, words: Sequence[str]) -> None:
     """Refuse a flag that cannot exist, seconds before the classes are there that know the rest of them."""
     known = [f"--{name}" for name in settings(command)]
     for word in words:
         flag = word.partition("=")[0].partition(".")[0].rstrip("+")
         if flag.startswith("--") and flag not in known:
-            raise UsageError(f"there is no flag {flag}; {nearest(flag, known)}")
+            hint = nearest(flag, [*known, *(f"--{name}" for name in ELSEWHERE.split())])
+            raise UsageError(f"there is no flag {flag}; {hint}")
 
 
 def option_values(words: Sequence[str], *names: str) -> list[str]:

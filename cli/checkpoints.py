@@ -13,6 +13,7 @@ from torch import nn
 
 from cli.errors import UsageError
 
+VERSION = "pytorch-lightning_version"
 SHARDED = "meta.pt"  # what Lightning writes beside the shards of a checkpoint that is a folder
 
 
@@ -44,6 +45,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     ):
         raise UsageError(f"{path} is not a Lightning checkpoint: it has no `state_dict`")
     return checkpoint
+
+
+def check_form(checkpoint: dict[str, Any], path: Path | str) -> None:
+    """Refuse what another program has saved under the same names, of which Lightning would say little."""
+    if VERSION not in checkpoint:
+        raise UsageError(f"{path} is not a Lightning checkpoint: it has no `{VERSION}`")
+    for name in ("hyper_parameters", "callbacks", "loops"):
+        if not isinstance(checkpoint.get(name, {}), Mapping):
+            kind = type(checkpoint[name]).__name__
+            raise UsageError(f"{path} is not a Lightning checkpoint: its `{name}` is of type {kind}")
 
 
 def newest_valid(folder: Path) -> Path:
@@ -111,6 +122,8 @@ def check_shapes(
     if "state_dict" not in checkpoint:  # sharded: the strategy compares it while it loads
         return
     saved, built = checkpoint["state_dict"], model.state_dict()
+    if not all(isinstance(weight, torch.Tensor) for weight in saved.values()):
+        raise UsageError(f"{path} is not a checkpoint of a network: its `state_dict` holds more than tensors")
     odd = [name for name in {**saved, **built} if shape(saved, name) != shape(built, name)]
     if not odd:
         return

@@ -4,6 +4,10 @@ import difflib
 from collections.abc import Iterable
 
 MAX_LINES = 10
+HINTS = {  # what helps, by what the operating system says
+    "No space left on device": "the disk is full; make room, and go on with: python train.py fit --resume RUN",
+    "EADDRINUSE": "another program uses this port; set MASTER_PORT to a free one, or do not set it",
+}
 
 
 class UsageError(Exception):
@@ -14,17 +18,18 @@ class RunError(Exception):
     """Something outside the program went wrong, such as a full disk; the message says it all."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint such as "did you mean 'test'?", or the whole list where nothing is close."""
+def nearest(word: str, known: Iterable[str], otherwise: str = "--help lists what there is") -> str:
+    """A hint such as "did you mean 'test'?", or where nothing is close the whole list, or `otherwise` if it is long."""
     known = sorted(known)
     if not known:
         return "there is none"
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if not close:  # names that differ in case, or stand inside each other
+    close = [name for name in known if name.rpartition(".")[2] == word.lstrip("-")][:1]  # --lr for --a.b.lr
+    close = close or difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if not close and len(word) > 1:  # names that differ in case, or stand inside each other
         close = [name for name in known if word.lower() in name.lower() or name.lower() in word.lower()][:1]
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"it can be: {', '.join(known)}" if len(known) <= 20 else "--help lists what there is"
+    return f"it can be: {', '.join(known)}" if len(known) <= 20 else otherwise
 
 
 def exit_code(error: Exception) -> int:
@@ -42,5 +47,6 @@ def explain(error: Exception) -> str:
         lines = [*lines[: MAX_LINES - 1], "..."]
     if exit_code(error) == 1 and not isinstance(error, RunError):
         lines[0] = f"{type(error).__name__}: {lines[0]}"
-        lines.append("--debug shows where this comes from")
+        hints = [hint for cause, hint in HINTS.items() if cause in text]
+        lines += hints or ["--debug shows where this comes from"]
     return "error: " + "\n  ".join(lines)

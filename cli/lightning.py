@@ -5,6 +5,7 @@ import math
 import os
 import pkgutil
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -12,46 +13,57 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from jsonargparse import Namespace
-from pytorch_lightning import LightningModule, Trainer
+from jsonargparse.typing import PositiveInt
+from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
-from pytorch_lightning.plugins import CheckpointIO
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 import datamodules
 import lit_models
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.checkpoint import BestCheckpoint, LastCheckpoint
+from callbacks.exact import ExactResume
 from callbacks.interrupt import StopOnSignal
+from callbacks.lean import NoProfiler, skip_empty_hooks
 from callbacks.pictures import every_kind
 from callbacks.pictures.base import Picture
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
+from callbacks.signals import Interrupted
 from cli.arguments import Request
 from cli.checkpoints import (
     check_architecture,
+    check_form,
     check_length,
     check_resumable,
     check_shapes,
     newest_valid,
     read_checkpoint,
 )
-from cli.errors import UsageError, nearest
+from cli.checks import MonitorCheck, check_cluster, check_monitor, check_seed, check_trainer
+from cli.cluster import check_leftovers, forget_run, note_run, slurm_job
+from cli.errors import UsageError
 from cli.loggers import MetricsCSV
 from cli.parser import Parser
-from cli.runs import new_run_folder
-from cli.storage import AtomicIO
+from cli.plugins import complete
+from cli.runs import discard, new_run_folder
 from cli.tables import number, print_table
+from datamodules.replay import replay_training
 
 warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
 # Lightning's own use of a deprecated test
 warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
 # An evaluation saves nothing.
 warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
+if slurm_job() is None:  # where SLURM is installed, Lightning wants every run to be one of its jobs
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
 logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
+
+# TensorBoard's writing thread ends with a traceback where the disk is full; its error comes to the main thread, too.
+threading.excepthook = lambda failure: rank_zero_warn(f"{failure.exc_type.__name__}: {failure.exc_value}")
 
 # Lightning sets this on import; on a machine without a GPU each optimizer step would ask the driver again (130 us).
 os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
@@ -74,19 +86,25 @@ class LightningInside(LightningCLI):
         self.started = time.perf_counter() if started is None else started
         self.start_up = math.nan  # seconds until the first step was done
         self.folder = request.run_folder or Path()  # of a new run, chosen when its model and data exist
+        self.claimed = False  # whether it is new
         # A class can be named on the command line once it is imported.
         for package in (lit_models, datamodules):
             for module in pkgutil.iter_modules(package.__path__):
                 import_module(f"{package.__name__}.{module.name}")
-        super().__init__(
-            args=request.args,
-            parser_class=Parser,
-            parser_kwargs={"allow_abbrev": False},
-            seed_everything_default=42,
-            auto_configure_optimizers=False,
-            save_config_callback=None,
-            trainer_defaults={"max_epochs": 10, "deterministic": "warn", "logger": None},
-        )
+        try:
+            super().__init__(
+                args=request.args,
+                parser_class=Parser,
+                parser_kwargs={"allow_abbrev": False},
+                seed_everything_default=42,
+                auto_configure_optimizers=False,
+                save_config_callback=None,
+                trainer_defaults={"max_epochs": 10, "deterministic": "warn", "logger": None},
+            )
+        except Exception:
+            if RANK == 0 and math.isnan(self.start_up):  # no step was trained
+                discard(self.folder, new=self.claimed)
+            raise
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
@@ -99,6 +117,11 @@ class LightningInside(LightningCLI):
             "--monitor_mode",
             type=Literal["min", "max"] | None,
             help="Whether the best is the smallest or the largest; by default small losses and errors, else large.",
+        )
+        parser.add_argument(
+            "--save_every_n_steps",
+            type=PositiveInt | None,
+            help="Write last.ckpt within an epoch as well, after so many steps; by default after 5 minutes.",
         )
         parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
         parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
@@ -116,7 +139,9 @@ class LightningInside(LightningCLI):
             self.settings.ckpt_path = str(newest_valid(self.folder))
         path = self.settings.get("ckpt_path")
         self.checkpoint = read_checkpoint(Path(path)) if path else None
+        check_seed(self.settings.seed_everything)
         if self.checkpoint is not None:
+            check_form(self.checkpoint, path)
             check_architecture(self.checkpoint, path, self.settings.model.class_path)
 
     @property
@@ -142,8 +167,12 @@ class LightningInside(LightningCLI):
                 check_resumable(self.checkpoint, self.settings.ckpt_path, self.model.hparams)
             if self.resumed:
                 check_length(self.checkpoint, self.folder / "config.yaml", self.settings.trainer.max_epochs)
+                self._end_if_finished(self.checkpoint)
         config = self.config_init[self.request.command].trainer
-        check_devices(config.accelerator, config.devices)
+        config.callbacks = as_list(config.callbacks)
+        if not self.settings.pictures:
+            config.callbacks = [each for each in config.callbacks if not isinstance(each, Picture)]
+        check_trainer(config)
         check_monitor(self.settings.monitor, self.model)
         if self.request.run_folder is None:
             self._claim_folder()
@@ -151,17 +180,32 @@ class LightningInside(LightningCLI):
         self.trainer_defaults["callbacks"] = self._own_callbacks(config)
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
-        plugins = config.plugins if isinstance(config.plugins, list) else [config.plugins]
-        if not any(isinstance(each, CheckpointIO) for each in plugins):
-            kwargs["plugins"] = [*filter(None, plugins), AtomicIO()]
+        kwargs["plugins"] = complete(config.plugins)
+        if config.profiler is None:
+            kwargs["profiler"] = NoProfiler()
         if config.default_root_dir is None:
             kwargs["default_root_dir"] = self.folder
-        try:
-            return super().instantiate_trainer(**kwargs)
-        except Exception:  # a wrong flag leaves no folder behind
-            if self.request.run_folder is None and not config.fast_dev_run and RANK == 0:
-                self.folder.rmdir()
-            raise
+        check_leftovers(Path(config.default_root_dir or self.folder))
+        trainer = super().instantiate_trainer(**kwargs)
+        check_cluster(trainer)
+        if self.request.command == "fit":
+            trainer.callbacks.insert(0, ExactResume())
+            replay_training(self.datamodule or self.model, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
+        return trainer
+
+    def _end_if_finished(self, checkpoint: dict[str, Any]) -> None:
+        """Leave a run that is complete as it is."""
+        limits = self.settings.trainer
+        epochs, steps = checkpoint["epoch"], checkpoint["global_step"]
+        if not 0 <= (limits.max_epochs or -1) <= epochs and not 0 <= limits.max_steps <= steps:
+            return
+        if RANK == 0:
+            print(
+                f"{self.folder} is finished: {epochs} epochs, {steps} steps; for more, --trainer.max_epochs"
+            )
+        if self.request.job_file is not None:
+            forget_run(self.request.job_file)
+        raise SystemExit(0)
 
     def _claim_folder(self) -> None:
         """Make the folder of a new run; only now, so that a wrong flag leaves none behind."""
@@ -175,10 +219,13 @@ class LightningInside(LightningCLI):
             )
         self.settings.run_name = name or self.settings.model.class_path.split(".")[-1]
         self.folder = new_run_folder(self.settings.run_name, RANK)
+        self.claimed = True
+        if self.request.job_file is not None:
+            note_run(self.request.job_file, self.folder)
 
     def _own_callbacks(self, config: Namespace) -> list[Callback]:
         """What every run has, unless the config brings its own or switches it off."""
-        given = config.callbacks or []
+        given = config.callbacks
         own: list[Callback] = []
         if config.enable_progress_bar is not False and not any(
             isinstance(each, ProgressBar) for each in given
@@ -191,17 +238,16 @@ class LightningInside(LightningCLI):
         if self.request.command == "fit" and self.settings.diagnostics:
             own += [make() for make in DIAGNOSTICS if not any(isinstance(each, make) for each in given)]
         if self.request.command == "fit" and self.settings.pictures:
-            folder = self.folder / "pictures"
-            own += [
-                make(folder) for make in every_kind() if not any(isinstance(each, make) for each in given)
-            ]
+            kinds = [make for make in every_kind() if not any(isinstance(each, make) for each in given)]
+            own += [make(self.folder / "pictures") for make in kinds]
         saves = config.enable_checkpointing is not False and not config.fast_dev_run
         if self.request.command == "fit" and saves:
             folder = self.folder / "checkpoints"
+            own.append(MonitorCheck(self.settings.monitor, self.folder))
             mode = self.settings.monitor_mode or best_mode(self.settings.monitor)
             own += [
                 BestCheckpoint(self.settings.monitor, mode, dirpath=folder),
-                LastCheckpoint(dirpath=folder),
+                LastCheckpoint(folder, every_n_steps=self.settings.save_every_n_steps),
                 StopOnSignal(self.folder),
             ]
         return own
@@ -226,6 +272,8 @@ class LightningInside(LightningCLI):
         return self.request.command == "fit" and self.request.run_folder is not None
 
     def before_fit(self) -> None:
+        for each in (self.model, *self.trainer.callbacks):
+            skip_empty_hooks(each)
         if not self.resumed:
             self.save_config()
 
@@ -252,14 +300,22 @@ class LightningInside(LightningCLI):
     def after_predict(self) -> None:
         if self.trainer.is_global_zero:
             writer = next(each for each in self.trainer.callbacks if isinstance(each, PredictionWriter))
-            print_table("predictions", {path.stem: str(path) for path in writer.written})
+            rows = {path.stem: str(path) for path in writer.written}
+            print_table("predictions", rows or {"nothing": "was predicted"})
 
     def _print_metrics(self) -> None:
         if self.trainer.is_global_zero:
             rows = {name: number(float(value)) for name, value in self.trainer.callback_metrics.items()}
-            print_table(f"{self.folder.resolve().parent.name}: {self.settings.ckpt_path}", rows)
+            title = f"{self.folder.resolve().parent.name}: {self.settings.ckpt_path}"
+            print_table(title, rows or {"nothing": "was measured"})
 
     def after_fit(self) -> None:
+        self._print_result()
+        for callback in self.trainer.callbacks:  # a signal that came too late still ends the process
+            if isinstance(callback, StopOnSignal) and callback.signum is not None:
+                raise Interrupted(callback.signum, self.folder)
+
+    def _print_result(self) -> None:
         if not self.trainer.is_global_zero:
             return
         seconds = f"{time.perf_counter() - self.started:.0f} s, the first step after {self.start_up:.1f} s"
@@ -291,6 +347,13 @@ class AfterFirstStep(Callback):
             self.call = None
 
 
+def as_list(given: Any) -> list[Any]:
+    """What the Trainer takes as nothing, as one object or as several."""
+    if given is None:
+        return []
+    return given if isinstance(given, list) else [given]
+
+
 def original(error: BaseException) -> BaseException:
     """What the constructor of a model, data module or callback raised, out of what jsonargparse made of it."""
     while str(error).startswith(("Does not validate", "Parser key")) and error.__cause__ is not None:
@@ -301,22 +364,3 @@ def original(error: BaseException) -> BaseException:
 def best_mode(metric: str) -> Literal["min", "max"]:
     """Whether the smallest or the largest value of a metric is the best."""
     return "min" if metric.rpartition("/")[2] in ("loss", "mse", "mae", "error") else "max"
-
-
-def check_devices(accelerator: str, devices: object) -> None:
-    """Refuse a GPU that is not there, and more processes than there are cores, each with a copy of everything."""
-    cores = max(os.cpu_count() or 1, 2)
-    if accelerator in ("gpu", "cuda") and not torch.accelerator.is_available():
-        raise UsageError(f"--trainer.accelerator is {accelerator}, but PyTorch finds no GPU; use auto or cpu")
-    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
-    if on_cpu and str(devices).isdigit() and int(str(devices)) > cores:
-        raise UsageError(
-            f"--trainer.devices is {devices}, but this machine has no GPU and {cores} cores; give fewer"
-        )
-
-
-def check_monitor(metric: str, model: LightningModule) -> None:
-    """Refuse to wait for a metric that no validation of this model will bring; other models may log what they like."""
-    known = [f"val/{name}" for name in getattr(model, "val_metrics", ())]
-    if known and metric.startswith("val/") and metric not in known:
-        raise UsageError(f"--monitor {metric} is not measured; {nearest(metric, known)}")

@@ -50,22 +50,25 @@ class MetricsCSV(Logger):
             self.rows[-1].update(row)
         else:
             self.rows.append(row)
-        if len(self.rows) >= 100:
-            self.save()
+        if len(self.rows) > 100:
+            self._append(100)  # more may come for the last step
 
     @rank_zero_only
     def save(self) -> None:
-        """Append what has been logged; a tag seen for the first time gets a column."""
-        if not self.rows:
+        self._append(len(self.rows))
+
+    def _append(self, count: int) -> None:
+        """Append the first rows; a tag seen for the first time gets a column."""
+        rows, self.rows = self.rows[:count], self.rows[count:]
+        if not rows:
             return
         known = self._columns_in_file()
-        new = [key for row in self.rows for key in row if key not in known]
+        new = [key for row in rows for key in row if key not in known]
         columns = [*known, *dict.fromkeys(new)]
         if new:
             self._rewrite(columns)
         with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, columns).writerows(self.rows)
-        self.rows = []
+            csv.DictWriter(file, columns).writerows(rows)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -90,7 +93,8 @@ class MetricsCSV(Logger):
         old: list[dict[str, str]] = []
         if self.path.exists():
             with self.path.open(newline="", encoding="utf-8") as file:
-                old = [row for row in csv.DictReader(file) if float(row["step"] or 0) < before]
+                whole = (line for line in file if line.endswith("\n"))  # a kill may cut the last one short
+                old = [row for row in csv.DictReader(whole) if float(row["step"] or 0) < before]
         temporary = self.path.with_suffix(".tmp")
         with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)

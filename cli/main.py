@@ -1,17 +1,19 @@
-"""From the command line's words to an exit code: 0 done, 1 failed, 2 wrong input, 130 Ctrl-C, 143 SIGTERM."""
+"""From the command line's words to an exit code.
 
+0 done, 1 failed, 2 wrong input; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
+"""
+
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
 
-from cli.arguments import COMPARE_USAGE, STUDIES, comparison_requests, prepare
+from callbacks.signals import Interrupted, already_raised, ignore_signals, raised_at_once
+from cli.arguments import COMPARE_USAGE, STUDIES, Request, comparison_requests, prepare
+from cli.cluster import forget_run, rank, requeue, slurm_job
 from cli.errors import exit_code, explain
 from cli.overview import overview
-
-if TYPE_CHECKING:
-    from callbacks.interrupt import Interrupted
 
 STARTED = time.perf_counter()  # before the seconds that the imports take
 
@@ -23,20 +25,26 @@ def main(args: Sequence[str], description: str = "") -> int:
         args: the words after `train.py`; none, or a lone --help, asks for the overview.
         description: printed on top of the overview.
     """
-    if not args or list(args) in (["-h"], ["--help"], ["help"]):
+    debug, args = take_flag(args, "--debug")
+    if not args or args in (["-h"], ["--help"], ["help"]):
         print(overview(description))
         return 0
-    debug, args = take_flag(args, "--debug")
-    if debug:
-        return run(args)
-    try:
-        return run(args)
-    except KeyboardInterrupt:
-        print("stopped by SIGINT before training began, or by a second one", file=sys.stderr)
-        return 130
-    except Exception as error:
-        print(explain(error), file=sys.stderr)
-        return exit_code(error)
+    with raised_at_once():
+        try:
+            return run(args)
+        except Interrupted as stop:
+            first = stop.__context__  # where another signal came while the training was closing down
+            return end(first if isinstance(first, Interrupted) else stop)
+        except KeyboardInterrupt:
+            print("stopped by a second SIGINT; what was saved before is whole", file=sys.stderr)
+            return 130
+        except Exception as error:
+            if signum := already_raised():  # a library, in the middle of its import, made it another error
+                return end(Interrupted(signum))
+            if debug:
+                raise
+            print(explain(error), file=sys.stderr)
+            return exit_code(error)
 
 
 def take_flag(args: Sequence[str], name: str) -> tuple[bool, list[str]]:
@@ -52,27 +60,35 @@ def take_flag(args: Sequence[str], name: str) -> tuple[bool, list[str]]:
 
 def run(args: Sequence[str]) -> int:
     """Run one command and let errors through."""
-    if args[0] == "compare":
-        return run_compare(args[1:])
-    command = args[0]
-    request = None if command in STUDIES else prepare(args)
-    from pytorch_lightning.utilities.exceptions import SIGTERMException
+    command, words = args[0], list(args[1:])
+    if command == "compare":
+        return run_compare(words)
+    if command in STUDIES:
+        return ended(lambda: int(import_module(STUDIES[command]).main(words)))
+    request = prepare(args)
+    if request.job_file is not None and request.run_folder is not None and rank() == 0:
+        print(f"this job was started before; it goes on with {request.run_folder}", file=sys.stderr)
+    return ended(lambda: run_lightning(request))
 
-    from callbacks.interrupt import Interrupted  # seconds of imports, which a wrong word should not cost
-    from cli.lightning import LightningInside
 
-    try:
-        if request is None:
-            return int(import_module(STUDIES[command]).main(list(args[1:])))
-        LightningInside(request, STARTED)
-    except SIGTERMException:  # Lightning's, which carries no code
-        return 143
-    except SystemExit as end:  # --help and --print_config; after a Ctrl-C Lightning ends with code 1
-        return 130 if isinstance(end.__context__, KeyboardInterrupt) else int(end.code or 0)
-    except Interrupted as stop:
-        print(how_to_go_on(stop), file=sys.stderr)
-        return stop.exit_code
+def run_lightning(request: Request) -> int:
+    """One of the four commands of Lightning's own command line."""
+    from cli.lightning import LightningInside  # seconds of imports, which a wrong word should not cost
+
+    LightningInside(request, STARTED)
+    if request.job_file is not None:
+        forget_run(request.job_file)
     return 0
+
+
+def ended(work: Callable[[], int]) -> int:
+    """The exit code of `work`, also where Lightning or argparse ends the process."""
+    try:
+        return work()
+    except SystemExit as end:  # --help and --print_config; after a Ctrl-C Lightning ends with code 1
+        if type(end) is not SystemExit:  # Lightning's SIGTERMException, which carries no code
+            return 143
+        return 130 if isinstance(end.__context__, KeyboardInterrupt) else int(end.code or 0)
 
 
 def run_compare(words: Sequence[str]) -> int:
@@ -87,8 +103,21 @@ def run_compare(words: Sequence[str]) -> int:
     return 0
 
 
-def how_to_go_on(stop: "Interrupted") -> str:
-    """What is said after a signal: the command that continues, or that there is nothing to continue from."""
+def end(stop: Interrupted) -> int:
+    """After a signal: say how to go on, or ask SLURM to see to it; returns the exit code."""
+    ignore_signals()  # SLURM ends the job that it is asked to requeue
+    if stop.folder is not None and rank() != 0:
+        return 0  # the first process has yet to requeue, and `srun --kill-on-bad-exit` would kill it
+    print(how_to_go_on(stop), file=sys.stderr)
+    if stop.signum == getattr(signal, "SIGUSR1", None) and slurm_job():
+        print(requeue(), file=sys.stderr)
+    return stop.exit_code
+
+
+def how_to_go_on(stop: Interrupted) -> str:
+    """The command that continues, or that there is nothing to continue from."""
+    if stop.folder is None:
+        return f"{stop} while no training was under way"
     if (stop.folder / "checkpoints" / "last.ckpt").exists():
         return f"{stop}; the run is saved. Go on with: python train.py fit --resume {stop.folder}"
     return f"{stop} before the first checkpoint; start the run anew"

@@ -1,6 +1,8 @@
 """A parser whose complaints fit on a line or two and name what was probably meant."""
 
+import ast
 import re
+import sys
 from typing import NoReturn
 
 import pytorch_lightning as pl
@@ -11,6 +13,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 import callbacks
 import datamodules
 import lit_models
+from cli.config_files import ELSEWHERE
 from cli.errors import UsageError, nearest
 
 NOISE = (
@@ -32,8 +35,13 @@ READABLE = (  # from the library's words to ours
     (r"; Expected (?:a )?", " or "),
     (r"Expected (?:a )?", "expected "),
     (r"(?:; Given value|\. Got value): ", ", not "),
-    (r"Import path does not correspond to a subclass of (\w+), not (\S+)", r"\2 is no \1"),
-    (r"(module '[\w.]+' has no attribute .*), not \S+", r"\1"),
+    (r"NestedArg\(key='[\w.]+', val='?(.*?)'?\)", r"\1"),
+    (r"Import path (?:(\S+) )?does not correspond to a subclass of (\w+), not ([^\s{]*).*", r"\1\3 is no \2"),
+    (r"Not a valid subclass of (\w+)", r"expected a \1, as its name or as class_path and init_args"),
+    (r"Unexpected import path format: .*, not ", "expected the name of a class, not "),
+    (r"; Given value:$|^Given value:$", ", not ''"),
+    (r"^, not", "expected the name of a class, not"),
+    (r"\., not \w+$", ""),
 )
 
 
@@ -53,11 +61,38 @@ def shorten(message: str, parser: ArgumentParser) -> str:
     """
     key = match[1] if (match := re.search(r'[Pp]arser key "([^"]+)"', message)) else ""
     if inner := re.search(r"«(?:([\w.]+): )?(.*?)»", message, re.DOTALL):
-        key = ".".join(part for part in (key, inner[1]) if part)
+        option = re.match(r"there is no option '(\w+)'", inner[2])
+        path = path_inside(message, option[1] if option else inner[1] or "")
+        path = path.rpartition(".")[0] if option else path
+        key = ".".join(part for part in (key, path) if part)
         reason = inner[2]
     else:
         reason = find_reason(message, parser, key)
     return f"«{key}: {reason}»" if key else f"«{reason}»"
+
+
+def path_inside(message: str, name: str) -> str:
+    """Where the setting `name` stands in the value that the message complains of: `optimizer.lr` for `lr`."""
+    last = name.rpartition(".")[2]
+    if nested := re.search(r"NestedArg\(key='([\w.]+)'", message):
+        return nested[1] if nested[1].rpartition(".")[2] == last else name
+    try:
+        value = ast.literal_eval(message.rpartition("Given value: ")[2])
+    except (ValueError, SyntaxError):  # not plain
+        return name
+    return path_to(value, last) or name
+
+
+def path_to(value: object, name: str) -> str:
+    """Path of the first setting of that name in nested settings, without `init_args`; "" where there is none."""
+    if not isinstance(value, dict):
+        return ""
+    for key, part in value.items():
+        if key == name:
+            return str(key)
+        if inside := path_to(part, name):
+            return inside if key == "init_args" else f"{key}.{inside}"
+    return ""
 
 
 def find_reason(message: str, parser: ArgumentParser, key: str) -> str:
@@ -68,13 +103,17 @@ def find_reason(message: str, parser: ArgumentParser, key: str) -> str:
     if unknown := re.search(
         r"(?:Option|does not accept option|[Kk]ey) '([\w.]+)'(?: is not (?:accepted|expected))?", message
     ):
-        return (
-            f"there is no option {unknown[1]!r}; {nearest(unknown[1], [flag[2:] for flag in flags(parser)])}"
-        )
+        deeper = [name for name in ELSEWHERE.split() if name.count(".") > 1]
+        known = [*(flag[2:] for flag in flags(parser)), *deeper]
+        return f"there is no option {unknown[1]!r}; {nearest(unknown[1], known)}"
     if re.search(r"arguments are required: \w+\.model", message):
         return "the config has no model; add --model LitMLP, or a `model:` to it"
     if missing := re.search(r"No module named '([\w.]+)'", message):
         return f"there is no module {missing[1]!r}; it has to be installed, or lie beside train.py"
+    if missing := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", message):
+        home = sys.modules[missing[1]]
+        names = [name for name in getattr(home, "__all__", dir(home)) if not name.startswith("_")]
+        return f"there is no {missing[2]!r} in {missing[1]}; {nearest(missing[2], names)}"
     is_number = re.search(r"Expected a? ?<class '(int|float|bool|str)'>", message)
     if not is_number and (name := re.search(r"Expected a dot import path string: (\S+)", message)):
         return f"there is no class {name[1]!r}; {nearest(name[1], class_names(key))}"
@@ -87,7 +126,7 @@ def find_reason(message: str, parser: ArgumentParser, key: str) -> str:
     reason = "; ".join(dict.fromkeys(kept))
     for pattern, replacement in READABLE:
         reason = re.sub(pattern, replacement, reason)
-    return reason
+    return reason or "needs a value"
 
 
 def flags(parser: ArgumentParser) -> list[str]:

@@ -1,7 +1,11 @@
 """Run folders, `runs/<experiment>/version_N`: two launches never share one, all processes of a launch do."""
 
+import contextlib
 import os
+import shutil
 from pathlib import Path
+
+from cli.errors import UsageError
 
 ROOT = Path("runs")
 _VARIABLE = "LIGHTNING_INSIDE_RUN"  # how the first process tells those that it launches
@@ -15,7 +19,6 @@ def new_run_folder(experiment: str, rank: int) -> Path:
     parent = ROOT / experiment
     if rank != 0:
         return Path(os.environ.get(_VARIABLE, parent / "other_rank"))
-    parent.mkdir(parents=True, exist_ok=True)
     number = max(
         (int(path.name[8:]) for path in parent.glob("version_*") if path.name[8:].isdigit()), default=-1
     )
@@ -23,8 +26,32 @@ def new_run_folder(experiment: str, rank: int) -> Path:
         number += 1
         folder = parent / f"version_{number}"
         try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
+            folder.mkdir(parents=True)
+        except OSError as error:
+            if isinstance(error, FileExistsError) and folder.is_dir():
+                continue
+            raise UsageError(
+                f"cannot make the run folder {folder}: {error.strerror}; "
+                "remove what is in the way, or work where you may write"
+            ) from None
         os.environ[_VARIABLE] = str(folder)
         return folder
+
+
+def discard(folder: Path, new: bool) -> None:
+    """Remove what a launch that failed before its first step has written.
+
+    Args:
+        folder: of the run.
+        new: whether this launch made it; else it holds an older run, of which nothing is touched.
+    """
+    if ROOT not in folder.parents:  # nothing was written
+        return
+    if not new:
+        for path in folder.glob(f"events.out.tfevents.*.{os.getpid()}.*"):
+            path.unlink()
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    for parent in (*folder.parents,)[:-1]:
+        with contextlib.suppress(OSError):  # it holds other runs
+            parent.rmdir()

@@ -57,6 +57,7 @@ class TensorDataModule(pl.LightningDataModule):
                 )
         if passes_per_epoch < 1:
             raise ValueError(f"data.passes_per_epoch is {passes_per_epoch}; it must be at least 1")
+        check_seed("data.order_seed", order_seed)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.passes_per_epoch = passes_per_epoch
@@ -147,6 +148,12 @@ class TensorDataModule(pl.LightningDataModule):
                 )
         if not self.statistics:  # else they came from a checkpoint
             self.statistics = self.fit_statistics(*self.splits["train"])
+            for name, value in self.statistics.items():
+                if not value.isfinite().all():
+                    raise ValueError(
+                        f"{name} of the training split of {type(self).__name__} is not a finite number; "
+                        "its data hold NaN, infinity or numbers that are too large"
+                    )
 
     def state_dict(self) -> dict[str, Any]:
         """The statistics that were fitted on the training split."""
@@ -165,6 +172,10 @@ class TensorDataModule(pl.LightningDataModule):
                     f"({name} differs); use the data options that it was trained with"
                 )
         self.statistics = dict(state_dict)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Nothing: the loader makes batches where they are used."""
+        return batch
 
     def train_dataloader(self) -> TensorLoader:
         overfit = self.trainer is not None and bool(getattr(self.trainer, "overfit_batches", 0))
@@ -238,6 +249,12 @@ def check_choice(option: str, value: object, known: Iterable[object]) -> None:
         close = nearest(value, known)
         hint = f"did you mean {close!r}?" if close else "choose from " + ", ".join(map(str, known))
         raise ValueError(f"{option} is {value!r}; {hint}")
+
+
+def check_seed(option: str, value: int) -> None:
+    """Raise a ValueError unless NumPy takes `value` for a seed."""
+    if not 0 <= value < 2**32:
+        raise ValueError(f"{option} is {value}; a seed must be from 0 to 4294967295")
 
 
 def _nonzero(std: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 SIDE = 28  # pixels
 NUM_CLASSES = 10
+MAX_DIMENSIONS = 3
 Check = Callable[[Path, bytes], None]
 
 
@@ -45,6 +46,8 @@ def read_idx(path: Path, check: Check | None = None) -> NDArray[np.uint8]:
         raise ValueError(
             f"{path} is not an IDX file of unsigned bytes: it begins with {content[:4].hex(' ') or 'nothing'}"
         )
+    if not 1 <= content[3] <= MAX_DIMENSIONS:
+        raise ValueError(f"{path} should have {content[3]} dimensions by its header; it is damaged")
     header = 4 + 4 * content[3]
     if len(content) < header:
         raise ValueError(f"{path} ends within its header, after {len(content)} bytes")

@@ -71,16 +71,36 @@ class TensorLoader:
         """Choose the order; a second call with the same number changes nothing."""
         if epoch != self.epoch:
             self.epoch = epoch
-            self._resume_at = 0
+            self._next_batch = self._resume_at = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader stands: the epoch, and how many of its batches have been handed out."""
-        return {"epoch": self.epoch, "next_batch": self._next_batch}
+        """Where the loader stands: the epoch, how many of its batches have been handed out, and how they were cut."""
+        return {"epoch": self.epoch, "next_batch": self._next_batch, **self._cut()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next iteration go on where `state` was taken."""
+        """Let the next iteration go on where `state` was taken.
+
+        Raises:
+            ValueError: if that was inside an epoch that was cut into other batches.
+        """
+        now = self._cut()
+        odd = [name for name in now if state.get(name, now[name]) != now[name]] if state["next_batch"] else []
+        if odd:
+            seen = ", ".join(f"{name} {state[name]}, now {now[name]}" for name in odd)
+            raise ValueError(
+                f"the checkpoint was saved inside an epoch of other batches ({seen}); an epoch is finished with the data "
+                "options and the number of processes that it began with"
+            )
         self.epoch = state["epoch"]
         self._resume_at = state["next_batch"]
+
+    def _cut(self) -> dict[str, int]:
+        return {
+            "rows": self.num_rows,
+            "rows_per_step": self.global_batch_size,
+            "passes": self.passes,
+            "seed": self.seed,
+        }
 
     def __len__(self) -> int:
         return self.passes * len(self._batch_bounds())

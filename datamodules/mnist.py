@@ -1,6 +1,7 @@
 """MNIST and two sets made in its image: handwritten digits, fashion articles, cursive Japanese characters."""
 
 import inspect
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from datamodules.augment import random_affine
-from datamodules.base import Split, TensorDataModule, check_choice, split_rows
+from datamodules.base import Split, TensorDataModule, check_choice, check_seed, split_rows
 from datamodules.download import ensure_files
 from datamodules.idx import NUM_CLASSES, SIDE, read_images_and_labels
 from datamodules.mnist_files import FOLDERS, check_published
@@ -78,11 +79,12 @@ class MNISTDataModule(TensorDataModule):
         check_choice("data.normalize", normalize, NORMALIZATIONS)
         for name, value in (augment or {}).items():
             check_choice("data.augment", name, AUGMENTATIONS)
-            if value < 0:
+            if not 0 <= value < math.inf:
                 raise ValueError(f"data.augment.{name} is {value}; it must be at least 0")
         for name, number in {"subset": subset, "num_val": num_val}.items():
             if number is not None and number < 1:
                 raise ValueError(f"data.{name} is {number}; it must be at least 1 (or null)")
+        check_seed("data.split_seed", split_seed)
         self.classes = _checked_classes(classes)
         self.in_shape = [1, SIDE, SIDE]
         self.data_dir = data_dir
@@ -95,6 +97,7 @@ class MNISTDataModule(TensorDataModule):
         self.augment = augment or {}
         self.class_values = self.classes  # what a prediction is called in predictions.csv
         self.class_names = [CLASS_NAMES[dataset][label] for label in self.classes]
+        self._on_device: tuple[dict[str, Tensor], Tensor, Tensor] = ({}, torch.empty(0), torch.empty(0))
         self.task = "binary" if len(self.classes) == 2 else "multiclass"
         self.out_features = 1 if self.task == "binary" else len(self.classes)
 
@@ -138,21 +141,30 @@ class MNISTDataModule(TensorDataModule):
 
     def transform_batch(self, x: Tensor) -> Tensor:
         """Bytes (N, 1, 28, 28) as the network sees them, float32."""
-        return self._normalized(x.float() / 255)
+        return self._normalized(x / 255)
 
     def augment_batch(self, x: Tensor) -> Tensor:
         """The same after a random warp."""
-        pixels = x.float() / 255
+        pixels = x / 255
         return self._normalized(random_affine(pixels, **self.augment) if self.augment else pixels)
 
     def _normalized(self, x: Tensor) -> Tensor:
+        """Normalize in place: a batch is hot in the cache, and a new tensor for each operation is not."""
         if self.normalize_images == "none":
             return x
         if self.normalize_images == "image":
             std, mean = torch.std_mean(x, dim=(1, 2, 3), keepdim=True, correction=0)
-            return (x - mean) / std.where(std > 0, 1.0)
-        mean, std = (self.statistics[name].float().to(x.device) for name in ("input_mean", "input_std"))
-        return (x - mean) / std
+            return x.sub_(mean).div_(std.where(std > 0, 1.0))
+        mean, std = self._mean_and_std(x.device)
+        return x.sub_(mean).div_(std)
+
+    def _mean_and_std(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """As float32 on the device; copied there once, because the host waits for every copy."""
+        source, mean, std = self._on_device
+        if source is not self.statistics or mean.device != device:
+            mean, std = (self.statistics[name].float().to(device) for name in ("input_mean", "input_std"))
+            self._on_device = (self.statistics, mean, std)
+        return mean, std
 
     def _read(self, images_path: Path, labels_path: Path) -> tuple[Tensor, Tensor, Tensor]:
         """Of the chosen classes, in the order of the file: images, new labels, places in the file."""

@@ -1,11 +1,12 @@
 """Noisy trends whose first part is known and whose future is to be forecast."""
 
+import math
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from datamodules.base import Split, TensorDataModule, check_choice
+from datamodules.base import Split, TensorDataModule, check_choice, check_seed
 
 TRENDS = ("linear", "quadratic", "both")
 
@@ -63,8 +64,11 @@ class SeriesDataModule(TensorDataModule):
         check_choice("data.trend", trend, TRENDS)
         if num_series < 1:
             raise ValueError(f"data.num_series is {num_series}; it must be at least 1")
-        if noise < 0:
+        if not 0 <= noise < math.inf:
             raise ValueError(f"data.noise is {noise}; it is a deviation and must be at least 0")
+        if not math.isfinite(known_fraction):
+            raise ValueError(f"data.known_fraction is {known_fraction}; it must be above 0 and below 1")
+        check_seed("data.data_seed", data_seed)
         self.num_known = round(known_fraction * length)
         self.horizon = length - self.num_known
         if self.num_known < 3 or self.horizon < 1:

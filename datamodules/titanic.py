@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from datamodules import titanic_table as tt
-from datamodules.base import Split, TensorDataModule, check_choice
+from datamodules.base import Split, TensorDataModule, check_choice, check_seed
 
 FILES = Path(__file__).parent / "files"
 
@@ -49,6 +49,8 @@ class TitanicDataModule(TensorDataModule):
     out_features = 1
     class_names = ("died", "survived")
     id_name = "PassengerId"
+    axis_names: ClassVar = {"male": "sex", "Age": "age (years)", "Fare": "fare (pounds)"}  # in pictures
+    value_names: ClassVar = {"male": ("female", "male")}
     submission_columns: ClassVar = {"PassengerId": "PassengerId", "prediction": "Survived"}  # Kaggle's
 
     def __init__(
@@ -64,7 +66,8 @@ class TitanicDataModule(TensorDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.features = _feature_names(features)
+        self.features = self.feature_names = _feature_names(features)
+        self.feature_groups = tt.group_features(self.features)
         self.in_shape = [len(self.features)]
         check_choice("data.missing", missing, ["drop", "impute"])
         if num_folds is not None and num_folds < 2:
@@ -75,6 +78,7 @@ class TitanicDataModule(TensorDataModule):
             raise ValueError(
                 f"data.fold is {fold}; with data.num_folds {num_folds} it must be 0 to {num_folds - 1}"
             )
+        check_seed("data.split_seed", split_seed)
         self.missing = missing
         self.num_folds = num_folds
         self.fold = fold
@@ -94,7 +98,7 @@ class TitanicDataModule(TensorDataModule):
             raise ValueError(f"data.csv cannot be evaluated, only predicted: {self.no_labels}")
 
     def load(self) -> dict[str, Split]:
-        x, y = self._labeled(self.train_csv or FILES / "train.csv")
+        x, y = self._labeled(FILES / "train.csv" if self.train_csv is None else self.train_csv)
         train_rows, held_out_rows = self._split(y)
         held_out = (x[held_out_rows], y[held_out_rows])
         splits = {"train": (x[train_rows], y[train_rows])}
@@ -153,7 +157,9 @@ class TitanicDataModule(TensorDataModule):
             return torch.arange(len(y)), torch.arange(len(y))
         rarest = int(y.bincount(minlength=2).min())
         if rarest < self.num_folds:
-            raise ValueError(f"data.num_folds is {self.num_folds}, but the rarer class has {rarest} rows")
+            raise ValueError(
+                f"data.num_folds is {self.num_folds}, but the rarer class has {rarest} rows; take fewer folds, or null"
+            )
         folds = StratifiedKFold(self.num_folds, shuffle=True, random_state=self.split_seed).split(y, y)
         train, held_out = list(folds)[self.fold]
         return torch.from_numpy(train), torch.from_numpy(held_out)

@@ -1,5 +1,6 @@
 """Small synthetic data sets on which people come to understand networks."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,7 +9,7 @@ import torch
 from sklearn.datasets import make_blobs, make_circles, make_regression
 from torch import Tensor
 
-from datamodules.base import Split, TensorDataModule, check_choice, split_rows
+from datamodules.base import Split, TensorDataModule, check_choice, check_seed, split_rows
 
 Points = tuple[Tensor, Tensor]  # inputs (N, F) in float64; targets (N,), float64 or class numbers
 
@@ -128,8 +129,10 @@ class ToyDataModule(TensorDataModule):
         self.noise = toy_set.noise if noise is None else noise
         if self.num_samples < 2:
             raise ValueError(f"data.num_samples is {self.num_samples}; it must be at least 2")
-        if self.noise < 0:
+        if not 0 <= self.noise < math.inf:
             raise ValueError(f"data.noise is {self.noise}; it is a deviation and must be at least 0")
+        check_seed("data.data_seed", data_seed)
+        check_seed("data.split_seed", split_seed)
         if not 0 <= val_fraction < 1:
             raise ValueError(f"data.val_fraction is {val_fraction}; it must be at least 0 and below 1")
         if toy_set.num_features and num_features not in (None, toy_set.num_features):

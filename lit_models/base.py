@@ -1,5 +1,6 @@
 """The steps, metrics and optimizers that every architecture shares."""
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 from torchmetrics import MeanMetric
 
@@ -90,10 +92,14 @@ class LitModel(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y = batch
         loss = self.task.loss(self(x), self.target(x, y))
-        # Each call of `self.log` costs as much as a step of a small network: none where nothing is written.
+        # Each call of `self.log` costs as much as a step of a small network: none where nothing is written. And
+        # until the next one, Lightning takes the progress bar's number from the tensor at every step: from the host.
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
-            self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(x))
+            self.log("train/loss", loss.detach().cpu(), prog_bar=True, batch_size=len(x))
         return loss
+
+    # Lightning asks for it at every step.
+    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.update_metrics(self.val_metrics, batch)
@@ -125,6 +131,19 @@ class LitModel(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         self._log_and_reset("test", self.test_metrics)
 
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        """What `optimizer.zero_grad()` does, without what makes that traceable."""
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the hook that runs, forty times per step, for which PyTorch's own way takes a microsecond.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return self.make_optimizer(self.parameters(), lambda: int(self.trainer.estimated_stepping_batches))
 
@@ -137,7 +156,7 @@ class LitModel(pl.LightningModule):
             parameters: what it steps.
             total_steps: gives the length of the training; asked for only where a schedule needs it.
         """
-        optimizer = self.optimizer_factory(parameters)
+        optimizer = build_optimizer(self.optimizer_factory, parameters)
         if self.scheduler_factory is None:
             return {"optimizer": optimizer}
         described = getattr(self.scheduler_factory, "keywords", {})
@@ -157,3 +176,20 @@ class LitModel(pl.LightningModule):
         self.log_dict(values, prog_bar=True)
         for metric in metrics.values():
             metric.reset()
+
+
+def build_optimizer(factory: OptimizerCallable, parameters: Iterable[Tensor]) -> Optimizer:
+    """The optimizer of these parameters.
+
+    Raises:
+        ValueError: for arguments that it does not take, and for learning rates beyond float32, which it would take.
+    """
+    try:
+        optimizer = factory(parameters)
+    except ValueError as error:
+        raise ValueError(f"model.optimizer: {error}") from None
+    largest = torch.finfo(torch.float32).max
+    for group in optimizer.param_groups:
+        if not 0 <= group["lr"] <= largest:
+            raise ValueError(f"model.optimizer.lr is {group['lr']}; it must be from 0 to {largest:.1e}")
+    return optimizer

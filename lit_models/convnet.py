@@ -43,6 +43,8 @@ class LitConvNet(LitModel):
         super().__init__(**base)
         in_channels, height, width = self.require_shape("images", "C H W")
         num_pools = len(channels)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}; it is a share, from 0 to below 1")
         if min(height, width) < 2**num_pools:
             raise ValueError(
                 f"{num_pools} blocks halve a {height} x {width} image to nothing; use fewer channels"

@@ -1,5 +1,6 @@
 """Activation functions by name, and the initial weights of linear and convolutional layers."""
 
+from math import isfinite
 from typing import Literal
 
 from torch import nn
@@ -44,7 +45,7 @@ def initialize(network: nn.Module, init: str, gain: float = 1.0) -> None:
         gain: multiplies the weights; with "default" the biases, too.
 
     Raises:
-        ValueError: for another name.
+        ValueError: for another name, or a gain that is no number.
     """
     draw = {
         "default": lambda weight: weight.data.mul_(gain),
@@ -52,6 +53,8 @@ def initialize(network: nn.Module, init: str, gain: float = 1.0) -> None:
         "he": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu").data.mul_(gain),
         "orthogonal": lambda weight: nn.init.orthogonal_(weight, gain),
     }
+    if not isfinite(gain):
+        raise ValueError(f"init_gain is {gain}; it must be a finite number")
     if init not in draw:
         raise ValueError(f"init is {init!r}; it must be one of {', '.join(draw)}")
     for module in network.modules():

@@ -54,8 +54,10 @@ def mlp(
     """Linear layers from each size to the next, with an activation function (and dropout) between them.
 
     Raises:
-        ValueError: for a size below 1 or an unknown activation function.
+        ValueError: for a size below 1, an unknown activation function, or a dropout that is no share.
     """
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout is {dropout}; it is a share, from 0 to below 1")
     if min(sizes) < 1:
         raise ValueError(f"layer sizes are {list(sizes)}; each must be at least 1")
     layers: list[nn.Module] = []

@@ -95,6 +95,11 @@ class Regression(Task):
         self.register_buffer("target_std", torch.tensor(target_std, dtype=torch.float32))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        if logits.numel() != target.numel():
+            raise ValueError(
+                f"the network returns {list(logits.shape)} for targets {list(target.shape)}; take another model "
+                "for these data, such as LitRNN for series"
+            )
         return F.mse_loss(logits.reshape(target.shape), target)
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
@@ -134,6 +139,8 @@ def make_task(
     Raises:
         ValueError: for another name, or a number of outputs that does not go with the task.
     """
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, from 0 to 1")
     if name == "binary":
         if out_features != 1:
             raise ValueError(f"a binary task has one logit, not out_features={out_features}")
@@ -141,8 +148,6 @@ def make_task(
     if name == "multiclass":
         if out_features < 2:
             raise ValueError(f"a multiclass task has at least 2 logits, not out_features={out_features}")
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, from 0 to 1")
         return Multiclass(out_features, label_smoothing)
     if name == "regression":
         return Regression(target_mean, target_std)

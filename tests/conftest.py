@@ -34,6 +34,7 @@ trainer:
   log_every_n_steps: 1
   enable_progress_bar: false
   enable_model_summary: false
+pictures: false # they would take longer than all the rest; tests/cli/test_pictures.py has them
 """
 
 

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from benchmarks.reproduce import EXPERIMENTS, Experiment, holds, run
 from cli import main
@@ -22,6 +24,34 @@ SECONDS = {
     "circles",
     "blobs",
     "rings",
+}
+PLANE = {"fit/plane", "fit/lines", "fit/units"}
+CURVE = {"fit/curve", "fit/terms", "fit/steps"}
+PASSENGERS = {"fit/importance", "fit/roc", "fit/precision_recall", "fit/calibration", "fit/confusion"}
+DIGITS = {"fit/confusion", "errors/hardest", "robustness/accuracy"}
+BLOCKS = {"filters/00_blocks.0.0", "feature_maps/blocks"}
+CODE = {"reconstruction/images", "code/plane", "code/neighbors"}
+PICTURES = {  # that the kind of experiment calls for; every one has depth/gradient_over_steps besides
+    "titanic_logistic": PASSENGERS,
+    "titanic_mlp": PLANE,
+    "titanic_full": PASSENGERS,
+    "titanic_deep": PLANE | {"depth/gradients"},
+    "linear_regression": {"fit/curve"},
+    "nonlinear_regression": CURVE,
+    "damped_sine": CURVE,
+    "damped_sine_large": CURVE,
+    "circles": PLANE | {"fit/unit_space"},
+    "blobs": PLANE | {"fit/unit_space"},
+    "rings": PLANE | {"fit/unit_space"},
+    "mnist_4v9_logistic": DIGITS | {"filters/00_linear"},
+    "mnist_4v9_mlp": DIGITS | {"filters/00_layers.0"},
+    "mnist_mlp": DIGITS | {"filters/00_layers.0"},
+    "mnist_convnet": DIGITS | BLOCKS,
+    "mnist_best": DIGITS | BLOCKS,
+    "mnist_fast": DIGITS | BLOCKS,
+    "mnist_autoencoder": CODE | {"filters/00_encoder.1"},
+    "mnist_conv_autoencoder": CODE | {"filters/00_encoder.0", "feature_maps/blocks"},
+    "trend_rnn": {"fit/forecast", "depth/delta_over_time"},
 }
 QUICK = [experiment for experiment in EXPERIMENTS if experiment.config in SECONDS]
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
@@ -56,6 +86,15 @@ def test_trains_for_two_batches_and_evaluates(config: Path, mnist_dir: str) -> N
         "checkpoints/last.ckpt",
     ):
         assert (folder / name).is_file(), name
+    drawn = EventAccumulator(str(folder), {"images": 0}).Reload()
+    assert drawn.Tags()["images"]
+    assert set(drawn.Tags()["images"]) >= PICTURES[config.stem]
+    files = {path.name for path in (folder / "pictures").iterdir()}
+    num_steps = min(2, len(pd.read_csv(folder / "metrics.csv")["train/loss"].dropna()))
+    for tag in drawn.Tags()["images"]:
+        steps = [image.step for image in drawn.Images(tag)]
+        assert steps[-1] == num_steps or tag == "depth/gradients"
+        assert {f"{tag.replace('/', '_')}_{step:06d}.png" for step in steps} <= files
     checkpoint = f"--ckpt_path={folder / 'checkpoints' / 'best.ckpt'}"
     assert main(["test", checkpoint, *QUIET]) == 0
     assert main(["predict", checkpoint, *QUIET]) == 0

@@ -50,7 +50,7 @@ def test_two_processes_do_what_one_does(
     predict = f"predict --ckpt_path {ONE / LAST}"
     assert main(f"{fit} one".split()) == 0
     by_two = "--trainer.strategy ddp --trainer.devices 2"
-    keep = "--data.batch_size 32 --trainer.callbacks+=keep_weights.KeepWeights"
+    keep = "--pictures true --data.batch_size 32 --trainer.callbacks+=keep_weights.KeepWeights"
     Path("driver.py").write_text(
         DRIVER.format(fit=f"{fit} two {by_two} {keep}", predict=f"{predict} {by_two}")
     )
@@ -67,6 +67,9 @@ def test_two_processes_do_what_one_does(
     assert one.keys() == two.keys()
     for name in one:
         torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-5)
+
+    # The first process draws while the other trains on.
+    assert len(list((TWO / "pictures").glob("fit_plane_*.png"))) == 3
 
     # Validation sees each of the 179 rows of the fold once: what two processes say of their weights, one says too.
     names = ["val/loss", "val/accuracy"]

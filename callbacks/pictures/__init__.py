@@ -5,6 +5,24 @@ from typing import Any
 
 _HOMES = {
     "Plane": "plane",
+    "PlaneUnits": "plane_units",
+    "UnitSpace": "unit_space",
+    "Curve": "curve",
+    "Predicted": "predicted",
+    "Confusion": "confusion",
+    "Roc": "roc",
+    "Calibration": "calibration",
+    "Importance": "importance",
+    "Forecast": "forecast",
+    "TimeDelta": "time_delta",
+    "GradientCurve": "gradient_curve",
+    "Filters": "filters",
+    "FeatureMaps": "feature_maps",
+    "Hardest": "hardest",
+    "Robustness": "robustness",
+    "Reconstruction": "reconstruction",
+    "Codes": "codes",
+    "Projector": "projector",
 }
 __all__ = list(_HOMES)
 

@@ -22,7 +22,7 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,30 +100,30 @@ class Picture(pl.Callback):
     # --- how ---
 
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not self._active:
-            return
-        started = time.perf_counter()
-        with looking_at(pl_module, trainer):
-            self._attempt(self._draw_all, trainer, pl_module)
-        self.seconds += time.perf_counter() - started
+        if self._active:
+            with looking_at(pl_module, trainer):
+                self._attempt(self._draw_all, trainer, pl_module)
 
-    def _attempt(self, function: Any, *args: Any) -> Any:
-        """Call the function; where it fails, say so and never try again."""
+    def _attempt(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call the function and count the time; where it fails, say so and never draw again."""
+        started = time.perf_counter()
         try:
             return function(*args)
         except Exception as error:
             self._active = False
             reason = str(error).strip().partition("\n")[0] or "no reason given"
             rank_zero_warn(f"{type(self).__name__} cannot be drawn ({type(error).__name__}: {reason})")
+        finally:
+            self.seconds += time.perf_counter() - started
 
     def _draw_all(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.batch is None:
             self.batch = fixed_batch(trainer)
         step = trainer.global_step
+        when = f"after {step:,} steps" if step else "before training"
         with drawing():
             for tag, figure in self.figures(pl_module, datamodule(trainer), self.batch):
-                when = f"after {step:,} steps" if step else "before training"
-                figure.suptitle(f"{figure.get_suptitle()}, {when}".removeprefix(", "))
+                figure.suptitle(f"{figure.get_suptitle()}, {when}")
                 self._write(trainer, tag, to_png(figure), step)
 
     def _write(self, trainer: pl.Trainer, tag: str, png: bytes, step: int) -> None:

@@ -1,8 +1,9 @@
 """What the pictures ask of a network and of its data, whatever their classes are.
 
 Of a data module they use, where it has them: `task` ("binary", "multiclass", "regression"), `in_shape`, `class_names`,
-`feature_names`, `value_names` (what the values 0 and 1 of a feature mean), `target_name`, `statistics`
-(`input_mean`, `input_std`, `target_mean`, `target_std` of a normalization) and `prepare_inputs`.
+`feature_names`, `axis_names` (of a feature, with its unit), `value_names` (what the values 0 and 1 of a feature mean),
+`feature_groups`, `statistics` (`input_mean`, `input_std`, `target_mean`, `target_std` of a normalization) and
+`prepare_inputs`.
 """
 
 from __future__ import annotations
@@ -17,12 +18,22 @@ from torch import Tensor, nn
 
 def array(tensor: Tensor) -> np.ndarray:
     """In float64, on the host."""
-    return tensor.detach().double().cpu().numpy()
+    return tensor.detach().cpu().double().numpy()
+
+
+def is_table(data: Any, *tasks: str) -> bool:
+    """Whether a sample is a row of numbers and the task one of these."""
+    return len(getattr(data, "in_shape", ())) == 1 and getattr(data, "task", "") in tasks
+
+
+def is_autoencoder(pl_module: pl.LightningModule) -> bool:
+    """Whether the model restores its input; `encode` is its way to the code."""
+    return callable(getattr(pl_module, "encode", None))
 
 
 def probabilities(pl_module: pl.LightningModule, task: str, x: Tensor) -> np.ndarray:
     """Of each class (N, K); a binary task has one logit, that of class 1."""
-    logits = pl_module(x).float()
+    logits = pl_module(x).cpu().double()
     if task == "binary":
         positive = array(logits.squeeze(-1).sigmoid())
         return np.stack([1 - positive, positive], axis=1)
@@ -45,12 +56,16 @@ def dense_layers(pl_module: pl.LightningModule, x: Tensor) -> list[tuple[nn.Line
     return calls
 
 
+def has_hidden_layer(pl_module: pl.LightningModule) -> bool:
+    """Whether one linear layer follows another."""
+    return sum(isinstance(module, nn.Linear) for module in pl_module.modules()) > 1
+
+
 def raw_inputs(data: Any, x: Tensor) -> np.ndarray:
     """Inputs of a batch in the units of the table."""
     statistics = getattr(data, "statistics", {})
-    return array(x) * np.asarray(statistics.get("input_std", 1.0)) + np.asarray(
-        statistics.get("input_mean", 0.0)
-    )
+    mean, std = statistics.get("input_mean", 0.0), statistics.get("input_std", 1.0)
+    return array(x) * np.asarray(std) + np.asarray(mean)
 
 
 def raw_targets(data: Any, y: Tensor) -> np.ndarray:
@@ -66,7 +81,29 @@ def prepared_inputs(data: Any, raw: np.ndarray, like: Tensor) -> Tensor:
     return (x if prepare is None else prepare(x)).to(like)
 
 
+def in_table_units(layer: nn.Linear, data: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (H, F) and biases (H,) of a layer that reads the inputs, as they apply to inputs in the table's units."""
+    origin = raw_inputs(data, layer.weight.new_zeros(1, layer.in_features))[0]  # raw = scale * x + origin
+    scale = raw_inputs(data, layer.weight.new_ones(1, layer.in_features))[0] - origin
+    bias = array(layer.bias) if layer.bias is not None else np.zeros(layer.out_features)
+    weight = array(layer.weight) / scale
+    return weight, bias - weight @ origin
+
+
 def feature_name(data: Any, index: int) -> str:
-    """The label of an axis."""
+    """As it is called in the settings."""
     names = getattr(data, "feature_names", ())
-    return names[index] if index < len(names) else f"x{index + 1}"
+    alone = list(getattr(data, "in_shape", ())) == [1]
+    return names[index] if index < len(names) else "x" if alone else f"x{index + 1}"
+
+
+def axis_name(data: Any, index: int) -> str:
+    """The label of its axis, with the unit."""
+    name = feature_name(data, index)
+    return getattr(data, "axis_names", {}).get(name, name)
+
+
+def class_names(data: Any, num_classes: int) -> list[str]:
+    """What the classes are called; a bare number would not say that it is a class."""
+    names = list(getattr(data, "class_names", ())) or [str(label) for label in range(num_classes)]
+    return [f"class {name}" if str(name).isdigit() else str(name) for name in names]

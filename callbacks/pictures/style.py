@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW, BLACK = "#56B4E9", "#CC79A7", "#F0E442", "#000000"
 COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, YELLOW, BLACK)
+# Ten for ten classes: yellow, which is lost on white, gives way to olive; wine and gray besides.
+MANY_COLORS = (*COLORS[:6], "#999933", BLACK, "#882255", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")  # so that classes differ in more than color
 GRAY = "0.45"
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu"  # for what has a middle: give limits of equal size on both sides
-DPI = 100
+DPI = 120
 
 STYLE: dict[str, Any] = {
     "font.size": 11,
@@ -40,6 +42,13 @@ STYLE: dict[str, Any] = {
 }
 
 
+def class_colors(num_classes: int) -> list[str]:
+    """One per class; of two, those of the ends of the diverging scale."""
+    if num_classes == 2:
+        return [VERMILION, BLUE]
+    return [COLORS[label % len(COLORS)] for label in range(num_classes)]
+
+
 @contextlib.contextmanager
 def drawing() -> Iterator[None]:
     """This style for all figures made inside; what the user has set for matplotlib is back afterwards."""
@@ -51,11 +60,16 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float = 5.6, height: float = 4.0) -> Figure:
-    """An empty figure of that size in inches. No pyplot: it would keep the figure, and look for a display."""
+def new_figure(
+    width: float = 5.0, height: float = 3.8, layout: Literal["constrained"] | None = "constrained"
+) -> Figure:
+    """An empty figure of that size in inches. No pyplot: it would keep the figure, and look for a display.
+
+    Arranging the axes takes as long as drawing them: of many alike, give the margins, and no layout.
+    """
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=layout)
 
 
 def to_png(figure: Figure) -> bytes:

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.data import DataLoader, TensorDataset
 
-from callbacks import BestCheckpoint, LastCheckpoint
+from callbacks import BestCheckpoint, ExactResume, LastCheckpoint
 
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
 
@@ -36,7 +36,7 @@ class Scripted(pl.LightningModule):
 
 def fit(folder: Path, losses: list[float], max_epochs: int, **options: Any) -> BestCheckpoint:
     best = BestCheckpoint("val/loss", options.pop("mode", "min"), dirpath=folder)
-    callbacks = [best, LastCheckpoint(dirpath=folder)]
+    callbacks = [ExactResume(), best, LastCheckpoint(folder)]
     trainer = pl.Trainer(
         max_epochs=max_epochs, callbacks=callbacks, num_sanity_val_steps=0, **QUIET, default_root_dir=folder
     )
@@ -54,7 +54,7 @@ class WithHparams(Scripted):
 def test_the_hparams_page_has_the_model_and_no_private_columns(tmp_path: Path) -> None:
     logger = TensorBoardLogger(tmp_path, name="run", default_hp_metric=False)
     options = {**QUIET, "logger": logger}
-    trainer = pl.Trainer(max_epochs=2, callbacks=[BestCheckpoint("val/loss")], **options)
+    trainer = pl.Trainer(max_epochs=2, callbacks=[ExactResume(), BestCheckpoint("val/loss")], **options)
     loader = DataLoader(TensorDataset(torch.zeros(1)))
     trainer.fit(WithHparams([0.5, 0.25]), loader, loader)
     events = EventAccumulator(logger.log_dir).Reload()

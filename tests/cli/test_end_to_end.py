@@ -297,12 +297,14 @@ def test_a_damaged_last_checkpoint_is_passed_over(capsys: pytest.CaptureFixture[
     assert_same_weights(weights(Path("runs/torn/version_0")), weights(Path("runs/untorn/version_0")))
 
 
-def test_a_finished_run_keeps_its_config(capsys: pytest.CaptureFixture[str]) -> None:
-    run([*FIT, "--run_name", "finished"], capsys)
-    config = Path("runs/finished/version_0/config.yaml")
-    before = config.read_text()
-    run(["fit", "--resume", str(config.parent), "--trainer.max_epochs", "1"], capsys)
-    assert config.read_text() == before
+@pytest.mark.parametrize("flags", [[], ["--trainer.max_epochs", "1"], ["--trainer.max_steps", "3"]])
+def test_a_finished_run_is_left_as_it_is(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    if not Path("runs/finished").exists():
+        run([*FIT, "--run_name", "finished"], capsys)
+    before = {path: path.stat().st_mtime_ns for path in Path("runs/finished").rglob("*")}
+    printed = run(["fit", "--resume", "runs/finished/version_0", *flags], capsys)
+    assert "runs/finished/version_0 is finished: 2 epochs, 24 steps" in printed
+    assert {path: path.stat().st_mtime_ns for path in Path("runs/finished").rglob("*")} == before
 
 
 def assert_it_goes_on(folder: Path, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -347,26 +349,30 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     assert_it_goes_on(folder, capsys.readouterr().err, capsys)
 
 
-def test_ctrl_c_in_validation_logs_no_step_twice(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_ctrl_c_in_validation_loses_nothing(
+    epoch: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It goes on from the end of the epoch before, and repeats steps that were logged already."""
+    """The validation is finished; the checkpoint is that of the epoch's end, be it the last one."""
 
     def press_ctrl_c(model: LitMLP) -> None:
-        if model.global_step == 24:
+        if model.global_step == 12 * epoch:
             os.kill(os.getpid(), signal.SIGINT)
 
+    folder = Path(f"runs/validating_{epoch}/version_0")
     with monkeypatch.context() as patch:
         patch.setattr(LitMLP, "on_validation_epoch_start", press_ctrl_c)
-        assert main([*FIT, "--run_name", "validating"]) == 130
-    folder = Path("runs/validating/version_0")
-    assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 12
+        assert main([*FIT, "--run_name", folder.parent.name]) == 130
+    assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 12 * epoch
     assert_it_goes_on(folder, capsys.readouterr().err, capsys)
-    losses = pd.read_csv(folder / "metrics.csv")["train/loss"]
-    assert losses.notna().sum() == 24
+    metrics = pd.read_csv(folder / "metrics.csv")
+    steps = 12 * (epoch + 2)
+    assert metrics["train/loss"].notna().sum() == steps
+    assert metrics["val/loss"].notna().sum() == epoch + 2
     events = EventAccumulator(str(folder), purge_orphaned_data=True)
     events.Reload()
-    assert [event.step for event in events.Scalars("train/loss")] == list(range(24))
+    assert [event.step for event in events.Scalars("train/loss")] == list(range(steps))
+    assert len(events.Scalars("val/loss")) == epoch + 2
 
 
 def test_ctrl_c_before_anything_is_saved(
@@ -407,7 +413,7 @@ def test_ctrl_c_before_anything_is_saved(
         ("--model.scheduler OneCycl", "there is no class 'OneCycl'; did you mean 'OneCycleLR'?"),
         ("--model LitConvNet", "LitConvNet wants images, in_shape [C, H, W]"),
         ("--model nothing.Tiny", "model: there is no module 'nothing'; it has to be installed"),
-        ("--model lit_models.Nope", "model: module 'lit_models' has no attribute 'Nope'; it has LitModel"),
+        ("--model lit_models.Nope", "model: there is no 'Nope' in lit_models; it can be: LitAutoencoder"),
         ("--trainer.callbacks+=torch.nn.Linear", "trainer.callbacks: torch.nn.Linear is no Callback"),
         ("--data.batch_size 0", "data.batch_size is 0; it must be at least 1"),
         ("--data.features [mael]", "data.features is 'mael'; did you mean 'male'?"),

@@ -67,3 +67,11 @@ def test_what_comes_after_the_checkpoint_is_logged_once(tmp_path: Path) -> None:
 def test_a_run_without_a_table_goes_on(tmp_path: Path) -> None:
     MetricsCSV(tmp_path, purge_step=3)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_that_a_kill_cut_short_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,a\n8,0.5\n9,0.25\n1")  # of "10,0.125"
+    logger = MetricsCSV(tmp_path, purge_step=10)
+    logger.log_metrics({"a": 0.125}, step=10)
+    logger.finalize("success")
+    assert (tmp_path / "metrics.csv").read_text() == "step,a\n8,0.5\n9,0.25\n10,0.125\n"

@@ -70,7 +70,7 @@ class Thing:
         (functools.partial(print), "functools.partial"),
         (Thing(), "tests.cli.test_storage.Thing"),
     ],
-    ids=lambda value: repr(value)[:40],
+    ids=lambda value: repr(value).partition(" at ")[0][:40],  # no addresses, which differ between processes
 )
 def test_any_hyper_parameter_loads_as_a_plain_value(value: Any, expected: Any, tmp_path: Path) -> None:
     AtomicIO().save_checkpoint({"state_dict": {}, "hyper_parameters": {"x": value}}, tmp_path / "x.ckpt")

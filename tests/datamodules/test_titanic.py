@@ -230,3 +230,12 @@ def test_a_feature_without_any_value_is_refused(tmp_path):
     own = write(tmp_path / "own.csv", Age=np.nan)
     with pytest.raises(ValueError, match="no row of the training split gives Age"):
         ready("fit", train_csv=own, num_folds=2)
+
+
+def test_what_pictures_are_told_of_the_features() -> None:
+    data = TitanicDataModule(features=["male", "title_mr", "Age", "class_1", "title_miss"])
+    assert data.feature_names == data.features
+    assert data.feature_groups == {"male": [0], "title": [1, 4], "Age": [2], "class": [3]}
+    assert set(data.axis_names) | set(data.value_names) <= set(FEATURES)
+    grouped = sorted(column for group in TitanicDataModule().feature_groups.values() for column in group)
+    assert grouped == list(range(len(ALL_FEATURES)))

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from callbacks.pictures.base import LOOKS, Picture, epochs_to_draw
-from callbacks.pictures.style import new_figure
+from callbacks.pictures.style import DPI, new_figure
 from tests.callbacks.plain import Plain, rows
 
 X = torch.randn(48, 5, generator=torch.Generator().manual_seed(1))
@@ -155,7 +155,11 @@ def test_the_same_picture_in_tensorboard_and_in_the_folder(tmp_path: Path):
     files = sorted((Path(logger.log_dir) / "pictures").iterdir())
     assert [path.name for path in files] == [f"fit_sketch_{image.step:06d}.png" for image in events]
     assert [path.read_bytes() for path in files] == [image.encoded_image_string for image in events]
-    assert {imread(path).shape[:2] for path in files} == {(events[0].height, events[0].width)} == {(200, 300)}
+    assert (
+        {imread(path).shape[:2] for path in files}
+        == {(events[0].height, events[0].width)}
+        == {(2 * DPI, 3 * DPI)}
+    )
     assert sketch.seconds > 0
 
 

@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from callbacks import DepthPlot, GradientMonitor
-from callbacks.depth import draw
+from callbacks.pictures.depth import draw_depth
 from tests.callbacks.plain import Plain, fit, has_hooks, mlp, rows
 
 X, Y = torch.randn(32, 5, generator=torch.Generator().manual_seed(1)), torch.zeros(32, 1)
@@ -40,7 +40,7 @@ def test_the_first_look_is_before_any_training():
 
 def test_the_lines_are_the_measurements_on_a_log_scale():
     look = {"grad_mean_abs": {"00_a": 1e-6, "01_b": 0.0, "02_c": 1e-2}, "delta_norm": {"00_a": 3.0}}
-    left, right = draw({0: look, 9: look}).axes
+    left, right = draw_depth({0: look, 9: look}).axes
     assert [line.get_label() for line in left.lines] == ["before training", "step 9"]
     assert [list(line.get_xdata()) for line in left.lines] == [[0, 2]] * 2
     assert list(left.lines[0].get_ydata()) == [1e-6, 1e-2]
@@ -51,14 +51,14 @@ def test_the_lines_are_the_measurements_on_a_log_scale():
 def test_the_axes_of_a_level_and_of_a_vanishing_gradient_are_the_same():
     level = {"00_a": 2e-3, "01_b": 1e-2}
     vanishing = {"00_a": 4e-11, "01_b": 2e-2}
-    limits = [draw({0: {"delta_norm": values}}).axes[1].get_ylim() for values in (level, vanishing)]
+    limits = [draw_depth({0: {"delta_norm": values}}).axes[1].get_ylim() for values in (level, vanishing)]
     assert limits[0] == pytest.approx(limits[1])
     assert limits[0] == pytest.approx((1e-11, 1e-1))
 
 
 @pytest.mark.parametrize("value", [0.0, math.inf, math.nan])
 def test_what_has_no_logarithm_is_left_out(value):
-    left, _ = draw({0: {"grad_mean_abs": {"00_a": value, "01_b": 1.0}}}).axes
+    left, _ = draw_depth({0: {"grad_mean_abs": {"00_a": value, "01_b": 1.0}}}).axes
     assert list(left.lines[0].get_xdata()) == [1]
 
 

@@ -2,25 +2,26 @@
 
 The picture `depth/gradients` shows at a glance what the vanishing gradient is: a straight line down towards
 the first layer. Its axes span ten decades at least, so that those of a healthy network look level, and the
-pictures of two runs can be compared. With a logger that has a folder it is also
-`pictures/depth_gradients_<step>.png` there.
+pictures of two runs can be compared.
 """
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from callbacks.gradients import GradientMonitor
-from callbacks.logs import on_tensorboard
+from callbacks.pictures.base import Picture
+from callbacks.pictures.style import drawing, new_figure, to_png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-class DepthPlot(pl.Callback):
+class DepthPlot(Picture):
     """Draws the mean absolute weight gradient and the norm of delta of every layer.
 
     "Before training" is measured in the first step, on the gradients that the initial weights give.
@@ -28,6 +29,7 @@ class DepthPlot(pl.Callback):
     Args:
         every_n_steps: optimizer steps between two looks; default: the Trainer's `log_every_n_steps`. Only the
             first and the last look are drawn.
+        folder: see `Picture`.
 
     Raises:
         ValueError: every_n_steps is not a positive integer.
@@ -35,20 +37,19 @@ class DepthPlot(pl.Callback):
     `looks` holds them: `looks[step][quantity][tag]`.
     """
 
-    def __init__(self, every_n_steps: int | None = None) -> None:
+    def __init__(self, every_n_steps: int | None = None, folder: Path | None = None) -> None:
+        super().__init__(folder)
         self.monitor = GradientMonitor(every_n_steps)
         self.monitor.writes = False
         self.looks: dict[int, dict[str, dict[str, float]]] = {}
-        self._folder: Path | None = None
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage == "fit":
-            self.looks = {}
-            folder = trainer.log_dir if trainer.loggers else None  # asked for where every process comes by
-            self._folder = Path(folder) / "pictures" if folder else None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.looks, self.seconds = {}, 0.0
+        self._active = trainer.is_global_zero and not trainer.fast_dev_run
         self.monitor.on_train_start(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Nothing: the first look and the last say it all."""
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -72,12 +73,12 @@ class DepthPlot(pl.Callback):
             self.looks.pop(max(self.looks))
         self.looks[step] = self.monitor.latest
         if first:
-            self._write(trainer, step)
+            self._draw_looks(trainer, step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.monitor.on_train_end(trainer, pl_module)
         if len(self.looks) > 1:
-            self._write(trainer, max(self.looks))
+            self._draw_looks(trainer, max(self.looks))
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -87,21 +88,22 @@ class DepthPlot(pl.Callback):
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.monitor.teardown(trainer, pl_module, stage)
 
-    def _write(self, trainer: pl.Trainer, step: int) -> None:
-        if not trainer.is_global_zero:
-            return
-        figure = draw(self.looks)
-        on_tensorboard(trainer, lambda writer: writer.add_figure("depth/gradients", figure, step))
-        if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            figure.savefig(self._folder / f"depth_gradients_{step:06d}.png", dpi=120)
+    def _draw_looks(self, trainer: pl.Trainer, step: int) -> None:
+        def write() -> None:
+            with drawing():
+                self._write(trainer, "depth/gradients", to_png(draw_depth(self.looks)), step)
+
+        if self._active:
+            self._attempt(write)
 
 
-def draw(looks: dict[int, dict[str, dict[str, float]]]) -> Figure:
+def draw_depth(looks: dict[int, dict[str, dict[str, float]]]) -> Figure:
     """One panel per quantity: a line per look, layers from the first to the last, a logarithmic axis."""
-    figure = Figure(figsize=(8, 3.6), layout="constrained")  # no pyplot: it would choose a window system
+    from matplotlib.ticker import MaxNLocator
+
+    figure = new_figure(5.0, 6.4)
     panels = {"grad_mean_abs": "mean absolute weight gradient", "delta_norm": "norm of delta = dL/dy"}
-    for axes, (quantity, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+    for axes, (quantity, title) in zip(figure.subplots(len(panels), 1), panels.items(), strict=True):
         drawn: list[float] = []
         for step, look in sorted(looks.items()):
             values = {  # 0 and infinity have no place on a logarithmic axis
@@ -119,4 +121,5 @@ def draw(looks: dict[int, dict[str, dict[str, float]]]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
+    figure.suptitle("Gradient and delta against depth")
     return figure

@@ -1,0 +1,216 @@
+"""The ways of training that `speed.py` compares: by hand, with Lightning as it is mostly used, and with this template.
+
+All train the same network with plain Adam on batches of the same size, and validate on the same rows. One turn is an
+epoch with its validation. Each is a function for `turns.take_turns`, called in a process of its own.
+"""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import yaml
+from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy
+
+from benchmarks.problems import EVAL_BATCH_SIZE, NETWORKS, Problem
+from benchmarks.turns import EndTurn
+from cli.arguments import prepare
+from cli.lightning import LightningInside
+from lit_models.base import LitModel
+
+
+def by_hand(
+    problem: Problem,
+    end_turn: EndTurn,
+    *,
+    device: str = "cpu",
+    data: str = "memory",
+    fused: bool | None = None,
+) -> None:
+    """The raw loop. `data`: "memory", or "torchvision" for a DataLoader."""
+    device = {"gpu": "cuda"}.get(device, device)
+    model = problem.build().to(device)
+    optimizer = torch.optim.Adam(model.parameters(), problem.lr, fused=fused)
+    train, val = problem.in_memory(device) if data == "memory" else problem.loaders()
+    while True:
+        model.train()
+        for x, y in train:
+            loss = problem.loss(model(x.to(device)), y.to(device))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        model.eval()
+        total = correct = torch.zeros((), device=device)
+        with torch.no_grad():
+            for x, y in val:
+                logits, y = model(x.to(device)), y.to(device)
+                total = total + problem.loss(logits, y) * len(y)
+                correct = correct + (problem.predict(logits) == y).sum()
+        total.item(), correct.item()
+        end_turn()
+
+
+class Bare(pl.LightningModule):
+    """What Lightning needs, and nothing that it does not: neither metrics nor logs."""
+
+    def __init__(self, problem: Problem, end_turn: EndTurn) -> None:
+        super().__init__()
+        self.problem, self.net, self.end_turn = problem, problem.build(), end_turn
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        x, y = batch
+        return self.problem.loss(self.net(x), y)
+
+    def on_validation_epoch_start(self) -> None:
+        self.total = self.correct = torch.zeros((), device=self.device)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        x, y = batch
+        logits = self.net(x)
+        self.total = self.total + self.problem.loss(logits, y) * len(y)
+        self.correct = self.correct + (self.problem.predict(logits) == y).sum()
+
+    def on_train_epoch_start(self) -> None:
+        self.end_turn()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), self.problem.lr)
+
+
+def lightning_floor(problem: Problem, end_turn: EndTurn, *, device: str = "cpu") -> None:
+    """Lightning with everything switched off, on tensors in memory: what nobody would want to work with."""
+    trainer = pl.Trainer(
+        accelerator=device,
+        devices=1,
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(Bare(problem, end_turn), *problem.in_memory({"gpu": "cuda"}.get(device, device)))
+
+
+class Usual(Bare):
+    """The steps of the best known template, https://github.com/ashleve/lightning-hydra-template."""
+
+    def __init__(self, problem: Problem, end_turn: EndTurn) -> None:
+        super().__init__(problem, end_turn)
+        binary = problem.network == "tiny_mlp"
+        self.train_acc, self.val_acc = (
+            BinaryAccuracy() if binary else MulticlassAccuracy(10, average="micro") for _ in range(2)
+        )
+        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        x, y = batch
+        logits = self.net(x)
+        loss = self.problem.loss(logits, y)
+        self.train_loss(loss)
+        self.train_acc(self.problem.predict(logits), y)
+        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("train/acc", self.train_acc, on_step=False, on_epoch=True, prog_bar=True)
+        return loss
+
+    def on_validation_epoch_start(self) -> None: ...
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        x, y = batch
+        logits = self.net(x)
+        self.val_loss(self.problem.loss(logits, y))
+        self.val_acc(self.problem.predict(logits), y)
+        self.log("val/loss", self.val_loss, on_step=False, on_epoch=True, prog_bar=True)
+        self.log("val/acc", self.val_acc, on_step=False, on_epoch=True, prog_bar=True)
+
+
+def usual_template(problem: Problem, end_turn: EndTurn, *, device: str = "cpu") -> None:
+    """torchmetrics and `self.log` in every step, DataLoader, TensorBoard, progress bar, best and last checkpoint."""
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # as Lightning sets it; this template takes it back
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = pl.Trainer(
+            accelerator=device,
+            devices=1,
+            max_epochs=-1,
+            logger=TensorBoardLogger(folder),
+            callbacks=[
+                ModelCheckpoint(folder, monitor="val/acc", mode="max", save_last=True),
+                RichProgressBar(),
+            ],
+        )
+        trainer.fit(Usual(problem, end_turn), *problem.loaders())
+
+
+class Same(LitModel):
+    """The network of the other contenders as a model of this template."""
+
+    def __init__(self, *, network: str, **base: Any) -> None:
+        super().__init__(**base)
+        torch.manual_seed(0)
+        self.net: nn.Module = NETWORKS[network]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
+
+class Ours(LightningInside):
+    """`train.py fit` that ends a turn with each epoch."""
+
+    end_turn: EndTurn
+
+    def before_fit(self) -> None:
+        super().before_fit()
+        self.model.on_train_epoch_start = type(self).end_turn  # a callback would add to each step
+
+
+def with_everything(problem: Problem, end_turn: EndTurn, *, model: dict[str, Any], flags: list[str]) -> None:
+    """`train.py fit` as it is: logs, validation, diagnostics, checkpoints, progress bar."""
+    Ours.end_turn = staticmethod(end_turn)
+    settings = {
+        "model": model,
+        "data": {
+            "class_path": f"datamodules.{problem.data_class}",
+            "init_args": {**problem.data, "eval_batch_size": EVAL_BATCH_SIZE},
+        },
+        "trainer": {"max_epochs": -1},
+        "monitor": "val/accuracy",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        Path("speed.yaml").write_text(yaml.safe_dump(settings))
+        Ours(prepare(["fit", "--config", "speed.yaml", *flags]))
+
+
+def ours(
+    problem: Problem,
+    end_turn: EndTurn,
+    *,
+    device: str = "cpu",
+    fused: bool | None = None,
+    flags: Sequence[str] = (),
+) -> None:
+    """This template on the same network, with the same arithmetic."""
+    optimizer = {"class_path": "torch.optim.Adam", "init_args": {"lr": problem.lr, "fused": fused}}
+    model = {
+        "class_path": "benchmarks.contenders.Same",
+        "init_args": {"network": problem.network, "optimizer": optimizer},
+    }
+    with_everything(problem, end_turn, model=model, flags=[f"--trainer.accelerator={device}", *flags])
+
+
+def fast(problem: Problem, end_turn: EndTurn, *, device: str = "cpu") -> None:
+    """The same convolutional network as this template likes it: pooled before relu, channels last, fused, bfloat16."""
+    optimizer = {"class_path": "torch.optim.Adam", "init_args": {"lr": problem.lr, "fused": True}}
+    model = {
+        "class_path": "lit_models.LitConvNet",
+        "init_args": {"channels": [16, 64, 128], "optimizer": optimizer},
+    }
+    flags = [f"--trainer.accelerator={device}", "--trainer.precision=bf16-mixed"]
+    with_everything(problem, end_turn, model=model, flags=flags)

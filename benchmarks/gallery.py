@@ -1,0 +1,112 @@
+"""Make the pictures of docs/gallery.md: train each experiment shown there, and keep its last pictures, small.
+
+python benchmarks/gallery.py                              all of them
+python benchmarks/gallery.py rings titanic_mlp            some of them
+python benchmarks/gallery.py --data_dir PATH              where MNIST is; by default data/
+python benchmarks/gallery.py activations                  the picture of the activation functions alone
+"""
+
+import argparse
+import io
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from callbacks.pictures.style import BLUE, VERMILION, drawing, new_figure, to_png
+from cli import main as train_py
+from lit_models.layers import ACTIVATIONS
+
+ROOT = Path(__file__).parent.parent
+GALLERY = ROOT / "docs" / "gallery"
+MAX_BYTES = 80_000
+SHOWN = {  # experiment: tags of the pictures
+    "titanic_mlp": ["fit/plane", "fit/lines", "fit/units", "depth/gradient_over_steps"],
+    "titanic_full": [
+        "fit/importance",
+        "fit/roc",
+        "fit/precision_recall",
+        "fit/calibration",
+        "fit/confusion",
+    ],
+    "titanic_deep": ["depth/gradients"],
+    "linear_regression": ["fit/curve"],
+    "nonlinear_regression": ["fit/curve", "fit/terms"],
+    "damped_sine": ["fit/curve", "fit/terms", "fit/steps"],
+    "circles": ["fit/plane", "fit/lines", "fit/units"],
+    "blobs": ["fit/plane"],
+    "rings": ["fit/plane", "fit/lines", "fit/unit_space"],
+    "trend_rnn": ["fit/forecast", "depth/delta_over_time"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="experiment", default=[*SHOWN, "activations"])
+    parser.add_argument("--data_dir", type=Path, default=ROOT / "data")
+    options = parser.parse_args()
+    names, data_dir = options.names, options.data_dir.resolve()
+    if unknown := set(names) - {*SHOWN, "activations"}:
+        parser.error(f"{', '.join(unknown)}: not in the gallery")
+    GALLERY.mkdir(parents=True, exist_ok=True)
+    if "activations" in names:
+        with drawing():
+            keep(to_png(draw_activations()), "activations")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        for name in names:
+            if name in SHOWN:
+                make(name, data_dir)
+
+
+def make(name: str, data_dir: Path) -> None:
+    """Train the experiment in the current folder, and keep its last picture of each tag."""
+    config = ROOT / "configs" / f"{name}.yaml"
+    flags = [f"--data.data_dir={data_dir}"] if name.startswith("mnist") else []
+    os.environ.pop("LIGHTNING_INSIDE_RUN", None)  # left by the run before
+    if train_py(["fit", f"--config={config}", "--trainer.enable_progress_bar=false", *flags]):
+        raise SystemExit(f"{name} could not be trained")
+    (run,) = Path("runs", name).iterdir()
+    for tag in SHOWN[name]:
+        stem = tag.replace("/", "_")
+        last = max((run / "pictures").glob(f"{stem}_[0-9]*.png"))
+        keep(last.read_bytes(), f"{name}_{stem}")
+
+
+def keep(png: bytes, name: str) -> None:
+    """Write a picture into the gallery, with as many colors as fit."""
+    path = GALLERY / f"{name}.png"
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    for colors in (256, 128, 64, 32, 16):
+        picture.quantize(colors, dither=Image.Dither.NONE).save(path, optimize=True)
+        if path.stat().st_size <= MAX_BYTES:
+            break
+    print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def draw_activations() -> Figure:
+    """Every activation function that a model here can have, and its derivative, over [-6, 6]."""
+    figure = new_figure(8.0, 4.6)
+    panels = figure.subplots(2, 4, sharex=True, sharey=True)
+    for axes, (name, make_function) in zip(panels.flat, ACTIVATIONS.items(), strict=True):
+        x = torch.linspace(-6, 6, 601, requires_grad=True)
+        y = make_function()(x)
+        (slope,) = torch.autograd.grad(y.sum(), x)
+        axes.plot(x.detach(), y.detach(), color=BLUE, label="function")
+        axes.plot(x.detach(), slope, color=VERMILION, linestyle="--", label="derivative")
+        axes.set(title=name, xlim=(-6, 6), ylim=(-1.3, 3))
+        axes.grid(alpha=0.3)
+    for axes in panels[-1]:
+        axes.set_xlabel("x")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.suptitle("Activation functions")
+    return figure
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,292 @@
+"""Kill training with `kill -9` at random moments, go on with `fit --resume`, and compare with a run that was left alone.
+
+python benchmarks/kill_and_resume.py                        50 trials: one process, tensors in memory and two workers
+python benchmarks/kill_and_resume.py --processes 2          50 trials: two processes (DDP, gloo)
+python benchmarks/kill_and_resume.py --trials 4 --seed 1    fewer, at other moments
+
+Each trial trains a small network with dropout, augmentation and a schedule; it is killed one to three times, then left
+to finish. Equal means `torch.equal` for weights, the optimizer's and the schedule's state, and the same text for every
+figure in metrics.csv and every scalar that TensorBoard shows. A trial takes some seconds: the children are forked from
+a process that has imported everything.
+"""
+
+import argparse
+import csv
+import os
+import random
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from rich.progress import track
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # the config names classes in benchmarks.victim
+
+import cli.lightning  # noqa: E402
+from benchmarks.victim import PHASE, PHASES  # noqa: E402
+from cli import main as train  # noqa: E402
+
+COMMON = {
+    "model": {
+        "class_path": "lit_models.LitMLP",
+        "init_args": {"hidden_sizes": [16], "dropout": 0.2, "optimizer": {"class_path": "torch.optim.Adam"}},
+    },
+    "trainer": {
+        "accelerator": "cpu",
+        "max_epochs": 4,
+        "log_every_n_steps": 3,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "callbacks": [{"class_path": "benchmarks.victim.TellPhase"}],
+    },
+    "save_every_n_steps": 4,
+    "pictures": False,
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "tensors": {
+        "data": {
+            "class_path": "datamodules.MNISTDataModule",
+            "init_args": {
+                "batch_size": 16,
+                "eval_batch_size": 16,
+                "augment": {"degrees": 20.0, "shift": 2.0},
+            },
+        },
+        "scheduler": {"class_path": "torch.optim.lr_scheduler.OneCycleLR", "init_args": {"max_lr": 0.02}},
+    },
+    "workers": {
+        "data": {"class_path": "benchmarks.victim.WorkerData"},
+        "scheduler": {
+            "class_path": "torch.optim.lr_scheduler.ReduceLROnPlateau",
+            "init_args": {"patience": 0, "factor": 0.5},
+        },
+    },
+}
+
+
+@dataclass
+class Job:
+    """One command, in one or more processes that are forked here; `words` are those after `train.py`."""
+
+    words: list[str]
+    processes: int
+    pids: dict[int, int | None] = field(default_factory=dict)  # with the exit code, once there is one
+
+    def start(self) -> None:
+        PHASE[0] = 0
+        port = free_port()
+        for rank in range(self.processes):
+            if (pid := os.fork()) == 0:
+                become(rank, self.processes, port)
+                code = 1
+                try:
+                    code = train(self.words)
+                finally:
+                    sys.stdout.flush()
+                    os._exit(code)
+            self.pids[pid] = None
+
+    def is_over(self) -> bool:
+        for pid in [pid for pid, code in self.pids.items() if code is None]:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                self.pids[pid] = os.waitstatus_to_exitcode(status)
+        return None not in self.pids.values()
+
+    def wait(self, seconds: float = 300.0, until_training: bool = False) -> bool:
+        """Whether it is over, after so long at most; or it has begun to train."""
+        deadline = time.monotonic() + seconds
+        while not (over := self.is_over()) and time.monotonic() < deadline:
+            if until_training and PHASE[0]:
+                break
+            time.sleep(0.0005)
+        return over
+
+    def kill(self) -> str:
+        """Kill -9, workers included; what it was doing."""
+        phase = PHASES[PHASE[0]]
+        for pid in self.pids:
+            if self.pids[pid] is None:
+                os.killpg(pid, signal.SIGKILL)
+        self.wait()
+        return phase
+
+
+def become(rank: int, processes: int, port: int) -> None:
+    """Make this fork a process as torchrun would have started it, in a group of its own, with its output in a file."""
+    os.setpgid(0, 0)
+    log = os.open(f"log_{rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.environ.pop("LIGHTNING_INSIDE_RUN", None)
+    if processes > 1:
+        names = ("RANK", "LOCAL_RANK", "GROUP_RANK")
+        os.environ |= {name: str(rank if name != "GROUP_RANK" else 0) for name in names}
+        os.environ |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+        os.environ |= {"TORCHELASTIC_RUN_ID": "none"}
+        rank_zero_only.rank = rank
+        cli.lightning.RANK = rank
+
+
+def free_port() -> int:
+    """A port that nobody listens to."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def write_configs() -> None:
+    """The configs, and images in the manner of MNIST: a bright bar, as low as the label is high."""
+    for name, variant in VARIANTS.items():
+        config = {**COMMON, "data": variant["data"], "model": {**COMMON["model"]}}
+        config["model"]["init_args"] = {**COMMON["model"]["init_args"], "scheduler": variant["scheduler"]}
+        Path(f"{name}.yaml").write_text(yaml.safe_dump(config))
+    generator = np.random.default_rng(0)
+    for prefix, count in (("train", 640), ("t10k", 40)):
+        labels = generator.permutation(np.arange(count) % 10).astype(np.uint8)
+        images = generator.integers(0, 60, (count, 28, 28), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[4 + 2 * label : 6 + 2 * label, 4:24] = 255
+        for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
+            header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+            Path("data").mkdir(exist_ok=True)
+            Path(f"data/{prefix}-{kind}-ubyte").write_bytes(header + values.tobytes())
+
+
+def fit_words(variant: str, name: str, processes: int) -> list[str]:
+    """A new run, or one that goes on where there is a checkpoint."""
+    folder = Path("runs", name, "version_0")
+    if any(folder.glob("checkpoints/*.ckpt")):
+        return ["fit", "--resume", str(folder)]
+    shutil.rmtree(folder, ignore_errors=True)  # killed before the first checkpoint: there is nothing to lose
+    words = ["fit", "--config", f"{variant}.yaml", "--run_name", name]
+    return words + (
+        ["--trainer.strategy", "ddp", "--trainer.devices", str(processes)] if processes > 1 else []
+    )
+
+
+def undisturbed(variant: str, processes: int) -> float:
+    """Train without a kill; the seconds from the first step to the end."""
+    job = Job(fit_words(variant, f"{variant}_whole", processes), processes)
+    job.start()
+    job.wait(until_training=True)
+    begun = time.monotonic()
+    job.wait()
+    check(job)
+    return time.monotonic() - begun
+
+
+def check(job: Job) -> None:
+    """Stop where a command failed."""
+    if set(job.pids.values()) != {0}:
+        logs = "\n".join(Path(f"log_{rank}.txt").read_text()[-3000:] for rank in range(job.processes))
+        raise SystemExit(f"{' '.join(job.words)} ended with {list(job.pids.values())}\n{logs}")
+
+
+def trial(name: str, variant: str, processes: int, seconds: float, dice: random.Random) -> list[str]:
+    """One run that is killed one to three times, then finished; what it was doing each time."""
+    phases = []
+    for _ in range(dice.randint(1, 3)):
+        job = Job(fit_words(variant, name, processes), processes)
+        job.start()
+        if dice.random() > 0.1 and job.wait(until_training=True):  # the others are killed while they start
+            break
+        if job.wait(dice.uniform(0, 0.9 * seconds)):
+            break
+        phases.append(job.kill())
+    job = Job(fit_words(variant, name, processes), processes)
+    job.start()
+    job.wait()
+    check(job)
+    return phases
+
+
+def difference(first: Path, second: Path) -> str:
+    """The first thing in which two finished runs differ; empty where they are equal."""
+    one, two = (torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (first, second))
+    for key in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch"):
+        if not equal(one[key], two[key]):
+            return f"{key} of the checkpoint"
+    for what, read in (("metrics.csv", table), ("TensorBoard", curves)):
+        left, right = read(first), read(second)
+        if left != right:
+            odd = [key for key in {**left, **right} if left.get(key) != right.get(key)]
+            return f"{what}: {len(odd)} entries, such as {odd[0]}: {left.get(odd[0])}, {right.get(odd[0])}"
+    return ""
+
+
+def equal(one: Any, two: Any) -> bool:
+    """Bit for bit, through nested containers."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, two)
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(equal(one[key], two[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(map(equal, one, two))
+    return bool(one == two)
+
+
+def table(run: Path) -> dict[tuple[int, str, str], str]:
+    """Every figure in metrics.csv, by row, step and name."""
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        (number, row["step"], name): value
+        for number, row in enumerate(rows)
+        for name, value in row.items()
+        if value
+    }
+
+
+def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """Every scalar that TensorBoard shows."""
+    events = EventAccumulator(str(run), purge_orphaned_data=True, size_guidance={"scalars": 0}).Reload()
+    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def main() -> int:
+    """Run the trials; 0 where all were equal."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    dice = random.Random(options.seed)
+    torch.set_num_threads(1)
+    good, hits = 0, Counter[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        write_configs()
+        seconds = {variant: undisturbed(variant, options.processes) for variant in VARIANTS}
+        for number in track(range(options.trials), description="killing"):
+            variant = list(VARIANTS)[number % len(VARIANTS)]
+            name = f"{variant}_{number}"
+            phases = trial(name, variant, options.processes, seconds[variant], dice)
+            odd = difference(Path(f"runs/{variant}_whole/version_0"), Path(f"runs/{name}/version_0"))
+            good += not odd
+            hits.update(phases)
+            print(f"{name}: killed in {', '.join(phases) or 'no phase'}: {odd or 'equal'}", flush=True)
+        os.chdir(ROOT)
+    print("kills:", ", ".join(f"{count} in {phase}" for phase, count in hits.most_common()))
+    print(f"{good} of {options.trials}")
+    return int(good != options.trials)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

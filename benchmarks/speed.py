@@ -1,0 +1,204 @@
+"""How fast this template trains small networks, beside a loop written by hand and the usual ways with Lightning.
+
+python benchmarks/speed.py                      the convolutional network, the MLP and Titanic; about 6 minutes
+python benchmarks/speed.py mlp titanic          some of them
+python benchmarks/speed.py fast                 how long `mnist_fast` trains; about a minute
+python benchmarks/speed.py ddp                  two processes beside one on the same total batch; about 2 minutes
+python benchmarks/speed.py --write              also put the table into README.md
+python benchmarks/speed.py --device gpu         on a graphics card
+
+A turn is an epoch with its validation, checkpoints and logs, on batches of 64 from MNIST, or 500 full-batch steps on
+Titanic. A figure is the time over that of the raw loop in the same round (see `turns.py`): median, and quartiles.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import torch
+from rich.progress import track
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from benchmarks import contenders
+from benchmarks.problems import Problem
+from benchmarks.report import ROOT, clock_options, machine, write_between
+from benchmarks.turns import Contender, Ratio, take_turns
+from cli.arguments import prepare
+
+TITLES = {
+    "conv": "conv 16-64-128, batch 64",
+    "mlp": "MLP 784-100-10, batch 64",
+    "titanic": "Titanic 2-2-1, full batch",
+}
+ROUNDS = {"conv": 8, "mlp": 16, "titanic": 32}
+SLOW = ("raw loop, torchvision DataLoader", "the usual Lightning template")  # 20 times as long with the MLP
+TWO_FEATURES = {"features": ["male", "Age"], "missing": "drop", "num_folds": None}
+
+
+def problem(name: str, data_dir: str) -> Problem:
+    mnist = {"data_dir": str(Path(data_dir).resolve()), "batch_size": 64}
+    if name == "conv":  # a part, twice, because an epoch takes half a minute
+        return Problem("convnet", "MNISTDataModule", {**mnist, "subset": 3072, "passes_per_epoch": 2})
+    if name == "mlp":
+        return Problem("mlp", "MNISTDataModule", mnist)
+    titanic = {**TWO_FEATURES, "batch_size": None, "passes_per_epoch": 500}
+    return Problem("tiny_mlp", "TitanicDataModule", titanic, lr=0.05)
+
+
+def all_contenders(name: str, data_dir: str, device: str) -> dict[str, Contender]:
+    """By the names they have in the table; the first is the baseline."""
+    task = problem(name, data_dir)
+    by_hand, ours = (partial(way, task, device=device) for way in (contenders.by_hand, contenders.ours))
+    chosen: dict[str, Contender] = {
+        "raw loop": by_hand,
+        "raw loop once more": by_hand,
+        "raw loop, fused Adam": partial(by_hand, fused=True),
+        "raw loop, torchvision DataLoader": partial(by_hand, data="torchvision"),
+        "the usual Lightning template": partial(contenders.usual_template, task, device=device),
+        "Lightning, everything off": partial(contenders.lightning_floor, task, device=device),
+        "**this template, everything on**": ours,
+        "the same, fused Adam": partial(ours, fused=True),
+    }
+    if name == "titanic":
+        del chosen["raw loop, torchvision DataLoader"]
+    if name == "conv":
+        chosen["**fast recipe, everything on**"] = partial(contenders.fast, task, device=device)
+    return chosen
+
+
+def table(results: dict[str, dict[str, Ratio]]) -> list[str]:
+    """Rows of Markdown: a contender each, a column for each problem."""
+    names = list(dict.fromkeys(contender for ratios in results.values() for contender in ratios))
+    heads = ["", *(TITLES[name] for name in results)]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for contender in names:
+        cells = [str(ratios.get(contender, "")) for ratios in results.values()]
+        lines.append("| " + " | ".join([contender, *cells]) + " |")
+    steps = (f"{TITLES[name]}: {ratios['raw loop'].seconds:.2f} s" for name, ratios in results.items())
+    return [*lines, "", "A turn of the raw loop: " + ", ".join(steps) + "."]
+
+
+def compare(names: list[str], options: argparse.Namespace) -> None:
+    """The main table."""
+    results: dict[str, dict[str, Ratio]] = {}
+    for name in names:
+        results[name] = take_turns(
+            all_contenders(name, options.data_dir, options.device),
+            options.rounds or ROUNDS[name],
+            clock=options.clock,
+            seldom=SLOW if name == "mlp" else (),
+            title=TITLES[name],
+        )
+        for contender, ratio in results[name].items():
+            print(f"{TITLES[name]:26}  {contender:34}  {ratio}   {ratio.seconds:.3f} s", flush=True)
+    lines = table(results)
+    print("", *lines, "", machine(options.threads), sep="\n", flush=True)
+    if options.write:
+        write_between("speed", [*lines, "", machine(options.threads) + "."])
+
+
+class Timed(contenders.LightningInside):
+    """`train.py fit` that notes when the first batch came and when the last epoch was done."""
+
+    def before_fit(self) -> None:
+        super().before_fit()
+        self.model.on_train_start = self.note  # type: ignore[method-assign]
+        self.model.on_train_end = self.note  # type: ignore[method-assign]
+        self.notes: list[float] = []
+
+    def note(self) -> None:
+        self.notes.append(time.perf_counter())
+
+
+def fast(options: argparse.Namespace) -> None:
+    """Seconds from the first batch to the last, and the accuracy on the test set."""
+    config = ROOT / "configs" / "mnist_fast.yaml"
+    common = [
+        f"--data.data_dir={Path(options.data_dir).resolve()}",
+        f"--trainer.accelerator={options.device}",
+    ]
+    seconds, accuracies = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        for seed in track(range(options.rounds or 3), "mnist_fast", transient=True):
+            run = Timed(prepare(["fit", f"--config={config}", f"--seed_everything={seed}", *common]))
+            seconds.append(run.notes[1] - run.notes[0])
+            checkpoint = run.folder / "checkpoints" / "last.ckpt"
+            tested = contenders.LightningInside(prepare(["test", f"--ckpt_path={checkpoint}"]))
+            accuracies.append(float(tested.trainer.callback_metrics["test/accuracy"]))
+    print(
+        f"mnist_fast, {len(seconds)} seeds: {median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f}), "
+    )
+    print(f"test accuracy {sum(accuracies) / len(accuracies):.4f}; {machine(options.threads)}")
+
+
+def ddp(options: argparse.Namespace) -> None:
+    """Time of an epoch of `mnist_convnet` by two processes with 32 rows each, and by one with 64."""
+    common = ["--config", str(ROOT / "configs" / "mnist_convnet.yaml"), "--trainer.max_epochs=4"]
+    common += [f"--data.data_dir={Path(options.data_dir).resolve()}", "--data.subset=6000"]
+    common += [f"--trainer.accelerator={options.device}", "--trainer.enable_progress_bar=false"]
+    ways = {
+        "one process, batch 64": [],
+        "two processes, batch 32 each": [
+            "--trainer.devices=2",
+            "--trainer.strategy=ddp",
+            "--data.batch_size=32",
+        ],
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "PYTHONPATH": str(ROOT)}
+    for _ in track(range(options.rounds or 2), "one process and two", transient=True):
+        for name, flags in ways.items():
+            with tempfile.TemporaryDirectory() as folder:
+                words = [sys.executable, str(ROOT / "train.py"), "fit", *common, *flags]
+                done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+                if done.returncode:
+                    raise RuntimeError(done.stderr)
+                events = next(Path(folder).glob("runs/*/*/events*"))
+                times = [
+                    event.wall_time for event in EventAccumulator(str(events)).Reload().Scalars("val/loss")
+                ]
+            seconds[name] += [after - before for before, after in pairwise(times)]
+    one, two = (median(taken) for taken in seconds.values())
+    print(
+        f"an epoch of 5,500 images: one process {one:.2f} s, two processes {two:.2f} s, ratio {two / one:.2f}"
+    )
+    print(machine(options.threads))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "parts", nargs="*", help=f"out of {', '.join(TITLES)}, fast, ddp; by default the first three"
+    )
+    parser.add_argument("--rounds", type=int, help="2 or more; for fast, seeds")
+    parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument("--data_dir", default="data", help="where MNIST is or goes")
+    parser.add_argument("--write", action="store_true", help="put the table into README.md")
+    clock_options(parser)
+    options = parser.parse_args()
+    if unknown := set(options.parts) - {*TITLES, "fast", "ddp"}:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    torch.set_num_threads(options.threads)
+    names = [name for name in TITLES if name in options.parts] if options.parts else list(TITLES)
+    if names:
+        compare(names, options)
+    if "fast" in options.parts:
+        fast(options)
+    if "ddp" in options.parts:
+        ddp(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Compare programs on a machine that is never quiet: they take turns, and neighboring turns are compared.
+
+Each contender is a process of its own, forked from this one; while one works, the others wait for the baton. In a
+round each has one turn, in an order that is reversed from round to round, so that a machine that slows down slows all
+of them. What counts is a contender's time over the baseline's in the same round: the median over the rounds, and the
+quartiles. Let the baseline take part twice: how far the ratio of the two is from 1, and its quartiles, say how much of
+the rest is noise.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import resource
+import time
+import traceback
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from statistics import median, quantiles
+
+import torch
+from rich.progress import Progress
+
+EndTurn = Callable[[], None]
+Contender = Callable[[EndTurn], None]  # works for ever, and calls its argument after each turn's work
+WARM_UP = 2  # rounds that do not count: the first turn includes the preparations
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A contender's time over the baseline's: median over the rounds, the quartiles around it, its median turn."""
+
+    middle: float
+    low: float
+    high: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.middle:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def take_turns(
+    contenders: dict[str, Contender],
+    rounds: int,
+    *,
+    clock: str = "wall",
+    seldom: Collection[str] = (),
+    title: str = "taking turns",
+) -> dict[str, Ratio]:
+    """Time the contenders' turns.
+
+    Args:
+        contenders: by name; the first is the baseline.
+        rounds: 2 or more.
+        clock: "wall", or "cpu" for the processor time of a contender's process alone.
+        seldom: those that are too slow for every round take part in every fourth.
+        title: of the progress bar.
+    """
+    workers = {name: Worker(contender) for name, contender in contenders.items()}
+    baseline = next(iter(contenders))
+    ratios: dict[str, list[float]] = {name: [] for name in contenders}
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(Progress(transient=True, auto_refresh=False))
+        for worker in workers.values():
+            stack.callback(worker.stop)
+        task = bar.add_task(title, total=(WARM_UP + rounds) * len(workers))
+        for number in range(-WARM_UP, rounds):
+            order = [name for name in workers if name not in seldom or number < 0 or number % 4 == 0]
+            taken = {}
+            for name in order if number % 2 == 0 else reversed(order):
+                taken[name] = workers[name].turn()[clock]
+                bar.advance(task)
+                bar.refresh()
+            if number >= 0:
+                for name in order:
+                    ratios[name].append(taken[name] / taken[baseline])
+                    seconds[name].append(taken[name])
+    return {name: _ratio(ratios[name], seconds[name]) for name in contenders}
+
+
+def _ratio(ratios: list[float], seconds: list[float]) -> Ratio:
+    low, middle, high = quantiles(ratios, n=4, method="inclusive")
+    return Ratio(middle, low, high, median(seconds))
+
+
+class Worker:
+    """A contender's process, at rest except during its turns."""
+
+    def __init__(self, contender: Contender) -> None:
+        context = multiprocessing.get_context("fork")
+        self.baton, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(contender, theirs), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def turn(self) -> dict[str, float]:
+        """Let it work for one turn: the seconds on both clocks, and its most megabytes before and after."""
+        self.baton.send("go")
+        answer = self.baton.recv()
+        if isinstance(answer, str):
+            raise RuntimeError(f"a contender failed:\n{answer}")
+        return answer
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+
+def _serve(contender: Contender, baton: Connection) -> None:
+    """Run a contender whose output goes nowhere, drawn as if a terminal showed it."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    os.environ["FORCE_COLOR"] = "1"  # for Rich's progress bars
+    baton.recv()
+    before = _state()
+
+    def end_turn() -> None:
+        nonlocal before
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        after = _state()
+        taken = {name: after[name] - before[name] for name in ("wall", "cpu")}
+        baton.send({**taken, "began": before["peak"], "peak": after["peak"]})
+        baton.recv()
+        before = _state()
+
+    try:
+        contender(end_turn)
+    except BaseException:
+        baton.send(traceback.format_exc())
+
+
+def _state() -> dict[str, float]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"wall": time.perf_counter(), "cpu": time.process_time(), "peak": peak}

@@ -1,0 +1,63 @@
+"""The images with which a classifier has the greatest trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytorch_lightning as pl
+
+from callbacks.pictures.base import Picture
+from callbacks.pictures.images import INK, class_name, ink, is_image_classifier, show_captioned
+from callbacks.pictures.network import array, probabilities
+from callbacks.pictures.style import BLUE, VERMILION, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NUM_IMAGES = 15
+COLUMNS = 5
+
+
+class Hardest(Picture):
+    """`errors/hardest`: the images whose true class gets the least probability, the worst mistakes first."""
+
+    def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
+        return is_image_classifier(pl_module, data)
+
+    def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
+        x, y = batch
+        probability, labels = probabilities(pl_module, data.task, x), array(y).astype(int)
+        rows = hardest(probability, labels)
+        names = [class_name(data, label) for label in range(probability.shape[1])]
+        wrong = int((probability.argmax(1) != labels).sum())
+        figure = draw_hardest(ink(x[rows.tolist()]), probability[rows], labels[rows], names)
+        figure.suptitle(f"Hardest images; {wrong} of {len(labels):,} are wrong")
+        yield "errors/hardest", figure
+
+
+def hardest(probability: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Rows of the `NUM_IMAGES` labels (N,) with the lowest of probabilities (N, K): wrong ones first, then by it."""
+    of_truth = probability[np.arange(len(labels)), labels]
+    is_right = probability.argmax(1) == labels
+    return np.lexsort([of_truth, is_right])[:NUM_IMAGES]
+
+
+def draw_hardest(images: np.ndarray, probability: np.ndarray, labels: np.ndarray, names: list[str]) -> Figure:
+    """Images (N, H, W), each with what it was taken for and how surely; what is right in blue."""
+    texts, colors = [], []
+    between = ", " if max(map(len, names)) < 4 else "\n"
+    for chances, label in zip(probability, labels, strict=True):
+        guess = int(chances.argmax())
+        said = names[guess] if guess == label else f"{names[guess]}{between}not {names[label]}"
+        texts.append(f"{said}\n{percent(float(chances[guess]))} sure")
+        colors.append(BLUE if guess == label else VERMILION)
+    figure = new_figure(6.4, 1.6 * -(-len(images) // COLUMNS) + 0.4)
+    show_captioned(figure.subplots(), images, texts, COLUMNS, colors, cmap=INK)
+    return figure
+
+
+def percent(probability: float) -> str:
+    """In whole percents, which are 100 only where nothing is missing."""
+    return f"{min(int(100 * probability + 0.5), 99) if probability < 1 else 100} %"

@@ -1,0 +1,116 @@
+"""What pictures of images share: which data are images, and many small images in one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from callbacks.pictures.network import array, is_autoencoder
+from callbacks.pictures.style import DIVERGING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK = "gray_r"  # dark on white, as on paper
+
+
+def has_images(data: Any) -> bool:
+    """Whether one sample has the shape (C, H, W)."""
+    return len(getattr(data, "in_shape", ())) == 3
+
+
+def is_image_classifier(pl_module: pl.LightningModule, data: Any) -> bool:
+    """Whether images are to be told apart."""
+    task = getattr(data, "task", "")
+    return has_images(data) and task in ("binary", "multiclass") and not is_autoencoder(pl_module)
+
+
+def class_name(data: Any, label: int) -> str:
+    """What the data module calls a class."""
+    names = getattr(data, "class_names", ())
+    return str(names[label]) if label < len(names) else str(label)
+
+
+def ink(images: Tensor) -> np.ndarray:
+    """Images (N, C, H, W), however normalized, as (N, H, W), each from 0 (its darkest pixel) to 1."""
+    flat = array(images).mean(1)
+    low, high = (edge(flat, axis=(1, 2), keepdims=True) for edge in (np.min, np.max))
+    return (flat - low) / np.maximum(high - low, 1e-12)
+
+
+def first_of_each_class(y: Tensor, count: int) -> list[int]:
+    """Rows (count,) of a batch: the first of each class, then the second of each, and so on."""
+    labels = y.flatten().tolist()
+    seen: dict[int, int] = {}
+    turns = []
+    for row, label in enumerate(labels):
+        seen[label] = seen.get(label, 0) + 1
+        turns.append((seen[label], label, row))
+    return [row for _, _, row in sorted(turns)[:count]]
+
+
+def mosaic(tiles: np.ndarray, columns: int, gap: int = 1, head: int = 0) -> np.ndarray:
+    """Tiles (N, H, W), row by row, in one image; NaN, which is drawn white, in the gaps between them.
+
+    Args:
+        tiles: see above.
+        columns: tiles per row.
+        gap: pixels between two tiles.
+        head: pixels above each row of tiles, for captions.
+    """
+    count, height, width = tiles.shape
+    rows = -(-count // columns)
+    image = np.full((rows * (height + gap + head) - gap, columns * (width + gap) - gap), np.nan)
+    for index, tile in enumerate(tiles):
+        top, left = corner(index, tiles, columns, gap, head)
+        image[top : top + height, left : left + width] = tile
+    return image
+
+
+def corner(index: int, tiles: np.ndarray, columns: int, gap: int, head: int) -> tuple[int, int]:
+    """First row and column of a tile in the mosaic."""
+    _, height, width = tiles.shape
+    return (index // columns) * (height + gap + head) + head, (index % columns) * (width + gap)
+
+
+def show(axes: Axes, image: np.ndarray, **options: Any) -> Any:
+    """An image (H, W) without axes around it; every pixel is a square."""
+    axes.set_axis_off()
+    return axes.imshow(image, interpolation="nearest", aspect="equal", **options)
+
+
+def show_captioned(
+    axes: Axes,
+    tiles: np.ndarray,
+    texts: list[str],
+    columns: int,
+    colors: list[str] | None = None,
+    **options: Any,
+) -> Any:
+    """A mosaic of tiles (N, H, W) with a text, of one line or more, above each."""
+    height, width = tiles.shape[1:]
+    lines = max((text.count("\n") + 1 for text in texts), default=1)
+    gap, head = max(1, width // 9), round(height * 0.17 * lines) + 1
+    drawn = show(axes, mosaic(tiles, columns, gap, head), **options)
+    for index, text in enumerate(texts):
+        top, left = corner(index, tiles, columns, gap, head)
+        color = colors[index] if colors else "black"
+        axes.text(left + (width - 1) / 2, top - 1, text, color=color, ha="center", va="bottom", fontsize=10)
+    return drawn
+
+
+def diverging(values: np.ndarray, share: float = 1.0) -> dict[str, Any]:
+    """Colors of which the middle, white, is 0, and the ends hold the smallest `share` of all absolute values."""
+    limit = max(float(np.quantile(np.abs(values), share)), 1e-12)
+    return {"cmap": DIVERGING, "vmin": -limit, "vmax": limit}
+
+
+def correct_rate(pl_module: pl.LightningModule, task: str, x: Tensor, y: Tensor) -> float:
+    """Accuracy on images (N, C, H, W) with labels (N,)."""
+    logits = pl_module(x).float()
+    predicted = (logits.squeeze(-1) > 0).long() if task == "binary" else logits.argmax(-1)
+    return float(torch.eq(predicted, y).double().mean())

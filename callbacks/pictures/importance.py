@@ -1,0 +1,78 @@
+"""Which inputs matter: what is lost when the values of one are dealt out anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from callbacks.pictures.base import Picture
+from callbacks.pictures.network import feature_name, probabilities
+from callbacks.pictures.roc import suits_two_classes
+from callbacks.pictures.style import BLUE, GRAY, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+REPEATS = 20
+
+
+class Importance(Picture):
+    """`fit/importance`: the accuracy that is lost when an input is permuted among the samples (Breiman 2001).
+
+    Columns that say one thing together (`feature_groups` of the data module, such as one for each class of
+    ticket) are permuted together: apart, they would make passengers with two classes, or none.
+    """
+
+    only_at_end = True
+
+    def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
+        return suits_two_classes(data)
+
+    def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
+        groups = getattr(data, "feature_groups", None) or {
+            feature_name(data, k): [k] for k in range(data.in_shape[0])
+        }
+        x, y = batch
+        losses = accuracy_lost(pl_module, data.task, x, y, list(groups.values()))
+        yield "fit/importance", draw_importance(dict(zip(groups, losses, strict=True)))
+
+
+def accuracy_lost(
+    pl_module: pl.LightningModule, task: str, x: Tensor, y: Tensor, groups: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """(number of groups, REPEATS): accuracy on x (N, F), y (N,) less that with the columns of a group permuted."""
+    generator = torch.Generator().manual_seed(0)  # of its own: the training's is left alone
+    labels = y.cpu().numpy()
+
+    def accuracy(inputs: Tensor) -> float:
+        return float((probabilities(pl_module, task, inputs).argmax(1) == labels).mean())
+
+    before = accuracy(x)
+    lost = np.zeros((len(groups), REPEATS))
+    for (group, repeat), _ in np.ndenumerate(lost):
+        order = torch.randperm(len(x), generator=generator).to(x.device)
+        permuted = x.clone()
+        permuted[:, list(groups[group])] = x[order][:, list(groups[group])]
+        lost[group, repeat] = before - accuracy(permuted)
+    return lost
+
+
+def draw_importance(lost: Mapping[str, np.ndarray]) -> Figure:
+    """A bar per input, the most important on top: the mean of the accuracy lost, and its deviation."""
+    names = sorted(lost, key=lambda name: lost[name].mean())
+    figure = new_figure(5.0, 1.4 + 0.32 * len(names))
+    axes = figure.subplots()
+    means = [100 * lost[name].mean() for name in names]
+    deviations = [100 * lost[name].std() for name in names]
+    axes.barh(names, means, xerr=deviations, color=BLUE, error_kw={"ecolor": GRAY, "capsize": 3})
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_xlabel("accuracy lost (percentage points)")
+    axes.set_title(f"mean and deviation of {REPEATS} permutations")
+    axes.tick_params(axis="y", length=0)
+    figure.suptitle("Permutation importance")
+    return figure

@@ -1,0 +1,42 @@
+"""A regression on several inputs: what was predicted against what is true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytorch_lightning as pl
+
+from callbacks.pictures.base import Picture
+from callbacks.pictures.network import is_table, raw_targets
+from callbacks.pictures.style import BLACK, BLUE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Predicted(Picture):
+    """`fit/predicted`: one point per sample, on the diagonal where the prediction is right."""
+
+    def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
+        return is_table(data, "regression") and data.in_shape[0] > 1
+
+    def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
+        x, y = batch
+        prediction, truth = raw_targets(data, pl_module(x)).ravel(), raw_targets(data, y).ravel()
+        yield "fit/predicted", draw_predicted(prediction, truth, getattr(data, "target_name", "y"))
+
+
+def draw_predicted(prediction: np.ndarray, truth: np.ndarray, name: str = "y") -> Figure:
+    """Predictions (N,) over true values (N,), on the same scale."""
+    figure = new_figure(4.8, 4.6)
+    axes = figure.subplots()
+    ends = [min(prediction.min(), truth.min()), max(prediction.max(), truth.max())]
+    axes.plot(ends, ends, color=BLACK, linewidth=1, label="predicted = true")
+    axes.scatter(truth, prediction, s=12, color=BLUE, alpha=0.6, linewidths=0)
+    axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}", aspect="equal")
+    axes.set_title(f"mean squared error {np.mean((prediction - truth) ** 2):.3g}")
+    axes.legend()
+    figure.suptitle("Predicted and true")
+    return figure

@@ -1,0 +1,34 @@
+"""TensorBoard's embedding projector: the codes of an autoencoder as points that one can turn, with their images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from callbacks.logs import on_tensorboard
+from callbacks.pictures.base import Picture, datamodule, fixed_batch
+from callbacks.pictures.images import class_name, has_images, ink
+from callbacks.pictures.network import array, is_autoencoder
+
+
+class Projector(Picture):
+    """Writes the codes, classes and images of the validation batch for the page "Projector", once, at the end."""
+
+    only_at_end = True
+
+    def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
+        return has_images(data) and is_autoencoder(pl_module)
+
+    def _draw_all(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        x, y = fixed_batch(trainer)
+        codes = array(pl_module.encode(x)).reshape(len(x), -1)
+        names = [class_name(datamodule(trainer), label) for label in array(y).astype(int)]
+        images = torch.from_numpy(1 - ink(x)[:, None])  # dark on white
+        on_tensorboard(
+            trainer,
+            lambda writer: writer.add_embedding(
+                codes, metadata=names, label_img=images, global_step=trainer.global_step, tag="code"
+            ),
+        )

@@ -1,0 +1,132 @@
+"""How accuracy falls when images are turned, shifted or noisy, which no network was promised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from callbacks.pictures.base import Picture
+from callbacks.pictures.images import correct_rate, is_image_classifier
+from callbacks.pictures.style import BLUE, GRAY, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NUM_IMAGES = 512
+DEGREES = (0, 10, 20, 30, 45, 60, 90)
+PIXELS = (0, 1, 2, 3, 4, 6, 8)
+NOISE = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+
+
+class Robustness(Picture):
+    """`robustness/accuracy`: on validation images that were turned, shifted or got noise.
+
+    Every other image is turned clockwise, the others counterclockwise; shifts go left, right, up and down by turns;
+    noise is normal, its deviation in units of the range from black to white, in which pixels stay.
+    """
+
+    only_at_end = True  # the network is asked 21 times
+
+    def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
+        return is_image_classifier(pl_module, data)
+
+    def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
+        x, y = (part[:NUM_IMAGES] for part in batch)
+        pixels, prepare = as_pixels(data, x)
+
+        def measure(change: Callable[[Tensor, float], Tensor], amounts: Iterable[float]) -> list[float]:
+            changed = (prepare(change(pixels, amount)) for amount in amounts)
+            return [correct_rate(pl_module, data.task, images, y) for images in changed]
+
+        curves = {
+            "rotation (degrees)": (DEGREES, measure(turn, DEGREES)),
+            "shift (pixels)": (PIXELS, measure(shift, PIXELS)),
+            "noise (deviation)": (NOISE, measure(add_noise, NOISE)),
+        }
+        yield "robustness/accuracy", draw_robustness(curves, 1 / num_classes(data), len(y))
+
+
+def num_classes(data: Any) -> int:
+    """How many classes there are."""
+    return max(2, int(getattr(data, "out_features", 2)))
+
+
+def as_pixels(data: Any, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Images as the network sees them (N, C, H, W) as pixels from 0 to 1, and the way back.
+
+    Statistics of the data module are taken out; then each image's darkest pixel is 0 and its brightest 1. Where each
+    image was normalized by itself, it goes back with the mean and the deviation that it had undisturbed.
+    """
+    statistics = getattr(data, "statistics", {})
+    mean = torch.as_tensor(statistics.get("input_mean", 0.0)).to(x)
+    std = torch.as_tensor(statistics.get("input_std", 1.0)).to(x)
+    raw = x * std + mean
+    low, high = raw.amin((1, 2, 3), keepdim=True), raw.amax((1, 2, 3), keepdim=True)
+    span = (high - low).clamp(min=1e-12)
+    return (raw - low) / span, lambda pixels: (pixels * span + low - mean) / std
+
+
+def turn(pixels: Tensor, degrees: float) -> Tensor:
+    """Rotate each image (N, C, H, W) about its middle; bilinear, black comes in."""
+    signs = 1 - 2 * (torch.arange(len(pixels)) % 2)
+    angle = torch.deg2rad(signs * float(degrees))
+    zero = torch.zeros_like(angle)
+    rows = [angle.cos(), angle.sin(), zero, -angle.sin(), angle.cos(), zero]
+    grid = F.affine_grid(
+        torch.stack(rows, 1).view(-1, 2, 3).to(pixels), list(pixels.shape), align_corners=False
+    )
+    return F.grid_sample(pixels, grid, align_corners=False)
+
+
+def shift(pixels: Tensor, distance: float) -> Tensor:
+    """Move each image (N, C, H, W) by whole pixels; black comes in."""
+    far = int(distance)
+    height, width = pixels.shape[-2:]
+    padded = F.pad(pixels, [far] * 4)
+    moves = [(far, 0), (-far, 0), (0, far), (0, -far)]
+    moved = torch.empty_like(pixels)
+    for turn_of, (down, right) in enumerate(moves):
+        rows, columns = slice(far - down, far - down + height), slice(far - right, far - right + width)
+        moved[turn_of::4] = padded[turn_of::4, :, rows, columns]
+    return moved
+
+
+def add_noise(pixels: Tensor, deviation: float) -> Tensor:
+    """Add normal noise to each pixel, the same at each call."""
+    noise = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(0)).to(pixels)
+    return (pixels + deviation * noise).clamp(0, 1)
+
+
+def draw_robustness(
+    curves: Mapping[str, tuple[Iterable[float], list[float]]], chance: float, num_images: int
+) -> Figure:
+    """Accuracy against the amount of each disturbance, with the 95 % interval that so few images leave."""
+    figure = new_figure(6.8, 3.2)
+    panels = figure.subplots(1, len(curves), sharey=True)
+    for axes, (label, (amounts, accuracy)) in zip(panels, curves.items(), strict=True):
+        x, y = np.asarray(list(amounts)), np.asarray(accuracy)
+        axes.fill_between(
+            x, *wilson(y, num_images), color=BLUE, alpha=0.2, linewidth=0, label="95 % interval"
+        )
+        axes.plot(x, y, marker="o", color=BLUE, label="accuracy")
+        axes.axhline(chance, color=GRAY, linestyle="--", linewidth=1.2, label="guessing")
+        axes.set(xlabel=label, xticks=x[::2], ylim=(0, 1.02))
+        axes.grid()
+    panels[0].set_ylabel("accuracy")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.suptitle(f"Accuracy on {num_images} disturbed validation images")
+    return figure
+
+
+def wilson(share: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """95 % limits of a share that was found among `count` (Wilson 1927, https://doi.org/10.2307/2276774)."""
+    z = 1.96
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    return middle - half, middle + half

@@ -1,0 +1,55 @@
+"""Signals that ask a run to stop. Nothing heavy is imported here: handlers are in place before PyTorch is."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+# Ctrl-C; what schedulers send before they kill; what SLURM sends when `--signal=SIGUSR1@90` asks for a warning.
+STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+
+_raised: list[int] = []  # a signal that was raised, in case that the exception was lost on its way
+
+
+class Interrupted(BaseException):
+    """A signal stopped the command.
+
+    Args:
+        signum: number of the signal; the exit code is 128 more.
+        folder: of the run, which was saved and goes on with `fit --resume`; None where no training was under way.
+    """
+
+    def __init__(self, signum: int, folder: Path | None = None) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.signum = signum
+        self.exit_code = 128 + signum
+        self.folder = folder
+
+
+@contextmanager
+def raised_at_once() -> Iterator[None]:
+    """Where nothing has to be saved, a signal raises `Interrupted`; `StopOnSignal` takes over for the training."""
+    previous = {signum: signal.signal(signum, _raise) for signum in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        _raised.clear()
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+
+def ignore_signals() -> None:
+    """For the last words of the command, which take a moment; within `raised_at_once`."""
+    for signum in STOP_SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
+
+
+def already_raised() -> int | None:
+    """A signal from before the training whose exception was swallowed, as in a `__del__`."""
+    return _raised[-1] if _raised else None
+
+
+def _raise(signum: int, frame: FrameType | None) -> None:
+    _raised.append(signum)
+    raise Interrupted(signum)

@@ -1,0 +1,144 @@
+"""What a run consists of besides what Lightning saves: random states, and what an epoch has summed up so far."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.trainer.connectors.logger_connector.result import (
+    _Metadata,
+    _ResultMetric,
+    _Sync,
+)
+from torch import Tensor
+from torchmetrics import Metric
+
+SUMS = {"value", "cumulated_batch_size"}
+# How `self.log` was called, as far as these are plain values.
+LOGGED = (
+    "fx",
+    "name",
+    "prog_bar",
+    "logger",
+    "on_step",
+    "on_epoch",
+    "enable_graph",
+    "add_dataloader_idx",
+    "dataloader_idx",
+    "metric_attribute",
+)
+
+
+def random_states(device: torch.device) -> dict[str, Any]:
+    """States of the generators of Python, NumPy, PyTorch and the GPU, in types that load without running code."""
+    _, keys, *rest = np.random.get_state(legacy=True)
+    states = {
+        "python": random.getstate(),
+        "numpy": [torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
+        "torch": torch.get_rng_state(),
+    }
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def restore_random_states(states: dict[str, Any], device: torch.device) -> None:
+    """Set all generators to where `random_states` found them."""
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(words), gauss))
+    keys, *rest = states["numpy"]
+    np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(states["torch"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
+def epoch_sums(trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+    """What this process has added up: in torchmetrics objects, and by `self.log(..., on_epoch=True)`.
+
+    `latest` are the values that were logged last, of which callbacks and schedules read the one they monitor.
+    """
+    metrics = {
+        name: metric_state(module)
+        for name, module in pl_module.named_modules()
+        if isinstance(module, Metric) and module._update_count
+    }
+    results = trainer.fit_loop.epoch_loop._results
+    logged = {
+        key: logged_state(result)
+        for key, result in results.items()
+        if result.meta.on_epoch and not result.has_reset
+    }
+    latest = {name: on_cpu(value) for name, value in trainer.callback_metrics.items()}
+    return {"metrics": metrics, "logged": logged, "latest": latest}
+
+
+def restore_epoch_sums(sums: dict[str, Any], trainer: Trainer) -> None:
+    """Let the epoch go on adding to what `epoch_sums` found."""
+    pl_module = trainer.lightning_module
+    modules = dict(pl_module.named_modules())
+    for name, state in sums["metrics"].items():
+        metric = modules[name]
+        for key, value in state["values"].items():
+            setattr(metric, key, on_device(value, metric.device))
+        metric._update_count = state["updates"]
+        metric._computed = None
+    for key, state in sums["logged"].items():
+        trainer.fit_loop.epoch_loop._results[key] = restored_result(state, trainer, modules)
+    connector = trainer._logger_connector
+    if sums["logged"]:
+        connector._first_loop_iter = True  # else the first `self.log` would begin a new sum
+    for name, value in sums[
+        "latest"
+    ].items():  # a schedule may wait for one that is not measured in every epoch
+        connector._callback_metrics[name] = on_device(value, trainer.strategy.root_device)
+
+
+def restored_result(state: dict[str, Any], trainer: Trainer, modules: dict[str, Any]) -> _ResultMetric:
+    """The entry that `self.log` would have made."""
+    meta = _Metadata(**{name: state[name] for name in LOGGED}, reduce_fx=state["reduce_fx"])
+    meta.sync = _Sync(
+        _should=state["sync_dist"], fn=trainer.strategy.reduce, rank_zero_only=state["rank_zero_only"]
+    )
+    is_tensor = "value" in state
+    result = _ResultMetric(meta, is_tensor)
+    if is_tensor:
+        for name in SUMS & state.keys():
+            setattr(result, name, on_device(state[name], trainer.strategy.root_device))
+    else:
+        result.value = modules[state["metric_attribute"]]
+    result._update_count = 1
+    return result
+
+
+def metric_state(metric: Metric) -> dict[str, Any]:
+    """What a torchmetrics object has accumulated, whether or not it is persistent."""
+    values = {name: on_cpu(getattr(metric, name)) for name in metric._defaults}
+    return {"values": values, "updates": metric._update_count}
+
+
+def logged_state(result: _ResultMetric) -> dict[str, Any]:
+    """One name that was logged: how, and its sum so far; a torchmetrics object has its sum itself."""
+    meta = result.meta
+    state = {name: getattr(meta, name) for name in LOGGED}
+    state |= {
+        "reduce_fx": meta.reduce_fx.__name__,
+        "sync_dist": meta.sync.should,
+        "rank_zero_only": meta.sync.rank_zero_only,
+    }
+    if result.is_tensor:
+        state |= {name: on_cpu(getattr(result, name)) for name in SUMS if hasattr(result, name)}
+    return state
+
+
+def on_cpu(value: Tensor | list[Tensor]) -> Tensor | list[Tensor]:
+    """A state of a metric where every process can read it."""
+    return on_device(value, torch.device("cpu"))
+
+
+def on_device(value: Tensor | list[Tensor], device: torch.device) -> Tensor | list[Tensor]:
+    """A state of a metric, which is a tensor or a list of them, on another device."""
+    return (
+        [each.detach().to(device) for each in value] if isinstance(value, list) else value.detach().to(device)
+    )

@@ -1,0 +1,115 @@
+"""What is refused between the reading of the flags and the first step: devices, numbers, ports, metrics."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.accelerators import AcceleratorRegistry
+from pytorch_lightning.plugins.environments import LightningEnvironment
+
+from cli.errors import UsageError, nearest
+
+# The least that makes sense; Lightning divides by some of them, and passes over a negative bound in silence.
+AT_LEAST = {
+    "accumulate_grad_batches": 1,
+    "check_val_every_n_epoch": 1,
+    "log_every_n_steps": 1,
+    "num_nodes": 1,
+    "gradient_clip_val": 0,
+}
+
+
+def check_seed(seed: int | bool | None) -> None:
+    """Refuse a seed that NumPy does not take."""
+    if seed is not None and not 0 <= seed < 2**32:
+        raise UsageError(f"--seed_everything is {seed}; a seed must be from 0 to 4294967295")
+
+
+def check_trainer(config: Namespace) -> None:
+    """Refuse numbers that no training can run with, and devices that are not there."""
+    for name, least in AT_LEAST.items():
+        value = config.get(name)
+        if value is not None and not value >= least:
+            raise UsageError(f"--trainer.{name} is {value}; it must be at least {least}")
+    interval = config.val_check_interval
+    if isinstance(interval, int | float) and not interval > 0:
+        raise UsageError(f"--trainer.val_check_interval is {interval}; it must be above 0")
+    check_devices(config.accelerator, config.devices)
+
+
+def check_devices(accelerator: Any, devices: object) -> None:
+    """Refuse a GPU that is not there, and more processes than there are cores, each with a copy of everything."""
+    found = torch.accelerator.is_available()
+    if accelerator in ("gpu", "cuda") and not found:
+        raise UsageError(f"--trainer.accelerator is {accelerator}, but PyTorch finds no GPU; use auto or cpu")
+    known = AcceleratorRegistry[accelerator]["accelerator"] if accelerator in AcceleratorRegistry else None
+    if known is not None and not known.is_available():
+        raise UsageError(
+            f"--trainer.accelerator is {accelerator}, but this machine has none; use auto or cpu"
+        )
+    if (accelerator != "cpu" and (accelerator != "auto" or found)) or str(devices) == "auto":
+        return
+    cores, number = max(os.cpu_count() or 1, 2), str(devices)
+    if not number.isdecimal() or int(number) < 1:
+        raise UsageError(
+            f"--trainer.devices is {number}; on the processor it is a number of processes, or auto"
+        )
+    if int(number) > cores:
+        raise UsageError(
+            f"--trainer.devices is {number}, but this machine has no GPU and {cores} cores; give fewer"
+        )
+
+
+def check_cluster(trainer: Trainer) -> None:
+    """Refuse to wait for processes that nobody starts, or at a port that does not exist."""
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    if environment is None:
+        return
+    port = os.environ.get("MASTER_PORT", "1")
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise UsageError(f"MASTER_PORT is {port!r}; it must be a number from 1 to 65535, or not be set")
+    alone = isinstance(environment, LightningEnvironment) and "MASTER_ADDR" not in os.environ
+    if trainer.num_nodes > 1 and alone:
+        raise UsageError(
+            f"--trainer.num_nodes is {trainer.num_nodes}, but no launcher such as srun or torchrun started this "
+            "process, and MASTER_ADDR is not set"
+        )
+
+
+def check_monitor(metric: str, model: LightningModule) -> None:
+    """Refuse to wait for a metric that no validation of this model will bring; other models may log what they like."""
+    known = [f"val/{name}" for name in getattr(model, "val_metrics", ())]
+    if known and metric.startswith("val/") and metric not in known:
+        raise UsageError(f"--monitor {metric} is not measured; {nearest(metric, known)}")
+
+
+class MonitorCheck(Callback):
+    """Says after the first epoch with a validation that the metric to choose by was not logged, and saves the epoch.
+
+    What a model logs is not known before. Lightning's own complaint comes before anything is saved.
+
+    Args:
+        monitor: the metric.
+        folder: of the run.
+    """
+
+    def __init__(self, monitor: str, folder: Path) -> None:
+        self.monitor = monitor
+        self.folder = folder
+        self.validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.validated = not trainer.sanity_checking
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        logged = trainer.callback_metrics
+        if not self.validated or self.monitor in logged:
+            return
+        trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt", weights_only=False)
+        raise UsageError(
+            f"--monitor {self.monitor} is not logged; {nearest(self.monitor, logged)}\n"
+            f"the epoch is saved; go on with: python train.py fit --resume {self.folder} --monitor ..."
+        )

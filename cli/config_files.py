@@ -1,0 +1,112 @@
+"""Config files are checked before anything is imported: YAML whose parts stand where they belong."""
+
+import os
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cli.errors import UsageError, nearest
+from cli.overview import CONFIGS
+
+# The first word of every flag, and the keys of a config.
+SETTINGS = (
+    "model data trainer monitor monitor_mode diagnostics pictures run_name resume ckpt_path seed_everything "
+    "save_every_n_steps weights_only sweep debug config print_config help"
+)
+# What people look for at the top, and where it is.
+ELSEWHERE = (
+    "model.optimizer model.optimizer.lr model.scheduler model.hidden_sizes model.activation model.dropout "
+    "data.batch_size data.data_dir data.csv trainer.max_epochs trainer.max_steps trainer.devices "
+    "trainer.accelerator trainer.strategy trainer.precision trainer.callbacks trainer.logger"
+)
+CLASS_KEYS = {"class_path", "init_args", "dict_kwargs"}
+
+
+def settings(command: str) -> list[str]:
+    """What can be set for a command, without what lies inside `model`, `data` and `trainer`."""
+    own = {"fit": [], "predict": ["return_predictions"]}
+    return SETTINGS.split() + own.get(command, ["verbose"])
+
+
+def check_config(command: str, path: str | Path) -> None:
+    """Refuse a file that is no YAML mapping of settings for `command`.
+
+    Raises:
+        UsageError: in one line that names the file, the place and what stands there.
+    """
+    if not os.path.isfile(path):  # pathlib would forgive "mine.yaml/"
+        names = (str(file.relative_to(CONFIGS.parent)) for file in CONFIGS.rglob("*.yaml"))
+        hint = nearest(str(path), names, otherwise="python train.py lists the experiments")
+        raise UsageError(f"--config {path} does not exist; {hint}")
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+        if key := repeated_key(yaml.compose(text, Loader=yaml.SafeLoader)):
+            raise UsageError(
+                f"--config {path} has {key.value!r} twice, the second time in line "
+                f"{key.start_mark.line + 1}; put both parts under one"
+            )
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--config {path} is not YAML: {describe(error)}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--config {path} is not YAML: {error.reason}; save it as UTF-8") from None
+    except (ValueError, RecursionError) as error:  # a date such as 2020-13-45, thousands of brackets
+        raise UsageError(f"--config {path} cannot be read: {error}") from None
+    except OSError as error:
+        raise UsageError(f"--config {path} cannot be read: {error.strerror}") from None
+    if not isinstance(content, dict):
+        shown = reprlib.repr(content)
+        raise UsageError(f"--config {path} holds {shown}, not settings such as `model:` and `data:`")
+    check_sections(command, path, content)
+
+
+def check_sections(command: str, path: str | Path, content: Mapping[Any, Any]) -> None:
+    """Refuse settings that do not exist, or stand in the wrong place, of which the parser would say little."""
+    known = settings(command)
+    for key in map(str, content):
+        if key.partition(".")[0] not in known:
+            hint = nearest(key, [*known, *ELSEWHERE.split()])
+            raise UsageError(f"--config {path}: there is no setting {key!r}; {hint}")
+    trainer = content.get("trainer")
+    if not isinstance(trainer, dict | None):
+        shown = reprlib.repr(trainer)
+        raise UsageError(f"--config {path}: trainer is {shown}, not settings such as `max_epochs: 10`")
+    for name in ("model", "data"):
+        section = content.get(name)
+        if isinstance(section, dict) and "class_path" in section and (odd := section.keys() - CLASS_KEYS):
+            first = min(map(str, odd))
+            raise UsageError(
+                f"--config {path}: {name}.{first} stands beside class_path; it belongs below init_args"
+            )
+
+
+def repeated_key(root: yaml.Node | None) -> yaml.ScalarNode | None:
+    """A key that a mapping has already; YAML forbids it, and the library would forget the first one."""
+    nodes, visited = [root], set()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in visited:
+            continue
+        visited.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        elif isinstance(node, yaml.MappingNode):
+            names = set()
+            for key, value in node.value:
+                nodes += [key, value]
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in names:
+                        return key
+                    names.add(key.value)
+    return None
+
+
+def describe(error: yaml.YAMLError) -> str:
+    """What is wrong, and where."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if problem is None or mark is None:
+        return " ".join(str(error).split())
+    return f"{problem} in line {mark.line + 1}, column {mark.column + 1}"

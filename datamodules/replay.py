@@ -1,0 +1,192 @@
+"""Any `torch.utils.data.DataLoader`, made to go on within an epoch and to draw the same numbers with any workers."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import wraps
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from lightning_utilities.core.apply_func import apply_to_collection
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, IterableDataset
+
+# What the new loader takes over as it is; which samples make a batch is decided here.
+KEPT = (
+    "num_workers",
+    "pin_memory",
+    "timeout",
+    "worker_init_fn",
+    "multiprocessing_context",
+    "prefetch_factor",
+    "persistent_workers",
+)
+
+
+class ReplayLoader:
+    """Deals the batches of `loader` in an order that is a pure function of (seed, epoch).
+
+    A DataLoader draws its order, and the seeds of its workers, from the global generator: a run that goes on within an
+    epoch gets other batches. Here the sampler is asked under a seed for the epoch, and whatever samples and the
+    collate function draw (augmentation) comes from a seed for the batch. So numbers are the same with any number of
+    workers, and a loader that stopped goes on at the next batch without reading those before.
+
+    Args:
+        loader: of a data set whose samples have an index; its samplers may be of any kind.
+        seed: of the order, and of what is drawn for each batch.
+        rank, world_size: this process and how many there are. Each gets its share of the samples (of the batches,
+            where a batch sampler of one's own makes them); the few that cannot be dealt out evenly are dropped.
+    """
+
+    def __init__(self, loader: DataLoader, *, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
+        self.source = loader
+        self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.epoch = 0
+        self._next_batch = 0  # of the running epoch
+        self._resume_at = 0  # where the next iteration begins; 0 unless a state was loaded
+        self._plan: list[tuple[int, Any]] = []  # for each batch to come, its seed and its samples
+        self._loader: DataLoader = DataLoader(
+            SeededBatches(loader),
+            batch_sampler=self._plan,  # type: ignore[arg-type]
+            collate_fn=as_it_is,
+            generator=torch.Generator(),  # its own: a new iterator draws a number
+            **{name: getattr(loader, name) for name in KEPT},
+        )
+
+    @property
+    def batch_sampler(self) -> SimpleNamespace:
+        """Before each epoch Lightning calls `set_epoch` of `batch_sampler.sampler`."""
+        return SimpleNamespace(sampler=self)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order; a second call with the same number changes nothing."""
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self._next_batch = self._resume_at = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loader stands: the epoch, and how many of its batches have been handed out."""
+        return {"epoch": self.epoch, "next_batch": self._next_batch, "batches": len(self)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Let the next iteration go on where `state` was taken.
+
+        Raises:
+            ValueError: if that was inside an epoch of another number of batches.
+        """
+        if state["next_batch"] and state["batches"] != len(self):
+            raise ValueError(
+                f"the checkpoint was saved inside an epoch of {state['batches']} batches, and there are {len(self)} now; "
+                "an epoch is finished with the data options and the number of processes that it began with"
+            )
+        self.epoch = state["epoch"]
+        self._resume_at = state["next_batch"]
+
+    def __len__(self) -> int:
+        if type(self.source.batch_sampler) is not BatchSampler:
+            return len(self.source) // self.world_size
+        share = len(self.source.sampler) // self.world_size  # type: ignore[arg-type]
+        size = self.source.batch_sampler.batch_size
+        return share // size if self.source.batch_sampler.drop_last else -(-share // size)
+
+    def __iter__(self) -> Iterator[Any]:
+        # A generator's body runs at its first batch: an iterator made and thrown away changes nothing.
+        self._next_batch, self._resume_at = self._resume_at, 0
+        batches = enumerate(self._batches())
+        self._plan[:] = [(self._seed(1, self.rank, number), samples) for number, samples in batches]
+        del self._plan[: self._next_batch]
+        for batch in self._loader:
+            self._next_batch += 1  # before the batch is handed out: a checkpoint after its step is right
+            yield batch
+
+    def _batches(self) -> list[Any]:
+        """The indices of the samples of each batch of this process and epoch."""
+        loader = self.source
+        with seeded(self._seed(0)):
+            sources: tuple[Any, ...] = (loader, loader.sampler, loader.batch_sampler)
+            for each in sources:
+                if (generator := getattr(each, "generator", None)) is not None:
+                    generator.manual_seed(self._seed(0))
+                if hasattr(each, "set_epoch"):
+                    each.set_epoch(self.epoch)
+            if (
+                type(loader.batch_sampler) is not BatchSampler
+            ):  # one's own, or samples that are batches already
+                return self._share(list(loader.batch_sampler or loader.sampler))
+            own = self._share(list(loader.sampler))
+        return list(BatchSampler(own, loader.batch_sampler.batch_size, loader.batch_sampler.drop_last))
+
+    def _share(self, whole: list[Any]) -> list[Any]:
+        return whole[self.rank : len(whole) - len(whole) % self.world_size : self.world_size]
+
+    def _seed(self, *purpose: int) -> int:
+        return int(np.random.SeedSequence((self.seed, self.epoch, *purpose)).generate_state(1)[0])
+
+
+class SeededBatches(Dataset):
+    """Reads and collates a whole batch, in a worker or not, under the seed that comes with its indices."""
+
+    def __init__(self, loader: DataLoader) -> None:
+        self.dataset = loader.dataset
+        self.collate = loader.collate_fn
+        self.single = loader.batch_sampler is None  # a sample is a batch already
+
+    def __getitems__(self, key: tuple[int, Any]) -> Any:
+        seed, indices = key
+        with seeded(seed):
+            if self.single:
+                return self.collate(self.dataset[indices])
+            if hasattr(self.dataset, "__getitems__"):
+                return self.collate(self.dataset.__getitems__(indices))
+            return self.collate([self.dataset[index] for index in indices])
+
+
+def as_it_is(batch: Any) -> Any:
+    """Collate nothing; a lambda could not be sent to a worker."""
+    return batch
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from fresh generators, and leave the global ones as they are."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would seed the GPU too
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:
+    """Let `source.train_dataloader()` return ReplayLoaders for all DataLoaders that can be replayed.
+
+    Args:
+        source: a LightningDataModule, or a LightningModule that brings its data.
+        trainer: tells which process this is, when the data are asked for.
+        seed: see `ReplayLoader`.
+    """
+    original = source.train_dataloader
+
+    @wraps(original)
+    def train_dataloader() -> Any:
+        return apply_to_collection(original(), DataLoader, replayed)
+
+    def replayed(loader: DataLoader) -> ReplayLoader | DataLoader:
+        if isinstance(loader.dataset, IterableDataset) or trainer.overfit_batches:
+            rank_zero_warn(
+                "the training data are a stream, or overfit_batches is set: a run that is stopped within an epoch goes "
+                "on with other batches than it would have had"
+            )
+            return loader
+        if isinstance(loader.sampler, DistributedSampler):  # it deals out shares already
+            return ReplayLoader(loader, seed=seed)
+        return ReplayLoader(loader, seed=seed, rank=trainer.global_rank, world_size=trainer.world_size)
+
+    source.train_dataloader = train_dataloader

@@ -1,0 +1,50 @@
+"""The curve of the gradients is what GradientMonitor measured."""
+
+import pytest
+import torch
+
+import callbacks.pictures.gradient_curve as module
+from callbacks import GradientMonitor
+from callbacks.pictures import GradientCurve
+from callbacks.pictures.gradient_curve import draw_gradient_curve
+from tests.callbacks.plain import MemoryLogger, Plain, fit, mlp, rows
+
+X, Y = torch.randn(32, 5, generator=torch.Generator().manual_seed(1)), torch.zeros(32, 1)
+
+
+def train(picture, *others, steps=20):
+    logger = MemoryLogger()
+    fit(Plain(mlp(5, 4, 1)), rows(X, Y), *others, picture, steps=steps, logger=logger, val=rows(X, Y))
+    return logger
+
+
+def test_every_look_of_the_monitor_is_in_the_curve():
+    curve = GradientCurve()
+    logger = train(curve, GradientMonitor(2))
+    axes = draw_gradient_curve(curve._looks).axes[0]
+    assert axes.get_yscale() == "log"
+    drawn = {line.get_label(): [tuple(point) for point in line.get_xydata()] for line in axes.lines}
+    assert drawn.keys() == {"00_net.0", "01_net.2"}
+    for tag, points in drawn.items():
+        assert points == logger.values[f"grad_mean_abs/{tag}"]
+
+
+def test_the_picture_is_there_at_the_end(tmp_path):
+    train(GradientCurve(tmp_path), GradientMonitor(2))
+    assert [path.name for path in tmp_path.iterdir()] == ["depth_gradient_over_steps_000020.png"]
+
+
+def test_without_a_monitor_there_is_no_curve(tmp_path):
+    train(GradientCurve(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_training_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "MAX_LOOKS", 8)
+    curve = GradientCurve()
+    train(curve, GradientMonitor(1), steps=50)
+    steps = [step for step, _ in curve._looks]
+    assert len(steps) <= 8
+    assert steps[0] == 0
+    assert steps[-1] == 49
+    assert steps == sorted(steps)

@@ -1,0 +1,141 @@
+"""What costs time is rare: counted, because times on a shared machine prove nothing."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from cli.arguments import prepare
+from cli.lightning import LightningInside
+from datamodules import MNISTDataModule
+from datamodules.loader import TensorLoader
+
+STEPS, EVERY, EPOCHS = 55, 10, 2  # 220 images in batches of 4
+LOGGED = [step for step in range(STEPS * EPOCHS) if step == 0 or (step + 1) % EVERY == 0]
+
+
+def fit(mnist_dir: str, *flags: str) -> LightningInside:
+    """Everything on, as `train.py fit` has it; the guard against NaN checks as it does on an accelerator."""
+    words = ["fit", "--model=LitMLP", "--model.hidden_sizes=[8]", "--model.optimizer=Adam"]
+    words += ["--model.optimizer.fused=true", "--data=MNISTDataModule", f"--data.data_dir={mnist_dir}"]
+    words += ["--data.batch_size=4", f"--trainer.max_epochs={EPOCHS}", f"--trainer.log_every_n_steps={EVERY}"]
+    words += ["--trainer.accelerator=cpu", "--trainer.num_sanity_val_steps=0"]
+    words += ["--trainer.callbacks+=callbacks.NonFiniteGuard", f"--trainer.callbacks.every_n_steps={EVERY}"]
+    return LightningInside(prepare([*words, *flags]))
+
+
+class Accelerator(TorchFunctionMode):
+    """Takes every tensor for one on an accelerator, except what `cpu()` copied; notes when the host waits for one."""
+
+    WAITS = ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "__index__")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[str] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        output = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "")
+        on_host = isinstance(args[0] if args else None, Tensor) and getattr(args[0], "on_host", False)
+        if name in self.WAITS and not on_host:
+            self.waits.append(name)
+        if isinstance(output, Tensor) and (name == "cpu" or on_host):
+            output.on_host = True
+        return output
+
+
+def test_an_accelerator_is_not_waited_for_between_logging_steps(
+    mnist_dir: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    waited: Counter[int] = Counter()
+    with Accelerator() as accelerator:
+        advance = pl.loops.training_epoch_loop._TrainingEpochLoop.advance
+
+        def counted(loop: object, fetcher: object) -> None:
+            step, accelerator.waits = loop.trainer.global_step, []
+            advance(loop, fetcher)
+            if accelerator.waits:
+                waited[step] += len(accelerator.waits)
+
+        monkeypatch.setattr(pl.loops.training_epoch_loop._TrainingEpochLoop, "advance", counted)
+        fit(mnist_dir)
+    # `Diagnosis` reads the loss of a look before the next step begins: nothing is under way then.
+    after_a_look = {step + 1 for step in LOGGED if waited.get(step + 1) == 1}
+    assert set(waited) - after_a_look == set(LOGGED)
+    assert max(waited.values()) <= 20  # a handful for each callback, whatever the number of layers
+
+
+def test_logs_checkpoints_loaders_and_events_of_an_epoch(
+    mnist_dir: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    calls: Counter[str] = Counter()
+    for owner, name in (
+        (pl.LightningModule, "log"),
+        (pl.Trainer, "save_checkpoint"),
+        (TensorLoader, "__init__"),
+        (TensorLoader, "__iter__"),
+        (MNISTDataModule, "train_dataloader"),
+    ):
+        original = getattr(owner, name)
+
+        def counted(self, *args, _original=original, _name=name, **kwargs):
+            calls[_name] += 1
+            return _original(self, *args, **kwargs)
+
+        monkeypatch.setattr(owner, name, counted)
+    run = fit(mnist_dir)
+    metrics = 2  # val/loss and val/accuracy
+    assert calls["log"] == STEPS * EPOCHS // EVERY + metrics * EPOCHS
+    assert calls["save_checkpoint"] <= 2 * EPOCHS  # best and last
+    assert calls["__init__"] == 2
+    assert calls["train_dataloader"] == 1
+    assert calls["__iter__"] <= 3 * EPOCHS  # one that is not advanced costs nothing
+
+    events: Counter[int] = Counter()
+    (path,) = run.folder.glob("events*0")
+    for event in EventFileLoader(str(path)).Load():
+        if any("/" in value.tag or value.tag == "epoch" for value in event.summary.value):
+            events[event.step] += 1
+    validated = {STEPS * (epoch + 1) - 1 for epoch in range(EPOCHS)}
+    # Lightning writes an event for each metric and the epoch, a callback one for all that it found.
+    allowed = {step: 5 * (step in LOGGED) + 3 * (step in validated) for step in (*LOGGED, *validated)}
+    assert all(count <= allowed.get(step, 0) for step, count in events.items() if step < STEPS * EPOCHS)
+    assert set(LOGGED) <= set(events)
+
+
+class OneDevice(TorchDispatchMode):
+    """Fails where an operation brings tensors from one device to another."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        output = func(*args, **(kwargs or {}))
+        tensors = [each for each in (*args, output) if isinstance(each, Tensor)]
+        assert len({tensor.device for tensor in tensors}) <= 1, func
+        return output
+
+
+@pytest.mark.parametrize("normalize", ["none", "dataset", "pixel", "image"])
+def test_images_stay_on_the_device_as_bytes(mnist_dir: str, normalize: str) -> None:
+    """Once an epoch's order is there, nothing goes to or fro: a batch is gathered, normalized and warped in place."""
+    data = MNISTDataModule(
+        data_dir=mnist_dir,
+        normalize=normalize,
+        batch_size=64,
+        augment={"degrees": 10, "shift": 2, "elastic": 1},
+    )
+    data.setup()
+    x, y = (tensor.to("meta") for tensor in data.splits["train"])
+    assert x.dtype == torch.uint8
+    batches = iter(TensorLoader((x, y), batch_size=64, shuffle=True, transform=data.augment_batch))
+    next(batches)
+    with OneDevice():
+        for images, labels in batches:
+            assert images.device == labels.device == x.device
+            assert images.dtype == torch.float32
