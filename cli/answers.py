@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jsonargparse import Namespace
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
@@ -64,8 +63,8 @@ class OnTestSplit(LightningInside):
         self.collector = Collector()
         super().__init__(request)
 
-    def _own_callbacks(self, config: Namespace) -> list[Callback]:
-        usual = super()._own_callbacks(config)
+    def _own_callbacks(self, given: list[Callback]) -> list[Callback]:
+        usual = super()._own_callbacks(given)
         return [*(each for each in usual if not isinstance(each, PredictionWriter)), self.collector]
 
     def before_predict(self) -> None:

@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -16,22 +15,17 @@ from typing import Any, Literal
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import Callback, ProgressBar
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 import datamodules
 import lit_models
-from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
-from callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from callbacks.exact import ExactResume
 from callbacks.interrupt import StopOnSignal
 from callbacks.lean import NoProfiler, skip_empty_hooks
-from callbacks.pictures import every_kind
 from callbacks.pictures.base import Picture
-from callbacks.predictions import PredictionWriter
-from callbacks.progress import Progress
 from callbacks.signals import Interrupted
 from cli.arguments import Request
 from cli.checkpoints import (
@@ -43,14 +37,14 @@ from cli.checkpoints import (
     newest_valid,
     read_checkpoint,
 )
-from cli.checks import MonitorCheck, check_cluster, check_monitor, check_seed, check_trainer
+from cli.checks import check_cluster, check_monitor, check_seed, check_trainer
 from cli.cluster import check_leftovers, forget_run, note_run, slurm_job
+from cli.equipment import AfterFirstStep, as_list, callbacks_of, loggers_of
 from cli.errors import UsageError
-from cli.loggers import MetricsCSV
 from cli.parser import Parser
 from cli.plugins import complete
+from cli.reports import print_metrics, print_predictions, print_result
 from cli.runs import discard, new_run_folder
-from cli.tables import number, print_table
 from datamodules.replay import replay_training
 
 warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
@@ -69,7 +63,6 @@ threading.excepthook = lambda failure: rank_zero_warn(f"{failure.exc_type.__name
 os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
 RANK: int = getattr(rank_zero_only, "rank", 0)
-DIAGNOSTICS = (GradientMonitor, ActivationMonitor, NonFiniteGuard, Diagnosis)
 FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
 
 
@@ -177,7 +170,7 @@ class LightningInside(LightningCLI):
         if self.request.run_folder is None:
             self._claim_folder()
         self.config_init[self.request.command].weights_only = True  # checkpoints never run code
-        self.trainer_defaults["callbacks"] = self._own_callbacks(config)
+        self.trainer_defaults["callbacks"] = self._own_callbacks(config.callbacks)
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
         kwargs["plugins"] = complete(config.plugins)
@@ -223,48 +216,17 @@ class LightningInside(LightningCLI):
         if self.request.job_file is not None:
             note_run(self.request.job_file, self.folder)
 
-    def _own_callbacks(self, config: Namespace) -> list[Callback]:
-        """What every run has, unless the config brings its own or switches it off."""
-        given = config.callbacks
-        own: list[Callback] = []
-        if config.enable_progress_bar is not False and not any(
-            isinstance(each, ProgressBar) for each in given
-        ):
-            own.append(Progress())
-        if self.request.command == "fit":
-            own.append(AfterFirstStep(self.first_step_done))
-        if self.request.command == "predict":
-            own.append(PredictionWriter(self.folder))
-        if self.request.command == "fit" and self.settings.diagnostics:
-            own += [make() for make in DIAGNOSTICS if not any(isinstance(each, make) for each in given)]
-        if self.request.command == "fit" and self.settings.pictures:
-            kinds = [make for make in every_kind() if not any(isinstance(each, make) for each in given)]
-            own += [make(self.folder / "pictures") for make in kinds]
-        saves = config.enable_checkpointing is not False and not config.fast_dev_run
-        if self.request.command == "fit" and saves:
-            folder = self.folder / "checkpoints"
-            own.append(MonitorCheck(self.settings.monitor, self.folder))
-            mode = self.settings.monitor_mode or best_mode(self.settings.monitor)
-            own += [
-                BestCheckpoint(self.settings.monitor, mode, dirpath=folder),
-                LastCheckpoint(folder, every_n_steps=self.settings.save_every_n_steps),
-                StopOnSignal(self.folder),
-            ]
-        return own
+    def _own_callbacks(self, given: list[Callback]) -> list[Callback]:
+        """What is added to the callbacks of the config."""
+        own = callbacks_of(self.request.command, self.settings, given, self.folder)
+        return [*own, AfterFirstStep(self.first_step_done)] if self.request.command == "fit" else own
 
     def _loggers(self) -> list[Logger]:
-        """TensorBoard, and metrics.csv; a run that goes on hides what it logged after its last checkpoint."""
         if self.request.command == "predict":
             return []
-        purge = self.checkpoint["global_step"] if self.resumed and self.checkpoint else None
-        board = TensorBoardLogger(
-            self.folder.parent.parent,
-            name=self.folder.parent.name,
-            version=self.folder.name,
-            default_hp_metric=False,
-            purge_step=purge,
+        return loggers_of(
+            self.folder, self.checkpoint["global_step"] if self.resumed and self.checkpoint else None
         )
-        return [board, MetricsCSV(self.folder, purge)]
 
     @property
     def resumed(self) -> bool:
@@ -292,66 +254,25 @@ class LightningInside(LightningCLI):
             self._parser("fit").save(settings, self.folder / "config.yaml", skip_unset=False, overwrite=True)
 
     def after_validate(self) -> None:
-        self._print_metrics()
+        print_metrics(self.trainer, self._title(self.settings.ckpt_path))
 
     def after_test(self) -> None:
-        self._print_metrics()
+        print_metrics(self.trainer, self._title(self.settings.ckpt_path))
 
     def after_predict(self) -> None:
-        if self.trainer.is_global_zero:
-            writer = next(each for each in self.trainer.callbacks if isinstance(each, PredictionWriter))
-            rows = {path.stem: str(path) for path in writer.written}
-            print_table("predictions", rows or {"nothing": "was predicted"})
-
-    def _print_metrics(self) -> None:
-        if self.trainer.is_global_zero:
-            rows = {name: number(float(value)) for name, value in self.trainer.callback_metrics.items()}
-            title = f"{self.folder.resolve().parent.name}: {self.settings.ckpt_path}"
-            print_table(title, rows or {"nothing": "was measured"})
+        print_predictions(self.trainer)
 
     def after_fit(self) -> None:
-        self._print_result()
+        times = {
+            "time": f"{time.perf_counter() - self.started:.0f} s, the first step after {self.start_up:.1f} s"
+        }
+        print_result(self.trainer, self._title(f"best by {self.settings.monitor}"), times, self.folder)
         for callback in self.trainer.callbacks:  # a signal that came too late still ends the process
             if isinstance(callback, StopOnSignal) and callback.signum is not None:
                 raise Interrupted(callback.signum, self.folder)
 
-    def _print_result(self) -> None:
-        if not self.trainer.is_global_zero:
-            return
-        seconds = f"{time.perf_counter() - self.started:.0f} s, the first step after {self.start_up:.1f} s"
-        best = next((each for each in self.trainer.callbacks if isinstance(each, BestCheckpoint)), None)
-        checkpoint = self.folder / "checkpoints" / "best.ckpt"
-        if best is None or not checkpoint.exists():
-            print_table("no checkpoint was saved", {"time": seconds})
-            return
-        drawing = sum(each.seconds for each in self.trainer.callbacks if isinstance(each, Picture))
-        rows = {name: number(value) for name, value in best.best_metrics.items()} | {
-            "time": seconds,
-            **({"of that drawing": f"{drawing:.1f} s"} if drawing else {}),
-            "run folder": str(self.folder),
-            "test it": f"python train.py test --ckpt_path {checkpoint}",
-            "look inside": f"tensorboard --logdir {self.folder.parent.parent}",
-        }
-        print_table(f"{self.folder.resolve().parent.name}: best by {self.settings.monitor}", rows)
-
-
-class AfterFirstStep(Callback):
-    """Calls a function once a step has been trained."""
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self.call: Callable[[], None] | None = call
-
-    def on_train_batch_end(self, *args: Any) -> None:
-        if self.call is not None:
-            self.call()
-            self.call = None
-
-
-def as_list(given: Any) -> list[Any]:
-    """What the Trainer takes as nothing, as one object or as several."""
-    if given is None:
-        return []
-    return given if isinstance(given, list) else [given]
+    def _title(self, about: str) -> str:
+        return f"{self.folder.resolve().parent.name}: {about}"
 
 
 def original(error: BaseException) -> BaseException:
@@ -359,8 +280,3 @@ def original(error: BaseException) -> BaseException:
     while str(error).startswith(("Does not validate", "Parser key")) and error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-def best_mode(metric: str) -> Literal["min", "max"]:
-    """Whether the smallest or the largest value of a metric is the best."""
-    return "min" if metric.rpartition("/")[2] in ("loss", "mse", "mae", "error") else "max"

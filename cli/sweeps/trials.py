@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jsonargparse import Namespace
 from optuna.trial import Trial
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.checkpoint import BestCheckpoint
 from cli.arguments import Request
+from cli.equipment import best_mode
 from cli.errors import UsageError
-from cli.lightning import LightningInside, best_mode
+from cli.lightning import LightningInside
 from cli.sweeps.plan import Plan
 from cli.sweeps.study import Queue, Run
 from cli.tables import number
@@ -54,8 +54,8 @@ class TrialCLI(LightningInside):
         self.on_folder = on_folder
         super().__init__(Request("fit", ["fit", *DEFAULTS, *words], run_folder=begun))
 
-    def _own_callbacks(self, config: Namespace) -> list[Callback]:
-        return [*super()._own_callbacks(config), *self.added_callbacks]
+    def _own_callbacks(self, given: list[Callback]) -> list[Callback]:
+        return [*super()._own_callbacks(given), *self.added_callbacks]
 
     def before_fit(self) -> None:
         super().before_fit()
