@@ -80,6 +80,7 @@ class LightningInside(LightningCLI):
         self.start_up = math.nan  # seconds until the first step was done
         self.folder = request.run_folder or Path()  # of a new run, chosen when its model and data exist
         self.claimed = False  # whether it is new
+        older = list(request.run_folder.glob("events.*")) if request.run_folder else []
         # A class can be named on the command line once it is imported.
         for package in (lit_models, datamodules):
             for module in pkgutil.iter_modules(package.__path__):
@@ -96,7 +97,7 @@ class LightningInside(LightningCLI):
             )
         except Exception:
             if RANK == 0 and math.isnan(self.start_up):  # no step was trained
-                discard(self.folder, new=self.claimed)
+                discard(self.folder, new=self.claimed, kept=older)
             raise
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from cli.errors import UsageError
@@ -38,18 +39,20 @@ def new_run_folder(experiment: str, rank: int) -> Path:
         return folder
 
 
-def discard(folder: Path, new: bool) -> None:
+def discard(folder: Path, new: bool, kept: Collection[Path] = ()) -> None:
     """Remove what a launch that failed before its first step has written.
 
     Args:
         folder: of the run.
         new: whether this launch made it; else it holds an older run, of which nothing is touched.
+        kept: of an older run, the files of events that were there before, maybe from this very process.
     """
     if ROOT not in folder.parents:  # nothing was written
         return
     if not new:
         for path in folder.glob(f"events.out.tfevents.*.{os.getpid()}.*"):
-            path.unlink()
+            if path not in kept:
+                path.unlink()
         return
     shutil.rmtree(folder, ignore_errors=True)
     for parent in (*folder.parents,)[:-1]:
