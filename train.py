@@ -7,6 +7,9 @@ python train.py fit --resume runs/titanic_mlp/version_0                    go on
 python train.py test --ckpt_path runs/titanic_mlp/version_0/checkpoints/best.ckpt
 python train.py predict --ckpt_path runs/titanic_mlp/version_0/checkpoints/best.ckpt --data.csv my_table.csv
 python train.py compare runs/mnist_mlp/version_0 runs/mnist_convnet/version_0     is the difference real?
+python train.py sweep --config configs/mnist_4v9_logistic.yaml --config configs/sweeps/lr.yaml     many runs, one table
+python train.py sweep --config configs/titanic_mlp.yaml --vary model.optimizer.lr=0.01,0.1 --sweep.seeds 8
+python train.py tune-lr --config configs/titanic_mlp.yaml                  suggest a learning rate
 python train.py fit --help                                                 every flag, with its default
 tensorboard --logdir runs                                                  curves, gradients, activations
 """

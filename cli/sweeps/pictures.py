@@ -45,7 +45,7 @@ def draw_all(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame, folder: Pat
 
 def positions(axis: Axis, values: pd.Series) -> tuple[np.ndarray, list[str]]:
     """Where values stand on an axis, and its labels; without labels they are numbers on a scale of their own."""
-    if positions_are_numbers(axis):
+    if has_scale(axis):
         return np.array([number_in(value) for value in values], dtype=float), []
     assert isinstance(axis, Choice)
     return np.array([axis.values.index(value) for value in values], dtype=float), [
@@ -53,8 +53,17 @@ def positions(axis: Axis, values: pd.Series) -> tuple[np.ndarray, list[str]]:
     ]
 
 
-def positions_are_numbers(axis: Axis) -> bool:
+def are_numbers(axis: Axis) -> bool:
+    """Whether a flag's values are numbers, and not words."""
     return not isinstance(axis, Choice) or all(number_in(value) is not None for value in axis.values)
+
+
+def has_scale(axis: Axis) -> bool:
+    """Whether values stand where their numbers put them; words, and numbers that would crowd, stand side by side."""
+    if not are_numbers(axis) or not isinstance(axis, Choice):
+        return are_numbers(axis)
+    place = np.unique([number_in(value) for value in axis.values]).astype(float)
+    return is_logarithmic(axis, place) or len(place) < 2 or np.diff(place).min() > 0.02 * np.ptp(place)
 
 
 def label(value: str) -> str:
@@ -104,7 +113,7 @@ def score_figure(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame) -> Figu
 def colored(plan: Plan, axis: Axis) -> list[tuple[str, str]]:
     """Flag and value of each color in the panel of an axis; one empty pair where there is a single color."""
     for other in plan.axes:
-        if not isinstance(other, Choice) or positions_are_numbers(other) or other == axis:
+        if not isinstance(other, Choice) or are_numbers(other) or other == axis:
             continue
         if 1 < len(other.values) <= len(COLORS):
             return [(other.flag, value) for value in other.values]
@@ -124,21 +133,27 @@ def draw_scores(
     flag, value = group
     if flag:
         done, settings = done[done[flag] == value], settings[settings[flag] == value]
-    place, labels = positions(axis, done[axis.flag])
+    place, _ = positions(axis, done[axis.flag])
     name = label(value) if flag else "run"
     axes.plot(place, done["score"], "o", color=color, alpha=0.5, markersize=4, label=name)
     if isinstance(axis, Choice):
         place, _ = positions(axis, settings[axis.flag])
         by_place = settings.assign(place=place).groupby("place")["mean"]
         best = by_place.min() if plan.mode == "min" else by_place.max()
-        axes.plot(best.index, best, "D" if labels else "-", color=color, label="" if flag else "best mean")
+        axes.plot(
+            best.index,
+            best,
+            "-" if are_numbers(axis) else "D",
+            color=color,
+            label="" if flag else "best mean",
+        )
 
 
 def set_scale(axes: Axes, axis: Axis, place: np.ndarray, scores: np.ndarray) -> None:
     """Logarithmic where values span decades; whole numbers get ticks of their own."""
-    if positions_are_numbers(axis) and is_logarithmic(axis, place):
+    if has_scale(axis) and is_logarithmic(axis, place):
         axes.set_xscale("log")
-    elif positions_are_numbers(axis) and all(value.is_integer() for value in place):
+    elif has_scale(axis) and all(value.is_integer() for value in place):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if spans_decades(scores):
         axes.set_yscale("log")

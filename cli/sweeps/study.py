@@ -116,8 +116,7 @@ class Queue:
         for name, value in attributes.items():
             run.trial.set_user_attr(name, value)
         self.study.tell(run.trial, told.get("value"), state=told.get("state"))
-        run.lock.release()
-        Path(run.lock.lock_file).unlink(missing_ok=True)
+        drop(run.lock)
 
     def _tpe_goes_on(self, trials: list[FrozenTrial]) -> bool:
         tried = {key(setting_of(trial)) for trial in trials}
@@ -131,7 +130,7 @@ class Queue:
             except Timeout:  # somebody is at it
                 continue
             self.study.tell(trial.number, state=TrialState.FAIL)
-            lock.release()
+            drop(lock)
             setting = setting_of(trial)
             if "seed" in trial.user_attrs and setting.keys() == {axis.flag for axis in self.plan.axes}:
                 self.study.enqueue_trial(setting, user_attrs=trial.user_attrs)
@@ -150,6 +149,12 @@ class Queue:
                     f"{self.plan.folder} holds a sweep with other {name}: {before[name]}, and now {now}; "
                     "give this one its own --run_name"
                 )
+
+
+def drop(lock: FileLock) -> None:
+    """Release a run's lock for good."""
+    lock.release()
+    Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def setting_of(trial: FrozenTrial) -> Setting:

@@ -46,11 +46,10 @@ ADAM = "{class_path: Adam, init_args: {lr: 0.03, weight_decay: 0.1}}"
 SGD = "{class_path: SGD, init_args: {lr: 0.1, momentum: 0.9}}"
 DECAY = "{class_path: torch.optim.lr_scheduler.ExponentialLR, init_args: {gamma: 0.5}}"
 CASES = {
-    "binary": ["circles", "--vary", f"model.optimizer={ADAM},{SGD}", "--vary", "model.init=he,default"],
+    "binary": ["circles", "--vary", f"model.optimizer={ADAM},{SGD}", "--model.init=he"],
     "multiclass": ["blobs", "--model=LitLinear", "--vary", "model.optimizer.lr=0.1,0.001"],
-    "regression": ["nonlinear_regression", "--vary", "model.scheduler.max_lr=0.1,0.001"],
+    "regression": ["nonlinear_regression", "--vary", "model.init=he,default"],
     "epochs": ["rings", "--data.num_samples=60", "--vary", f"model.scheduler={DECAY},null"],
-    "widths": ["circles", "--vary", "model.hidden_sizes=[2],[3,3]", "--monitor=val/accuracy"],
 }
 
 

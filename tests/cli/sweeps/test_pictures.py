@@ -29,10 +29,13 @@ def test_every_run_is_a_dot_and_the_line_joins_the_best_means(plan: Read) -> Non
     runs, settings = tables(read)
     rates, inits = score_figure(read, runs, settings).axes
     assert (rates.get_xlabel(), rates.get_xscale(), rates.get_ylabel()) == ("model.lr", "log", "val/loss")
-    dots, best = rates.get_lines()
-    assert sorted(dots.get_ydata()) == list(range(1, 13))
-    # settings are trained in the order lr, init; seed 42 scores 1 to 6, seed 43 scores 7 to 12
-    assert best.get_xydata().tolist() == [[1e-3, 4.0], [1e-2, 6.0], [1e-1, 8.0]]
+    he_dots, he_best, xavier_dots, xavier_best = rates.get_lines()
+    # trained in the order of lr, then init: seed 42 scores 1 to 6, seed 43 scores 7 to 12
+    assert sorted(he_dots.get_ydata()) == [1, 3, 5, 7, 9, 11]
+    assert sorted(xavier_dots.get_ydata()) == [2, 4, 6, 8, 10, 12]
+    assert he_best.get_xydata().tolist() == [[1e-3, 4.0], [1e-2, 6.0], [1e-1, 8.0]]
+    assert xavier_best.get_ydata().tolist() == [5.0, 7.0, 9.0]
+    assert [text.get_text() for text in rates.get_legend().get_texts()] == ["he", "xavier"]
     assert [label.get_text() for label in inits.get_xticklabels()] == ["he", "xavier"]
     assert inits.get_lines()[1].get_ydata().tolist() == [4.0, 5.0]
 
@@ -47,6 +50,14 @@ def test_the_best_is_the_largest_where_large_is_good(plan: Read) -> None:
 def test_the_scale_follows_the_values(plan: Read, values: str, scale: str) -> None:
     read = plan("--vary", f"data.num_samples={values}")
     assert score_figure(read, *tables(read)).axes[0].get_xscale() == scale
+
+
+def test_numbers_that_would_crowd_stand_side_by_side(plan: Read) -> None:
+    read = plan("--vary", "data.subset=5010,5030,5100,15000")
+    axes = score_figure(read, *tables(read)).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["5010", "5030", "5100", "15000"]
+    assert axes.get_lines()[1].get_xdata().tolist() == [0, 1, 2, 3]
+    assert axes.get_lines()[1].get_linestyle() == "-"
 
 
 def test_heat_map(plan: Read) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cli import main
 
@@ -116,17 +117,18 @@ def test_no_run_starts_after_the_time_is_over() -> None:
     assert {row["state"] for row in runs()} == {"waiting"}
 
 
-def test_a_config_is_a_setting_too() -> None:
-    for name in ("two", "three"):
-        Path(f"{name}.yaml").write_text(f"model: {{init_args: {{hidden_sizes: [{len(name)}]}}}}\n")
-    Path("base.yaml").write_text(Path("quick.yaml").read_text())
-    assert main(["sweep", "--config=base.yaml", "--vary=model.depth=1,2", "--trainer.max_epochs=1"]) == 0
-    assert len(runs("base_sweep")) == 2
+def test_an_experiment_is_a_setting_too_and_flags_win_over_it() -> None:
+    Path("other.yaml").write_text(Path("quick.yaml").read_text().replace("[4]", "[2]"))
+    words = ["--vary", "config=quick.yaml,other.yaml", "--trainer.max_epochs=1", "--run_name=both"]
+    assert main(["sweep", *words, "--diagnostics=false"]) == 0
+    settings = [yaml.safe_load(Path(row["folder"], "config.yaml").read_text()) for row in runs("both")]
+    assert [each["model"]["init_args"]["hidden_sizes"] for each in settings] == [[4], [2]]
+    assert [each["trainer"]["max_epochs"] for each in settings] == [1, 1]
 
 
 def test_a_sweep_that_was_killed_goes_on_and_ends_as_one_that_was_not(start_train_py: Start) -> None:
     """kill -9 in the middle of its second run; Ctrl-C in a later one."""
-    words = [*QUICK, *LR, "--sweep.seeds=2", "--sweep.bulk=false", "--trainer.max_epochs=40"]
+    words = [*QUICK, *LR, "--sweep.seeds=2", "--sweep.bulk=false", "--trainer.max_epochs=12"]
     journal = Path("runs/quick_sweep/study.journal")
     for how, folders, code in ((signal.SIGKILL, 2, -9), (signal.SIGINT, 4, 130)):
         process = start_train_py(Path(), *words)
