@@ -39,6 +39,15 @@ SHOWN = {  # experiment: tags of the pictures
     "circles": ["fit/plane", "fit/lines", "fit/units"],
     "blobs": ["fit/plane"],
     "rings": ["fit/plane", "fit/lines", "fit/unit_space"],
+    "mnist_4v9_logistic": ["filters/00_linear", "errors/hardest"],
+    "mnist_mlp": ["filters/00_layers.0", "fit/confusion"],
+    "mnist_convnet": [
+        "filters/00_blocks.0.0",
+        "feature_maps/blocks",
+        "errors/hardest",
+        "robustness/accuracy",
+    ],
+    "mnist_autoencoder": ["reconstruction/images", "code/plane", "code/neighbors"],
     "trend_rnn": ["fit/forecast", "depth/delta_over_time"],
 }
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from statistics import median, quantiles
+from typing import ClassVar
 
 import torch
 from rich.progress import Progress
@@ -87,9 +88,12 @@ def _ratio(ratios: list[float], seconds: list[float]) -> Ratio:
 class Worker:
     """A contender's process, at rest except during its turns."""
 
+    batons: ClassVar[list[Connection]] = []  # this process's ends: a child that kept them would outlive it
+
     def __init__(self, contender: Contender) -> None:
         context = multiprocessing.get_context("fork")
         self.baton, theirs = context.Pipe()
+        self.batons.append(self.baton)
         self.process = context.Process(target=_serve, args=(contender, theirs), daemon=True)
         self.process.start()
         theirs.close()
@@ -105,6 +109,8 @@ class Worker:
     def stop(self) -> None:
         self.process.kill()
         self.process.join()
+        self.batons.remove(self.baton)
+        self.baton.close()
 
 
 def _serve(contender: Contender, baton: Connection) -> None:
@@ -112,6 +118,8 @@ def _serve(contender: Contender, baton: Connection) -> None:
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
+    for inherited in Worker.batons:
+        inherited.close()
     os.environ["FORCE_COLOR"] = "1"  # for Rich's progress bars
     baton.recv()
     before = _state()

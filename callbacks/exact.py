@@ -26,8 +26,10 @@ class ExactResume(Callback):
 
     def __init__(self) -> None:
         self._pending: list[dict[str, Any]] = []
+        self._asked: list[Any] = []  # the callbacks to call between two steps
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._asked = [callback for callback in trainer.callbacks if hasattr(callback, "between_steps")]
         fit_loop = trainer.fit_loop
         epochs = fit_loop.epoch_progress.current
         if fit_loop.restarting and epochs.ready == epochs.completed:
@@ -47,10 +49,12 @@ class ExactResume(Callback):
                 False  # let a DataLoader draw its order now, not before
             )
         self._restore(trainer)
-        self._announce("between_steps", trainer, 0)
+        self._announce(trainer, 0)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._announce("after_last_step", trainer)
+        for callback in trainer.callbacks:
+            if hasattr(callback, "after_last_step"):
+                callback.after_last_step(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         vars(trainer.fit_loop.epoch_loop).pop("_on_before_fetch", None)
@@ -58,9 +62,13 @@ class ExactResume(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
+        epochs = trainer.fit_loop.epoch_progress.current
+        # As for best.ckpt: everything is done but for a schedule that follows the epoch's metrics.
+        epoch_is_over = epochs.completed < epochs.processed
         state = {
+            "plateau_due": epoch_is_over,
             "random": random_states(trainer.strategy.root_device),
-            "sums": epoch_sums(trainer, pl_module),
+            "sums": epoch_sums(trainer, pl_module, epoch_is_over),
         }
         states = [state]
         if trainer.world_size > 1:
@@ -85,13 +93,12 @@ class ExactResume(Callback):
             and not loop._should_accumulate()
             and not loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
         ):
-            self._announce("between_steps", trainer, batches_done)
+            self._announce(trainer, batches_done)
         fetch()
 
-    def _announce(self, hook: str, trainer: Trainer, *args: Any) -> None:
-        for callback in trainer.callbacks:
-            if hasattr(callback, hook):
-                getattr(callback, hook)(trainer, *args)
+    def _announce(self, trainer: Trainer, batches_done: int) -> None:
+        for callback in self._asked:
+            callback.between_steps(trainer, batches_done)
 
     def _restore(self, trainer: Trainer) -> None:
         states, self._pending = self._pending, []
@@ -109,6 +116,8 @@ class ExactResume(Callback):
         state = states[trainer.global_rank]
         restore_random_states(state["random"], trainer.strategy.root_device)
         restore_epoch_sums(state["sums"], trainer)
+        if state["plateau_due"]:
+            trainer.fit_loop.epoch_loop.update_lr_schedulers("epoch", update_plateau_schedulers=True)
 
 
 def complete_epoch(counts: dict[str, int]) -> None:

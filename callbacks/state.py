@@ -54,24 +54,25 @@ def restore_random_states(states: dict[str, Any], device: torch.device) -> None:
         torch.cuda.set_rng_state(states["cuda"], device)
 
 
-def epoch_sums(trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+def epoch_sums(trainer: Trainer, pl_module: LightningModule, epoch_is_over: bool) -> dict[str, Any]:
     """What this process has added up: in torchmetrics objects, and by `self.log(..., on_epoch=True)`.
 
-    `latest` are the values that were logged last, of which callbacks and schedules read the one they monitor.
+    Where the epoch is over, Lightning is about to reset all that was logged. `latest` are the values that were logged
+    last, of which callbacks and schedules read the one they monitor.
     """
+    results = trainer.fit_loop.epoch_loop._results
+    logged = {key: each for key, each in results.items() if each.meta.on_epoch and not each.has_reset}
+    reset_soon = [id(each.value) for each in logged.values()] if epoch_is_over else []
     metrics = {
         name: metric_state(module)
         for name, module in pl_module.named_modules()
-        if isinstance(module, Metric) and module._update_count
+        if isinstance(module, Metric) and module._update_count and id(module) not in reset_soon
     }
-    results = trainer.fit_loop.epoch_loop._results
-    logged = {
-        key: logged_state(result)
-        for key, result in results.items()
-        if result.meta.on_epoch and not result.has_reset
+    return {
+        "metrics": metrics,
+        "logged": {} if epoch_is_over else {key: logged_state(each) for key, each in logged.items()},
+        "latest": {name: on_cpu(value) for name, value in trainer.callback_metrics.items()},
     }
-    latest = {name: on_cpu(value) for name, value in trainer.callback_metrics.items()}
-    return {"metrics": metrics, "logged": logged, "latest": latest}
 
 
 def restore_epoch_sums(sums: dict[str, Any], trainer: Trainer) -> None:

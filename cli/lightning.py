@@ -79,7 +79,8 @@ class LightningInside(LightningCLI):
         self.started = time.perf_counter() if started is None else started
         self.start_up = math.nan  # seconds until the first step was done
         self.folder = request.run_folder or Path()  # of a new run, chosen when its model and data exist
-        self.claimed = False  # whether it is new
+        kept = set(self.folder.iterdir()) if request.run_folder else None
+        self.claimed = False  # whether this launch made it
         # A class can be named on the command line once it is imported.
         for package in (lit_models, datamodules):
             for module in pkgutil.iter_modules(package.__path__):
@@ -95,8 +96,8 @@ class LightningInside(LightningCLI):
                 trainer_defaults={"max_epochs": 10, "deterministic": "warn", "logger": None},
             )
         except Exception:
-            if RANK == 0 and math.isnan(self.start_up):  # no step was trained
-                discard(self.folder, new=self.claimed)
+            if RANK == 0 and math.isnan(self.start_up) and (self.claimed or kept):  # no step was trained
+                discard(self.folder, kept)
             raise
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

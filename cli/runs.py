@@ -38,17 +38,15 @@ def new_run_folder(experiment: str, rank: int) -> Path:
         return folder
 
 
-def discard(folder: Path, new: bool) -> None:
+def discard(folder: Path, kept: set[Path] | None) -> None:
     """Remove what a launch that failed before its first step has written.
 
     Args:
         folder: of the run.
-        new: whether this launch made it; else it holds an older run, of which nothing is touched.
+        kept: what was there before, if the run is an older one; None where this launch made the folder.
     """
-    if ROOT not in folder.parents:  # nothing was written
-        return
-    if not new:
-        for path in folder.glob(f"events.out.tfevents.*.{os.getpid()}.*"):
+    if kept is not None:
+        for path in set(folder.glob("events.out.tfevents.*")) - kept:
             path.unlink()
         return
     shutil.rmtree(folder, ignore_errors=True)

@@ -19,13 +19,13 @@ class KeepWeights(Callback):
     def on_fit_end(self, trainer, pl_module):
         torch.save(pl_module.state_dict(), f"rank_{trainer.global_rank}.pt")
 """
-# The launcher starts this file a second time, for the other rank; both run the two commands one after the other.
+# The launcher starts this file a second time, for the other rank; both run the commands one after the other.
 DRIVER = """
 import sys
 
 from cli import main
 
-for line in ({fit!r}, {predict!r}):
+for line in {lines!r}:
     if code := main(line.split()):
         sys.exit(code)
 """
@@ -37,6 +37,12 @@ ROOT = Path(__file__).parents[1]
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
     return torch.load(path, weights_only=True)["state_dict"]
+
+
+def printed_metrics(printed: str) -> dict[str, float]:
+    """What a closing table says of the test split."""
+    lines = [line.split() for line in printed.splitlines() if line.startswith("  test/")]
+    return {name.removeprefix("test/"): float(value) for name, value in lines}
 
 
 def test_two_processes_do_what_one_does(
@@ -51,9 +57,10 @@ def test_two_processes_do_what_one_does(
     assert main(f"{fit} one".split()) == 0
     by_two = "--trainer.strategy ddp --trainer.devices 2"
     keep = "--pictures true --data.batch_size 32 --trainer.callbacks+=keep_weights.KeepWeights"
-    Path("driver.py").write_text(
-        DRIVER.format(fit=f"{fit} two {by_two} {keep}", predict=f"{predict} {by_two}")
-    )
+    test = f"test --ckpt_path {TWO / LAST}"
+    uneven = "--data.eval_batch_size 16"  # of the 179 rows, the processes get 10 and 9 at last
+    lines = [f"{fit} two {by_two} {keep}", f"{predict} {by_two}", f"{test} {by_two} {uneven}"]
+    Path("driver.py").write_text(DRIVER.format(lines=lines))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{workplace}"}
     environment.pop("LIGHTNING_INSIDE_RUN", None)
     command = [sys.executable, "driver.py"]
@@ -71,15 +78,15 @@ def test_two_processes_do_what_one_does(
     # The first process draws while the other trains on.
     assert len(list((TWO / "pictures").glob("fit_plane_*.png"))) == 3
 
-    # Validation sees each of the 179 rows of the fold once: what two processes say of their weights, one says too.
-    names = ["val/loss", "val/accuracy"]
-    measured = pd.read_csv(TWO / "metrics.csv")[names].dropna().iloc[-1]
+    # Validation and test see each of the 179 rows of the fold once: what two processes say, one says too.
     capsys.readouterr()
-    assert main(["test", "--ckpt_path", str(TWO / LAST), "--trainer.devices", "1"]) == 0
-    tested = dict(line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  test/"))
-    for name in names:
-        expected = measured[name]
-        assert float(tested[name.replace("val", "test")]) == pytest.approx(expected, abs=2e-6)
+    assert main([*test.split(), "--trainer.devices", "1"]) == 0
+    by_one, by_both = (printed_metrics(text) for text in (capsys.readouterr().out, done.stdout))
+    validated = pd.read_csv(TWO / "metrics.csv").dropna(subset="val/loss").iloc[-1]
+    assert {"loss", "accuracy"} <= by_one.keys()
+    for name, value in by_one.items():
+        assert by_both[name] == pytest.approx(value, abs=2e-6)
+        assert validated[f"val/{name}"] == pytest.approx(value, abs=2e-6)
 
     # One folder, and in the predictions each passenger once, as one process writes them.
     assert [path.name for path in TWO.parent.iterdir()] == ["version_0"]

@@ -15,7 +15,7 @@ MADE = {f"{name}_{tag.replace('/', '_')}.png" for name, tags in SHOWN.items() fo
 
 
 def test_the_page_the_folder_and_the_script_agree() -> None:
-    assert set(re.findall(r"\]\(gallery/(\w+\.png)\)", TEXT)) == MADE
+    assert set(re.findall(r"\]\(gallery/([\w.]+\.png)\)", TEXT)) == MADE
     assert {path.name for path in GALLERY.iterdir()} == MADE
 
 

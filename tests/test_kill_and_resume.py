@@ -24,4 +24,3 @@ def test_a_killed_run_ends_bit_for_bit_like_one_that_was_left_alone(processes: i
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{trials} of {trials}" in done.stdout
-    assert "kills: 1" in done.stdout or "kills: 2" in done.stdout or "kills: 3" in done.stdout

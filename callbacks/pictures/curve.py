@@ -21,7 +21,7 @@ from callbacks.pictures.network import (
     raw_inputs,
     raw_targets,
 )
-from callbacks.pictures.style import BLACK, BLUE, COLORS, VERMILION, new_figure
+from callbacks.pictures.style import BLACK, BLUE, MANY_COLORS, VERMILION, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,7 +139,7 @@ def draw_terms(fit: Fit) -> Figure:
     above, below = figure.subplots(2, 1, sharex=True)
     num_units = fit.terms.shape[1]
     for unit, term in enumerate(fit.terms.T):
-        color = COLORS[unit % len(COLORS)]
+        color = MANY_COLORS[unit % len(MANY_COLORS)]
         above.plot(fit.grid, term, color=color, linewidth=1.5, label=f"unit {unit + 1}")
         if fit.is_shallow and fit.thresholds is not None and in_view(fit)[unit]:
             height = np.interp(fit.thresholds[unit], fit.grid, term)

@@ -69,8 +69,7 @@ def draw_feature_maps(images: np.ndarray, maps: dict[str, np.ndarray], totals: l
     width, side, foot, head = PANEL * (1 + len(maps)), 0.9 * PANEL, 0.8, 1.1  # all in inches
     tall = side * image.shape[0] / image.shape[1]
     whole = foot + tall + head
-    figure = new_figure(width, whole)
-    figure.set_layout_engine("none")  # the panels' shapes are known
+    figure = new_figure(width, whole, layout=None)  # the panels' shapes are known
 
     def panel(column: int, bottom: float, height: float) -> Axes:
         left = (column * PANEL + (PANEL - side) / 2) / width

@@ -77,6 +77,7 @@ def read_or_refused(read: Callable[[], Any], *paths: Path, error: type[Exception
 @fuzzed
 @given(content=IDX)
 @example(content=b"\0\0\x08\x03" + b"\xff" * 12)
+@example(content=b"\0\0\x08\x03" + b"\xff" * 8 + bytes(4))  # NumPy's own message did not name the file
 def test_idx_files(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "values"
     path.write_bytes(content)

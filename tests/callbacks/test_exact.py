@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EMAWeightAveraging
+from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAccuracy
@@ -91,12 +91,14 @@ def loaders() -> list[TensorLoader]:
     return [train, TensorLoader(tensors, batch_size=16)]
 
 
-def fit(folder: Path, *model_args: Any, resume: Path | None = None, **options: Any) -> dict[str, Any]:
+def fit(
+    folder: Path, *model_args: Any, resume: Path | None = None, also: Any = (), **options: Any
+) -> dict[str, Any]:
     """Train; everything that a run ends with."""
     pl.seed_everything(1 if resume is None else 2, verbose=False)
     model = Noisy(*model_args)
     average = EMAWeightAveraging(decay=0.9)
-    callbacks = [ExactResume(), DrawNumbers(), average, LastCheckpoint(folder, every_n_steps=1)]
+    callbacks = [ExactResume(), DrawNumbers(), average, LastCheckpoint(folder, every_n_steps=1), *also]
     trainer = pl.Trainer(
         **{"max_epochs": 3, "num_sanity_val_steps": 0, **QUIET, **options},
         callbacks=callbacks,
@@ -160,6 +162,22 @@ def test_stopped_again_and_again(tmp_path: Path) -> None:
             fit(tmp_path, "plateau", die_at, resume=resume)
         resume = tmp_path / "last.ckpt"
     assert_same(expected, fit(tmp_path, "plateau", resume=resume))
+
+
+@pytest.mark.parametrize("schedule", ["step", "plateau"])
+@pytest.mark.parametrize(
+    ("step", "options"),
+    [(12, {}), (12, {"max_epochs": -1, "max_steps": 15}), (8, {"val_check_interval": 2})],
+    ids=["by epochs", "by steps", "within an epoch"],
+)
+def test_from_a_checkpoint_of_lightnings_own(
+    schedule: str, step: int, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """Written when an epoch ends, before the schedule has followed the metric, or after a validation: so is best.ckpt."""
+    expected = fit(tmp_path / "whole", schedule, **options)
+    own = ModelCheckpoint(tmp_path, "{step}", save_top_k=-1)
+    fit(tmp_path / "again", schedule, also=[own], **options)
+    assert_same(expected, fit(tmp_path / "on", schedule, resume=tmp_path / f"step={step}.ckpt", **options))
 
 
 def test_another_seed_would_be_noticed(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Pictures look on: when, at what, and nothing is learnt differently for it."""
 
+import gc
 import warnings
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -26,19 +28,20 @@ class Sketch(Picture):
     def __init__(self, folder=None, error=None):
         super().__init__(folder)
         self.error = error
-        self.seen = []
+        self.seen, self.figures_made = [], []
 
     def suits(self, pl_module, data):
         return True
 
     def figures(self, pl_module, data, batch):
-        if self.error is not None:
-            raise self.error
         outputs = pl_module(batch[0])
         torch.rand(3), np.random.rand(3)
+        if self.error is not None:
+            raise self.error
         modes = {module.training for module in pl_module.modules()}
         self.seen.append((pl_module.global_step, modes, outputs.requires_grad, batch[0]))
         figure = new_figure(3, 2)
+        self.figures_made.append(weakref.ref(figure))
         figure.subplots().plot(outputs.float().cpu().flatten())
         figure.suptitle("Sketch")
         yield "fit/sketch", figure
@@ -76,6 +79,40 @@ def test_weights_and_random_state_are_the_same_with_and_without():
     assert len(sketch.seen) == LOOKS
     assert all(torch.equal(plain.state_dict()[k], drawn.state_dict()[k]) for k in plain.state_dict())
     assert torch.equal(next_random, same_random)
+
+
+def test_nothing_is_used_up_by_a_picture_that_fails():
+    (plain, next_random) = train(model=Augmented(network().net))
+    with pytest.warns(UserWarning, match="cannot be drawn"):
+        drawn, same_random = train(Sketch(error=ValueError()), model=Augmented(network().net))
+    assert all(torch.equal(plain.state_dict()[k], drawn.state_dict()[k]) for k in plain.state_dict())
+    assert torch.equal(next_random, same_random)
+
+
+def test_no_figure_is_kept():
+    import matplotlib.pyplot as plt
+
+    sketch = Sketch()
+    train(sketch)
+    gc.collect()
+    assert [figure() for figure in sketch.figures_made] == [None] * LOOKS
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+def test_in_the_precision_of_the_training(precision):
+    sketch = Sketch()
+    train(sketch, precision=precision)
+    assert len(sketch.seen) == LOOKS
+
+
+def test_a_model_that_is_cut_into_shards_is_not_drawn(monkeypatch: pytest.MonkeyPatch):
+    """A forward pass on one process alone would wait for the others forever."""
+    monkeypatch.setattr("callbacks.pictures.base.is_sharded", lambda parameter, trainer: True)
+    sketch = Sketch()
+    with pytest.warns(UserWarning, match="no pictures are drawn: each process holds only a part"):
+        train(sketch)
+    assert sketch.seen == []
 
 
 def test_drawn_before_training_at_growing_distances_and_at_the_end():

@@ -1,0 +1,39 @@
+"""Contenders take turns, fail aloud, and are gone afterwards."""
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from benchmarks.turns import WARM_UP, take_turns
+
+
+def writer(path: Path, letter: str):
+    def work(end_turn):
+        while True:
+            with path.open("a") as file:
+                file.write(letter)
+            end_turn()
+
+    return work
+
+
+def test_one_works_at_a_time_in_an_order_that_is_reversed_from_round_to_round(tmp_path):
+    path = tmp_path / "turns"
+    contenders = {letter: writer(path, letter) for letter in "abc"}
+    ratios = take_turns(contenders, 5, seldom="c")
+    assert WARM_UP == 2
+    assert path.read_text() == "abc" "cba" "abc" "ba" "ab" "ba" "abc"  # fmt: skip
+    assert str(ratios["a"]) == "1.00 (1.00 to 1.00)"
+    assert all(ratio.low <= ratio.middle <= ratio.high for ratio in ratios.values())
+    assert not multiprocessing.active_children()
+
+
+def test_what_went_wrong_is_told():
+    def fails(end_turn):
+        end_turn()
+        raise ValueError("no such file")
+
+    with pytest.raises(RuntimeError, match="ValueError: no such file"):
+        take_turns({"fails": fails}, 2)
+    assert not multiprocessing.active_children()
