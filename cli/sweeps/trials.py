@@ -16,7 +16,9 @@ from optuna.trial import Trial
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.checkpoint import BestCheckpoint
-from cli.arguments import Request
+from callbacks.interrupt import StopOnSignal
+from callbacks.signals import Interrupted
+from cli.arguments import Request, prepare
 from cli.equipment import best_mode
 from cli.errors import UsageError
 from cli.lightning import LightningInside
@@ -61,8 +63,27 @@ class TrialCLI(LightningInside):
         super().before_fit()
         self.on_folder(str(self.folder))
 
+    def _end_if_finished(self, checkpoint: dict[str, Any]) -> None:
+        """A run whose process was killed before it could tell the study keeps its files as they are."""
+        try:
+            super()._end_if_finished(checkpoint)
+        except SystemExit:
+            raise FinishedError(checkpoint) from None
+
     def after_fit(self) -> None:
-        """The sweep has a table of its own."""
+        """The sweep has a table of its own; a signal that came too late for the run still ends the process."""
+        for callback in self.trainer.callbacks:
+            if isinstance(callback, StopOnSignal) and callback.signum is not None:
+                raise Interrupted(callback.signum, self.folder)
+
+
+class FinishedError(Exception):
+    """There is nothing left to train; `best_metrics` are those of the checkpoint."""
+
+    def __init__(self, checkpoint: dict[str, Any]) -> None:
+        super().__init__("the run is finished")
+        states = [state for state in checkpoint["callbacks"].values() if "best_metrics" in state]
+        self.best_metrics: dict[str, float] = states[0]["best_metrics"] if states else {}
 
 
 class Rehearsal(TrialCLI):
@@ -156,14 +177,16 @@ def train(plan: Plan, queue: Queue, run: Run) -> str:
                 callbacks=(pruner,) if plan.options.prune else (),
                 on_folder=lambda folder: run.trial.set_user_attr("folder", folder),
             )
+        metrics, folder = best_metrics(cli), cli.folder
+    except FinishedError as end:
+        metrics, folder = end.best_metrics, run.begun or plan.folder
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         queue.fail(run, reason, seconds=round(time.perf_counter() - started, 2))
         return f"failed: {reason}"
-    metrics = best_metrics(cli)
     score = metrics.get(plan.monitor, math.nan)
     seconds = round(time.perf_counter() - started, 2)
-    found = {"metrics": metrics, "seconds": seconds, **look_inside(cli.folder)}
+    found = {"metrics": metrics, "seconds": seconds, **look_inside(folder)}
     told = f"{plan.monitor} {number(score)} in {seconds:.0f} s"
     if pruner.pruned:
         queue.prune(run, **found)
@@ -177,8 +200,8 @@ def train(plan: Plan, queue: Queue, run: Run) -> str:
 
 def run_words(plan: Plan, run: Run) -> tuple[list[str], Path | None]:
     """The words of a run, and its folder where it was interrupted after a checkpoint."""
-    if run.begun is not None and (last := run.begun / "checkpoints" / "last.ckpt").exists():
-        return [f"--config={run.begun / 'config.yaml'}", f"--ckpt_path={last}"], run.begun
+    if run.begun is not None and any(run.begun.glob("checkpoints/*.ckpt")):
+        return prepare(["fit", "--resume", str(run.begun)]).args[1:], run.begun
     return [*plan.fit_words(run.setting, run.seed), f"--run_name={plan.name}"], None
 
 

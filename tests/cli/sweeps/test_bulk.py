@@ -84,6 +84,7 @@ def test_each_leaves_a_run_folder_that_can_be_evaluated_and_repeated(
 ) -> None:
     assert main(["sweep", *MLP, *SHORT, "--vary", "model.optimizer.lr=0.1,0.01", "--run_name=mine"]) == 0
     row = rows("mine")["0.01", "42"]
+    assert list(Path(row["folder"]).glob("events.out.tfevents.*"))
     capsys.readouterr()
     assert main(["test", "--ckpt_path", f"{row['folder']}/checkpoints/best.ckpt"]) == 0
     assert f"{float(row['score']):.6f}" in capsys.readouterr().out  # the test split is the validation split
@@ -94,7 +95,6 @@ def test_each_leaves_a_run_folder_that_can_be_evaluated_and_repeated(
     assert float(again) == pytest.approx(float(row["score"]), rel=1e-4)
     assert main(["fit", "--resume", row["folder"]]) == 2
     assert "weights only" in capsys.readouterr().err
-    assert list(Path(row["folder"]).glob("events.out.tfevents.*"))
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_two_processes_share_the_runs(plan: Read) -> None:
         )
         for _ in range(2)
     ]
-    taken = [int(line) for process in processes for line in process.communicate(timeout=120)[0].split()]
+    taken = [int(line) for process in processes for line in process.communicate(timeout=300)[0].split()]
     assert sorted(taken) == list(range(1, 41))
     assert all(trial.state == TrialState.COMPLETE for trial in Queue(plan("--vary", "a=int:1:40")).trials())
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from cli import main
+from cli.sweeps.study import Queue, Run
 
 Start = Callable[..., "subprocess.Popen[str]"]
 QUICK = ["sweep", "--config", "quick.yaml", "--diagnostics=false"]
@@ -124,6 +125,29 @@ def test_an_experiment_is_a_setting_too_and_flags_win_over_it() -> None:
     settings = [yaml.safe_load(Path(row["folder"], "config.yaml").read_text()) for row in runs("both")]
     assert [each["model"]["init_args"]["hidden_sizes"] for each in settings] == [[4], [2]]
     assert [each["trainer"]["max_epochs"] for each in settings] == [1, 1]
+
+
+def test_a_run_that_had_ended_when_its_process_was_stopped_is_not_trained_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(queue: Queue, run: Run, *args: object, **kwargs: object) -> None:
+        run.lock.release()
+        raise KeyboardInterrupt
+
+    words = [*QUICK, *LR, "--sweep.bulk=false"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Queue, "complete", stop)
+        assert main(words) == 130
+    folder = Path("runs/quick_sweep/version_0")
+    kept = [folder / name for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.csv")]
+    before = [path.read_bytes() for path in kept]
+    assert main(words) == 0
+    assert [row["state"] for row in runs()] == ["complete", "complete"]
+    (row,) = (row for row in runs() if row["folder"] == str(folder))
+    assert [path.read_bytes() for path in kept] == before
+    with (folder / "metrics.csv").open() as file:
+        losses = [float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]]
+    assert float(row["score"]) == min(losses)
 
 
 def test_a_sweep_that_was_killed_goes_on_and_ends_as_one_that_was_not(start_train_py: Start) -> None:
