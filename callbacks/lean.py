@@ -22,10 +22,20 @@ STEP_HOOKS = (
 
 def skip_empty_hooks(owner: pl.Callback | pl.LightningModule) -> None:
     """Set the step hooks that `owner` does not implement to None, which Lightning passes over."""
-    parent = pl.LightningModule if isinstance(owner, pl.LightningModule) else pl.Callback
     for name in STEP_HOOKS:
-        if getattr(getattr(owner, name), "__func__", None) is getattr(parent, name):
+        if is_empty(owner, name):
             setattr(owner, name, None)
+
+
+def implements_step_hook(callback: pl.Callback) -> bool:
+    """Whether it does anything at single steps."""
+    return not all(is_empty(callback, name) for name in STEP_HOOKS)
+
+
+def is_empty(owner: pl.Callback | pl.LightningModule, name: str) -> bool:
+    """Whether a hook is Lightning's own, which does nothing."""
+    parent = pl.LightningModule if isinstance(owner, pl.LightningModule) else pl.Callback
+    return getattr(getattr(owner, name), "__func__", None) is getattr(parent, name)
 
 
 class NoProfiler(PassThroughProfiler):

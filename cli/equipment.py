@@ -12,6 +12,7 @@ from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGu
 from callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from callbacks.interrupt import StopOnSignal
 from callbacks.pictures import every_kind
+from callbacks.pictures.gallery import hung
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from cli.checks import MonitorCheck
@@ -39,7 +40,7 @@ def callbacks_of(command: str, settings: Namespace, given: list[Callback], folde
     if settings.diagnostics:
         own += [make() for make in DIAGNOSTICS if not has(given, make)]
     if settings.pictures:
-        own += [make(folder / "pictures") for make in every_kind() if not has(given, make)]
+        own += hung([make for make in every_kind() if not has(given, make)], folder / "pictures")
     if settings.trainer.enable_checkpointing is not False and not settings.trainer.fast_dev_run:
         own += savers(settings, folder)
     return own

@@ -5,7 +5,7 @@ from pathlib import Path
 from pytorch_lightning import Trainer
 
 from callbacks.checkpoint import BestCheckpoint
-from callbacks.pictures.base import Picture
+from callbacks.pictures.base import pictures_of
 from callbacks.predictions import PredictionWriter
 from cli.tables import number, print_table
 
@@ -19,7 +19,7 @@ def print_result(trainer: Trainer, title: str, times: dict[str, str], folder: Pa
     if best is None or not checkpoint.exists():
         print_table("no checkpoint was saved", times)
         return
-    drawing = sum(each.seconds for each in trainer.callbacks if isinstance(each, Picture))
+    drawing = sum(picture.seconds for picture in pictures_of(trainer))
     rows = {name: number(value) for name, value in best.best_metrics.items()} | times
     if drawing:
         rows["of that drawing"] = f"{drawing:.1f} s"

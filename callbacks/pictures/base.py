@@ -157,14 +157,20 @@ def datamodule(trainer: pl.Trainer) -> Any:
     return getattr(trainer, "datamodule", None)
 
 
+def pictures_of(trainer: pl.Trainer) -> list[Picture]:
+    """All that a Trainer has, those in a `Gallery` as well."""
+    groups = (getattr(callback, "pictures", [callback]) for callback in trainer.callbacks)
+    return [each for group in groups for each in group if isinstance(each, Picture)]
+
+
 def fixed_batch(trainer: pl.Trainer) -> Any:
     """The first validation batch, on the device; the loader that trains and validates is left as it is.
 
     The pictures of one Trainer share it.
     """
-    for callback in trainer.callbacks:
-        if isinstance(callback, Picture) and callback.batch is not None:
-            return callback.batch
+    for picture in pictures_of(trainer):
+        if picture.batch is not None:
+            return picture.batch
     data = datamodule(trainer)
     loaders = data.val_dataloader() if data is not None else copy.copy(trainer.val_dataloaders)
     while isinstance(loaders, list | tuple | dict):  # several: the first
