@@ -270,7 +270,7 @@ def test_compiling_in_place_keeps_the_names(tmp_path: Path, monkeypatch: pytest.
         ("mlp-binary", {"activation": "rellu"}, "activation is 'rellu'; it must be one of sigmoid"),
         ("mlp-binary", {"init": "glorot"}, "init is 'glorot'; it must be one of default"),
         ("mlp-binary", {"depth": -1}, "depth is -1"),
-        ("mlp-binary", {"dropout": 1.5}, "dropout probability"),
+        ("mlp-binary", {"dropout": 1.5}, "dropout is 1.5"),
         ("convnet", {"channels": [1, 1, 1, 1]}, "4 blocks halve a 8 x 8 image to nothing"),
         ("convnet", {"in_shape": [5]}, r"LitConvNet wants images, in_shape \[C, H, W\].*\[5\]"),
         ("autoencoder-conv", {"channels": [1, 1, 1, 1]}, "4 blocks cannot halve a 8 x 8 image"),
