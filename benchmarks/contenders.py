@@ -171,7 +171,10 @@ class Ours(LightningInside):
 
 
 def with_everything(problem: Problem, end_turn: EndTurn, *, model: dict[str, Any], flags: list[str]) -> None:
-    """`train.py fit` as it is: logs, validation, diagnostics, checkpoints, progress bar."""
+    """`train.py fit` with logs, validation, diagnostics, checkpoints and progress bar.
+
+    Without pictures: five of each are drawn however long a run is, and the turns here are few.
+    """
     Ours.end_turn = staticmethod(end_turn)
     settings = {
         "model": model,
@@ -185,7 +188,7 @@ def with_everything(problem: Problem, end_turn: EndTurn, *, model: dict[str, Any
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         Path("speed.yaml").write_text(yaml.safe_dump(settings))
-        Ours(prepare(["fit", "--config", "speed.yaml", *flags]))
+        Ours(prepare(["fit", "--config", "speed.yaml", "--pictures=false", *flags]))
 
 
 def ours(

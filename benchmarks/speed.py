@@ -39,7 +39,7 @@ TITLES = {
     "mlp": "MLP 784-100-10, batch 64",
     "titanic": "Titanic 2-2-1, full batch",
 }
-ROUNDS = {"conv": 8, "mlp": 16, "titanic": 32}
+ROUNDS = {"conv": 6, "mlp": 12, "titanic": 16}
 SLOW = ("raw loop, torchvision DataLoader", "the usual Lightning template")  # 20 times as long with the MLP
 TWO_FEATURES = {"features": ["male", "Age"], "missing": "drop", "num_folds": None}
 
