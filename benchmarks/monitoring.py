@@ -32,6 +32,7 @@ from benchmarks.problems import convnet, mlp
 from benchmarks.report import clock_options, machine, write_between
 from benchmarks.turns import EndTurn, Ratio, take_turns
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
+from cli.memory import keep_freed_memory
 
 STEPS_PER_TURN = 50
 
@@ -161,6 +162,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the table into README.md")
     clock_options(parser)
     options = parser.parse_args()
+    keep_freed_memory()  # else it is chance which way of monitoring has the C library give pages back
     torch.set_num_threads(options.threads)
     models = options.model or list(MODELS)
     results = {name: measure(name, options.rounds or ROUNDS[name], options.clock) for name in models}

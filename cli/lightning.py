@@ -41,6 +41,7 @@ from cli.checks import check_cluster, check_monitor, check_seed, check_trainer
 from cli.cluster import check_leftovers, forget_run, note_run, slurm_job
 from cli.equipment import AfterFirstStep, as_list, callbacks_of, loggers_of
 from cli.errors import UsageError
+from cli.memory import keep_freed_memory
 from cli.parser import Parser
 from cli.plugins import complete
 from cli.reports import print_metrics, print_predictions, print_result
@@ -81,6 +82,7 @@ class LightningInside(LightningCLI):
         self.folder = request.run_folder or Path()  # of a new run, chosen when its model and data exist
         kept = set(self.folder.iterdir()) if request.run_folder else None
         self.claimed = False  # whether this launch made it
+        keep_freed_memory()
         # A class can be named on the command line once it is imported.
         for package in (lit_models, datamodules):
             for module in pkgutil.iter_modules(package.__path__):
