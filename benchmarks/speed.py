@@ -125,6 +125,7 @@ def fast(options: argparse.Namespace) -> None:
     common = [
         f"--data.data_dir={Path(options.data_dir).resolve()}",
         f"--trainer.accelerator={options.device}",
+        "--pictures=false",
     ]
     seconds, accuracies = [], []
     with tempfile.TemporaryDirectory() as folder:
