@@ -33,13 +33,13 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.progress import track
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))  # the config names classes in benchmarks.victim
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the config names classes in benchmarks.victim
 
-import cli.lightning  # noqa: E402
-from benchmarks.victim import PHASE, PHASES  # noqa: E402
-from cli import main as train  # noqa: E402
+import cli.lightning
+from benchmarks.victim import PHASE, PHASES
+from cli import main as train
 
+ROOT = Path(__file__).parents[1]
 COMMON = {
     "model": {
         "class_path": "lit_models.LitMLP",
