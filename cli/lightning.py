@@ -254,7 +254,8 @@ class LightningInside(LightningCLI):
             settings = self.settings.clone()
             settings.resume = settings.sweep = None
             settings.ckpt_path = None if self.resumed else settings.ckpt_path
-            self._parser("fit").save(settings, self.folder / "config.yaml", skip_unset=False, overwrite=True)
+            options = {"skip_unset": False, "skip_validation": True, "overwrite": True}  # they were validated
+            self._parser("fit").save(settings, self.folder / "config.yaml", **options)
 
     def after_validate(self) -> None:
         print_metrics(self.trainer, self._title(self.settings.ckpt_path))

@@ -1,10 +1,8 @@
 """Small networks in bulk: runs that differ in learning rate, optimizer, seed or initial weights train as one.
 
 A step of a small network costs what Python and PyTorch take to start its operations, hardly what they compute. Here
-the weights of R runs are the rows of one matrix, `vmap` sends one batch through all R networks at once, and every
-setting's own `torch.optim` optimizer and schedule step the rows of its seeds: elementwise optimizers do to a row
-what they would do to the network alone. Each run ends with the weights that it would have trained alone, up to
-rounding.
+one batch goes through R networks at once, whose weights lie side by side, and elementwise optimizers do to them what
+they would do to each alone. So each run ends with the weights that it would have trained alone, up to rounding.
 """
 
 import math
@@ -19,29 +17,20 @@ from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from cli.sweeps.bulk_results import write_run
-from cli.sweeps.bulk_training import Group, Prepared, schedule_of, train_rows
+from cli.sweeps.bulk_stack import schedule_of
+from cli.sweeps.bulk_training import RATES, Group, Prepared, train_rows
 from cli.sweeps.plan import Plan
-from cli.sweeps.space import Setting, key
+from cli.sweeps.space import key, rest
 from cli.sweeps.study import Queue, Run
 from cli.sweeps.trials import silence
 from datamodules.base import TensorDataModule
 from lit_models import LitLinear, LitMLP
 
 MAX_RUNS = 64  # trained together; what is left waits, also for other processes
-ELEMENTWISE = [
-    "SGD",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "NAdam",
-    "RAdam",
-    "RMSprop",
-    "Adagrad",
-    "Adadelta",
-    "Rprop",
-    "ASGD",
-]  # of torch.optim: what happens to a weight depends on that weight alone
-FREE = ("model.optimizer", "model.scheduler", "model.init")  # beside the seed, in what runs may differ
+# Of torch.optim: each weight is treated for itself, and the step is proportional to the learning rate.
+PROPORTIONAL = ["SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta"]
+# Beside the seed, in what runs may differ.
+FREE = ("model.optimizer", "model.scheduler", "model.scheduler_interval", "model.init", "model.init_gain")
 PLAIN_TRAINER: dict[
     str, tuple[Any, ...]
 ] = {  # options, and the values with which an epoch is what it is here
@@ -66,18 +55,16 @@ def could_join(plan: Plan) -> bool:
     """Whether a sweep has runs that could train together, if its model and data allow it."""
     if plan.options.prune or plan.sampler == "tpe":  # these choose run by run
         return False
-    return len(plan.seeds) > 1 or any(axis.flag.startswith(FREE) for axis in plan.axes)
-
-
-def split_off(setting: Setting) -> str:
-    """What is left of a setting without that in which runs trained together may differ."""
-    return key({flag: value for flag, value in setting.items() if not flag.startswith(FREE)})
+    return len(plan.seeds) > 1 or any(not rest({axis.flag: ""}, FREE) for axis in plan.axes)
 
 
 def bundles(runs: list[Run]) -> list[list[Run]]:
-    """Runs that may train together, those of a setting side by side."""
-    ordered = sorted(runs, key=lambda run: (split_off(run.setting), key(run.setting), run.seed))
-    return [list(bundle) for _, bundle in groupby(ordered, key=lambda run: split_off(run.setting))]
+    """Runs that may train together, those of a setting side by side, and beside them those that share a `Stepper`."""
+    ordered = sorted(
+        runs,
+        key=lambda run: (rest(run.setting, FREE), rest(run.setting, RATES), key(run.setting), run.seed),
+    )
+    return [list(bundle) for _, bundle in groupby(ordered, key=lambda run: rest(run.setting, FREE))]
 
 
 def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | None:
@@ -99,8 +86,8 @@ def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | Non
             return f"trainer.{name} is set"
     chosen: Any = model.make_optimizer([nn.Parameter(torch.zeros(1))], lambda: 100)
     optimizer = type(chosen["optimizer"]).__name__
-    if optimizer not in ELEMENTWISE:
-        return f"{optimizer} does not treat each weight for itself"
+    if optimizer not in PROPORTIONAL:
+        return f"{optimizer} does not step each weight for itself, in proportion to the learning rate"
     if isinstance(schedule_of(chosen).get("scheduler"), ReduceLROnPlateau):
         return "ReduceLROnPlateau follows each run's own metric"
     return None
@@ -118,10 +105,13 @@ def train_together(plan: Plan, queue: Queue, runs: list[Run], tick: Callable[[fl
     """
     started = time.perf_counter()
     with silence():
-        groups = []
+        groups: list[Group] = []
         for _, members in groupby(runs, key=lambda run: key(run.setting)):
             same = list(members)
-            cli = Prepared([*plan.fit_words(same[0].setting, same[0].seed), f"--run_name={plan.name}"])
+            setting = same[0].setting
+            words = [*plan.fit_words(setting, same[0].seed), f"--run_name={plan.name}"]
+            changes = {flag: value for flag, value in setting.items() if value != runs[0].setting[flag]}
+            cli = groups[0].cli.switched(words, changes) if groups else Prepared(words)
             if reason := why_not(cli.model, cli.datamodule, cli.settings):
                 return reason
             groups.append(Group(cli, same))

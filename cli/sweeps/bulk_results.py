@@ -12,22 +12,23 @@ from torch import Tensor
 
 from cli.lightning import LightningInside
 from cli.loggers import MetricsCSV
+from cli.sweeps.bulk_stack import Stack
 
 
 class Curves:
     """What was measured, and the weights at each run's best validation.
 
     Args:
-        matrix: the weights of all runs (R, P), changed by the training.
+        stack: the networks of all runs, changed by the training.
         monitor, mode: the metric that tells the best.
     """
 
-    def __init__(self, matrix: Tensor, monitor: str, mode: str) -> None:
-        self.matrix = matrix
+    def __init__(self, stack: Stack, monitor: str, mode: str) -> None:
+        self.stack = stack
         self.monitor = monitor
         self.sign = 1 if mode == "min" else -1
-        self.best = matrix.clone()
-        self.best_metrics: list[dict[str, float]] = [{} for _ in matrix]
+        self.best = stack.copy()
+        self.best_metrics: list[dict[str, float]] = [{} for _ in range(stack.num_runs)]
         self.final = {"epoch": 0, "step": 0}
         self._logged: list[tuple[int, int, dict[str, Tensor] | list[dict[str, float]]]] = []
 
@@ -42,7 +43,8 @@ class Curves:
             before = self.best_metrics[row].get(self.monitor, math.inf * self.sign)
             if self.sign * measured[self.monitor] < self.sign * before or not self.best_metrics[row]:
                 self.best_metrics[row] = {"epoch": epoch, "step": step, **measured}
-                self.best[row] = self.matrix[row]
+                for name, weight in self.stack.weights.items():
+                    self.best[name][row] = weight.detach()[row]
 
     def of_run(self, row: int) -> list[tuple[int, dict[str, float]]]:
         """Step and scalars of everything that was logged for a run."""
@@ -78,19 +80,21 @@ def write_run(
         logger.finalize("success")
     folder = cli.folder / "checkpoints"
     folder.mkdir()
-    save(cli, folder / "best.ckpt", curves.best[row], best)
-    save(cli, folder / "last.ckpt", curves.matrix[row], curves.final)
+    save(cli, folder / "best.ckpt", curves.best, row, best)
+    save(cli, folder / "last.ckpt", curves.stack.weights, row, curves.final)
     return cli.folder, best
 
 
-def save(cli: LightningInside, path: Path, row: Tensor, reached: dict[str, Any]) -> None:
-    """Write a row of the matrix as a checkpoint that `test` and `predict` read."""
-    torch.nn.utils.vector_to_parameters(row.cpu(), cli.model.parameters())
+def save(
+    cli: LightningInside, path: Path, weights: dict[str, Tensor], row: int, reached: dict[str, Any]
+) -> None:
+    """Write the weights of one run as a checkpoint that `test` and `predict` read."""
+    own = {name: weight.detach()[row].cpu().clone() for name, weight in weights.items()}
     checkpoint = {
         "epoch": reached["epoch"],
         "global_step": reached["step"],
         "pytorch-lightning_version": pl.__version__,
-        "state_dict": cli.model.state_dict(),
+        "state_dict": {**cli.model.state_dict(), **own},
         pl.LightningModule.CHECKPOINT_HYPER_PARAMS_KEY: dict(cli.model.hparams),
         type(cli.datamodule).__qualname__: cli.datamodule.state_dict(),
     }

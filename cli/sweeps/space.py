@@ -32,7 +32,13 @@ class Choice:
         return self.values[generator.integers(len(self.values))]
 
     def examples(self) -> tuple[Value, ...]:
-        return self.values
+        """All words; of whole numbers, and of others, the ends: where these are valid, so is what lies between."""
+        kinds = {value: kind_of(value) for value in self.values}
+        chosen = {value for value, kind in kinds.items() if kind == "word"}
+        for kind in ("whole", "real"):
+            numbers = sorted((value for value in self.values if kinds[value] == kind), key=float)
+            chosen.update(numbers[:1] + numbers[-1:])
+        return tuple(value for value in self.values if value in chosen)
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,15 @@ def split_values(flag: str, text: str) -> list[str]:
     return [value.strip() for value in values]
 
 
+def kind_of(text: str) -> str:
+    """ "whole", "real" for any other finite number, or "word"."""
+    try:
+        finite = math.isfinite(float(text))
+    except ValueError:
+        return "word"
+    return ("whole" if text.lstrip("+-").isdigit() else "real") if finite else "word"
+
+
 def as_text(value: Any) -> str:
     """A value from a YAML file as one would type it on the command line: [2, 3], null, 0.01."""
     if isinstance(value, float):
@@ -178,3 +193,14 @@ def words(setting: Setting) -> list[str]:
 def key(setting: Setting) -> str:
     """One text per setting, to find it again."""
     return " ".join(words(setting))
+
+
+def rest(setting: Setting, without: Iterable[str]) -> str:
+    """A setting without some flags and what belongs to them, as one text: `model.optimizer` takes its `lr` along."""
+    flags = {flag: flag.replace("init_args.", "") for flag in setting}  # it may be spelled out or left out
+    left = [
+        flag
+        for flag, plain in flags.items()
+        if not any(plain == name or plain.startswith(f"{name}.") for name in without)
+    ]
+    return key({flag: setting[flag] for flag in left})

@@ -143,7 +143,7 @@ def rehearse(plan: Plan) -> tuple[LightningInside, Plan]:
         cli = Rehearsal(plan.fit_words(first, plan.seeds[0]))
         for axis in plan.axes:
             for value in axis.examples():
-                cli.parser.parse_args(["fit", *plan.fit_words({**first, axis.flag: value}, plan.seeds[0])])
+                cli._parser("fit").parse_args(plan.fit_words({**first, axis.flag: value}, plan.seeds[0]))
     monitor = cli.settings.monitor
     if monitor not in cli.trainer.callback_metrics:
         known = ", ".join(sorted(cli.trainer.callback_metrics)) or "nothing"

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from cli.errors import UsageError
-from cli.sweeps.space import Choice, Range, grid, number_in, parse_axis, random_settings, words
+from cli.sweeps.space import Choice, Range, grid, number_in, parse_axis, random_settings, rest, words
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,24 @@ def test_nothing_to_try_is_refused(given: object, message: str) -> None:
     with pytest.raises(UsageError, match=message) as refused:
         parse_axis("model.x", given)
     assert "sweep.vary.model.x" in str(refused.value)
+
+
+def test_of_many_numbers_the_ends_are_tried_and_of_words_all() -> None:
+    assert parse_axis("a", "2,1,3,0.5,1e-3,0.1").examples() == ("1", "3", "0.5", "1e-3")
+    assert parse_axis("a", "relu,[2],[3],nan,true").examples() == ("relu", "[2]", "[3]", "nan", "true")
+
+
+@pytest.mark.parametrize(
+    ("without", "left"),
+    [
+        (["model.optimizer"], "--data.fold=1 --model.init_args.hidden_sizes=[2] --model.init=he"),
+        (["model.optimizer.lr", "model.init"], "--data.fold=1 --model.init_args.hidden_sizes=[2]"),
+    ],
+)
+def test_rest(without: list[str], left: str) -> None:
+    setting = {"data.fold": "1", "model.init_args.optimizer.init_args.lr": "0.1"}
+    setting |= {"model.init_args.hidden_sizes": "[2]", "model.init": "he"}
+    assert rest(setting, without) == left
 
 
 def test_a_grid_has_every_combination_once() -> None:
