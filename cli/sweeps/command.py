@@ -6,6 +6,8 @@ import shlex
 import sys
 import time
 
+import pandas as pd
+from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -125,13 +127,23 @@ class Display:
 
 
 def report(plan: Plan, queue: Queue) -> None:
-    """Table, comparison, best setting and pictures; all of it is written again by every process that ends."""
-    runs = runs_table(queue.trials())
+    """Table, comparison, best setting and pictures; all of it is written again by every process that ends.
+
+    One after the other: the last one knows of all runs, and what it writes stays.
+    """
+    with FileLock(plan.folder / "running" / "report.lock"):
+        write_report(plan, runs_table(queue.trials()))
+
+
+def write_report(plan: Plan, runs: pd.DataFrame) -> None:
+    """The report on the runs that there are so far."""
     settings = settings_table(plan, runs)
     runs.drop(columns="setting").to_csv(plan.folder / "runs.csv", index=False)
     settings.drop(columns="setting").to_csv(plan.folder / "settings.csv", index=False)
     counts = ", ".join(f"{count} {state}" for state, count in runs["state"].value_counts().items())
     print(f"\n{plan.name}: {plan.monitor} of {len(settings)} settings; runs: {counts}")
+    if (runs["state"] == "running").any():
+        print("  Other processes are still training; the last one to end has the whole table.")
     print("\n".join(f"  {line}" for line in lines(plan, settings)))
     for error in runs["error"].dropna().unique()[:3] if "error" in runs else []:
         print(f"  failed: {error}")

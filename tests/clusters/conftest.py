@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.clusters.slurm import running
 from tests.conftest import QUICK, ROOT
 
 FIT = f"fit --config quick.yaml --config {ROOT / 'configs/presets/ddp.yaml'} --data.batch_size 32"
@@ -22,6 +24,13 @@ def environment() -> dict[str, str]:
     of_test["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     ours = ("LIGHTNING_INSIDE_RUN", "JOB_ID", "NNODES")
     return {name: value for name, value in os.environ.items() if name not in ours} | of_test
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The environment to talk to a SLURM of two nodes on this machine."""
+    with running(tmp_path_factory.mktemp("slurm"), environment) as environment_of_slurm:
+        yield environment_of_slurm
 
 
 @pytest.fixture(scope="session")
