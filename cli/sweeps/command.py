@@ -131,7 +131,7 @@ def report(plan: Plan, queue: Queue) -> None:
 
     One after the other: the last one knows of all runs, and what it writes stays.
     """
-    with FileLock(plan.folder / "running" / "report.lock"):
+    with FileLock(plan.folder / "report.lock"):
         write_report(plan, runs_table(queue.trials()))
 
 

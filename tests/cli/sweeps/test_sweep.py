@@ -5,14 +5,18 @@ import json
 import shlex
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from cli import main
+from cli.sweeps.command import report
+from cli.sweeps.plan import Plan
 from cli.sweeps.study import Queue, Run
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -148,6 +152,26 @@ def test_a_run_that_had_ended_when_its_process_was_stopped_is_not_trained_again(
     with (folder / "metrics.csv").open() as file:
         losses = [float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]]
     assert float(row["score"]) == min(losses)
+
+
+def test_a_report_waits_for_that_of_another_process_and_then_knows_its_runs(
+    plan: Callable[..., Plan], capsys: pytest.CaptureFixture[str]
+) -> None:
+    read = plan("--vary", "a=1,2")
+    queue = Queue(read)
+    first, second = queue.next(), queue.next()
+    assert first is not None
+    assert second is not None
+    queue.complete(first, 1.0, seconds=1.0)
+    with FileLock(read.folder / "report.lock"):  # held by another process, which then tells of its run
+        thread = threading.Thread(target=report, args=(read, Queue(read)))
+        thread.start()
+        thread.join(0.5)
+        assert not (read.folder / "runs.csv").exists()
+        queue.complete(second, 2.0, seconds=1.0)
+    thread.join()
+    assert "runs: 2 complete" in capsys.readouterr().out
+    assert [row["state"] for row in runs(read.name)] == ["complete", "complete"]
 
 
 def test_a_sweep_that_was_killed_goes_on_and_ends_as_one_that_was_not(start_train_py: Start) -> None:
