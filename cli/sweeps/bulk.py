@@ -22,7 +22,7 @@ from cli.sweeps.bulk_training import RATES, Group, Prepared, train_rows
 from cli.sweeps.plan import Plan
 from cli.sweeps.space import key, rest
 from cli.sweeps.study import Queue, Run
-from cli.sweeps.trials import silence
+from cli.sweeps.trials import in_words, silence
 from datamodules.base import TensorDataModule
 from lit_models import LitLinear, LitMLP
 
@@ -105,28 +105,46 @@ def train_together(plan: Plan, queue: Queue, runs: list[Run], tick: Callable[[fl
     """
     started = time.perf_counter()
     with silence():
-        groups: list[Group] = []
-        for _, members in groupby(runs, key=lambda run: key(run.setting)):
-            same = list(members)
-            setting = same[0].setting
-            words = [*plan.fit_words(setting, same[0].seed), f"--run_name={plan.name}"]
-            changes = {flag: value for flag, value in setting.items() if value != runs[0].setting[flag]}
-            cli = groups[0].cli.switched(words, changes) if groups else Prepared(words)
-            if reason := why_not(cli.model, cli.datamodule, cli.settings):
-                return reason
-            groups.append(Group(cli, same))
+        groups, failed = prepare_all(plan, runs)
+        if reasons := [group.reason for group in groups if group.reason]:
+            return reasons[0]
+        for run, error in failed:
+            queue.fail(run, error)
+        if not groups:
+            return None
         curves = train_rows(plan, groups, tick)
-        row = 0
-        outcomes = []
-        for group in groups:
-            for run in group.runs:
-                outcomes.append((run, *write_run(group.cli, run.seed, curves, row, plan.monitor)))
-                row += 1
-    seconds = round((time.perf_counter() - started) / len(runs), 3)
-    for run, folder, metrics in outcomes:
-        found = {"folder": str(folder), "metrics": metrics, "seconds": seconds, "together": len(runs)}
-        if math.isfinite(score := metrics.get(plan.monitor, math.nan)):
-            queue.complete(run, score, **found)
-        else:
-            queue.fail(run, f"{plan.monitor} is {score}", **found)
+        pairs = [(group, run) for group in groups for run in group.runs]
+        seconds = round((time.perf_counter() - started) / len(pairs), 3)
+        for row, (group, run) in enumerate(pairs):
+            folder, metrics = write_run(group.cli, run.seed, curves, row, plan.monitor)
+            found = {"folder": str(folder), "metrics": metrics, "seconds": seconds, "together": len(pairs)}
+            if math.isfinite(score := metrics.get(plan.monitor, math.nan)):
+                queue.complete(run, score, **found)
+            else:
+                queue.fail(run, f"{plan.monitor} is {score}", **found)
     return None
+
+
+def prepare_all(plan: Plan, runs: list[Run]) -> tuple[list[Group], list[tuple[Run, str]]]:
+    """The settings of some runs, and the runs whose setting is wrong, with the error."""
+    groups: list[Group] = []
+    failed: list[tuple[Run, str]] = []
+    for _, members in groupby(runs, key=lambda run: key(run.setting)):
+        same = list(members)
+        try:
+            cli = prepare(plan, same[0], groups[0] if groups else None)
+            groups.append(Group(cli, same, why_not(cli.model, cli.datamodule, cli.settings)))
+        except Exception as error:
+            failed += [(run, in_words(error)) for run in same]
+    return groups, failed
+
+
+def prepare(plan: Plan, run: Run, first: Group | None) -> Prepared:
+    """Model, data and config of a run; with the parser and the data of the first group, where there is one."""
+    words = [*plan.fit_words(run.setting, run.seed), f"--run_name={plan.name}"]
+    if first is None:
+        return Prepared(words)
+    before = first.runs[0].setting
+    return first.cli.switched(
+        words, {flag: value for flag, value in run.setting.items() if value != before[flag]}
+    )

@@ -81,10 +81,17 @@ def put_number(settings: Namespace, flag: str, value: Value) -> bool:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one setting: neighbouring rows of all that is stacked."""
+    """Runs of one setting: neighboring rows of all that is stacked.
+
+    Args:
+        cli: model, data and config of the setting.
+        runs: they differ in the seed.
+        reason: why they cannot train together with others; None where they can.
+    """
 
     cli: Prepared
     runs: list[Run]
+    reason: str | None
 
 
 def train_rows(plan: Plan, groups: list[Group], tick: Callable[[float], None]) -> Curves:

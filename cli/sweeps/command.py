@@ -13,10 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from callbacks.interrupt import Interrupted
 from cli.arguments import prepare
-from cli.sweeps.bulk import MAX_RUNS, bundles, could_join, train_together, why_not
+from cli.sweeps.bulk import FREE, MAX_RUNS, bundles, could_join, train_together, why_not
 from cli.sweeps.pictures import draw_all
 from cli.sweeps.plan import Plan, SweepOptions, read_plan
-from cli.sweeps.space import key
+from cli.sweeps.space import key, rest
 from cli.sweeps.study import Queue, Run
 from cli.sweeps.summary import (
     comparison,
@@ -41,7 +41,7 @@ with other processes that run at the same time. Options of its own, below `sweep
 
 
 def main(given: list[str]) -> int:
-    """Begin a sweep or go on with it; the exit code.
+    """Begin a sweep or go on with it; the exit code, which is 1 where every run has failed.
 
     Args:
         given: the words after `train.py sweep`.
@@ -50,7 +50,8 @@ def main(given: list[str]) -> int:
         UsageError: before the first run, for whatever is wrong with the command.
     """
     if {"-h", "--help"} & set(given):
-        print(USAGE + inspect.cleandoc(SweepOptions.__doc__ or ""))
+        options = inspect.cleandoc(SweepOptions.__doc__ or "").partition("Args:\n")[2]
+        print(USAGE + options)
         return 0
     plan = read_plan(given)
     prepare(["fit", *plan.fit_words(plan.first_setting(), plan.seeds[0])])
@@ -61,8 +62,8 @@ def main(given: list[str]) -> int:
     except (Interrupted, KeyboardInterrupt) as stop:
         print(f"{str(stop) or 'stopped'}; the sweep is saved. Go on with the same command", file=sys.stderr)
         return getattr(stop, "exit_code", 130)
-    report(plan, queue)
-    return 0
+    runs = report(plan, queue)
+    return int((runs["state"] == "failed").all())
 
 
 def train_all(plan: Plan, queue: Queue, reason: str | None) -> None:
@@ -78,6 +79,8 @@ def train_all(plan: Plan, queue: Queue, reason: str | None) -> None:
         display = Display(plan, queue, bar)
         if wanted and reason:
             display.say(f"runs train one after the other: {reason}")
+        elif wanted:
+            display.say("small networks train together, without a look inside (for that: --sweep.bulk false)")
         while time.monotonic() < deadline and (run := queue.next()) is not None:
             runs = [run]
             while wanted and not reason and len(runs) < MAX_RUNS and (run := queue.next()) is not None:
@@ -92,9 +95,7 @@ def train_bundle(plan: Plan, queue: Queue, runs: list[Run], display: "Display", 
         reason = train_together(plan, queue, runs, lambda share: display.show(share * len(runs)))
         display.show()
         if reason is None:
-            display.say(
-                f"{len(runs)} runs trained together, without a look inside (for that: --sweep.bulk false)"
-            )
+            display.say(f"{rest(runs[0].setting, FREE)} {len(runs)} runs trained together".lstrip())
             return
         display.say(f"runs train one after the other: {reason}")
     for run in runs:
@@ -126,13 +127,15 @@ class Display:
         self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def report(plan: Plan, queue: Queue) -> None:
+def report(plan: Plan, queue: Queue) -> pd.DataFrame:
     """Table, comparison, best setting and pictures; all of it is written again by every process that ends.
 
-    One after the other: the last one knows of all runs, and what it writes stays.
+    One after the other: the last one knows of all runs, and what it writes stays. Returns the table of runs.
     """
     with FileLock(plan.folder / "report.lock"):
-        write_report(plan, runs_table(queue.trials()))
+        runs = runs_table(queue.trials())
+        write_report(plan, runs)
+    return runs
 
 
 def write_report(plan: Plan, runs: pd.DataFrame) -> None:

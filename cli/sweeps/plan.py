@@ -13,6 +13,7 @@ from cli.parser import Parser
 from cli.runs import ROOT
 from cli.sweeps.space import Axis, Range, Setting, grid, parse_axis, random_settings, words
 
+SAME_FOR_ALL = ("run_name", "resume", "ckpt_path", "monitor", "monitor_mode", "debug")  # flags of fit
 DEFAULT_SETTINGS = 20  # tried by random and tpe where no budget is given
 
 
@@ -22,10 +23,11 @@ class SweepOptions:
 
     Args:
         vary: for each flag of fit a list of values, or a range: log:1e-4:1e-1, float:0:0.5, int:1:5.
-            On the command line: --vary model.optimizer.lr=1e-4,1e-3 and so on.
+            On the command line as --vary FLAG=VALUES: --vary model.optimizer.lr=1e-4,1e-3 and so on.
         sampler: grid: every combination; random; tpe: Optuna's Bayesian search. By default grid, or random
             where a range is given.
-        seeds: how many for each setting, counted from seed_everything on; or a list of them.
+        seeds: how many for each setting, counted from seed_everything on; or a list of them. By default 1; more
+            can be added when a sweep has ended.
         trials: runs in all, over all processes; by default the whole grid, or 20 settings with each seed.
         minutes: no run starts after so many in this process.
         prune: stop runs that are worse than the median of the others at the same epoch.
@@ -137,6 +139,11 @@ def read_plan(given: list[str]) -> Plan:
             "nothing varies; add --vary model.optimizer.lr=1e-3,1e-2 or a config of configs/sweeps"
         )
     axes = [parse_axis(flag, values) for flag, values in options.vary.items()]
+    for axis in axes:
+        if axis.flag == "seed_everything":
+            raise UsageError("seed_everything varies with --sweep.seeds: how many, or a list such as [1,2,3]")
+        if axis.flag in SAME_FOR_ALL:
+            raise UsageError(f"{axis.flag} cannot vary; it is the same for all runs of a sweep")
     has_range = any(isinstance(axis, Range) and axis.kind != "int" for axis in axes)
     sampler = options.sampler or ("random" if has_range else "grid")
     seeds = options.seeds

@@ -90,8 +90,10 @@ def parse_axis(flag: str, given: Any) -> Axis:
     if not isinstance(texts, list):
         raise UsageError(f"sweep.vary.{flag} is {given!r}; give a list, or a range such as log:1e-4:1e-1")
     values = [text if isinstance(text, str) else as_text(text) for text in texts]
-    if not values or "" in values:
+    if values in ([], [""]):
         raise UsageError(f"sweep.vary.{flag} has no values; give some, as --vary {flag}=1,2,3")
+    if "" in values:
+        raise UsageError(f"sweep.vary.{flag} is {given}; a value is missing between two commas, or at an end")
     if repeated := [value for value in values if values.count(value) > 1]:
         raise UsageError(f"sweep.vary.{flag} has {repeated[0]} twice; leave one out")
     return Choice(flag, tuple(values))

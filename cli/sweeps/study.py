@@ -141,14 +141,17 @@ class Queue:
     def _check_definition(self) -> None:
         definition = json.loads(json.dumps(self.plan.definition()))
         before = self.study.user_attrs.get("definition")
-        if before is None:
-            self.study.set_user_attr("definition", definition)
         for name, now in definition.items():
-            if before is not None and before[name] != now:
+            if before is None or before[name] == now:
+                continue
+            more_seeds = name == "seeds" and set(before[name]) < set(now) and self.plan.sampler != "tpe"
+            if not more_seeds:  # tpe gives a setting its seeds when the first has come through
                 raise UsageError(
                     f"{self.plan.folder} holds a sweep with other {name}: {before[name]}, and now {now}; "
                     "give this one its own --run_name"
                 )
+        if before != definition:
+            self.study.set_user_attr("definition", definition)
 
 
 def drop(lock: FileLock) -> None:

@@ -181,7 +181,7 @@ def train(plan: Plan, queue: Queue, run: Run) -> str:
     except FinishedError as end:
         metrics, folder = end.best_metrics, run.begun or plan.folder
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = in_words(error)
         queue.fail(run, reason, seconds=round(time.perf_counter() - started, 2))
         return f"failed: {reason}"
     score = metrics.get(plan.monitor, math.nan)
@@ -196,6 +196,11 @@ def train(plan: Plan, queue: Queue, run: Run) -> str:
         return f"failed: {plan.monitor} is {score}"
     queue.complete(run, score, **found)
     return told
+
+
+def in_words(error: Exception) -> str:
+    """One line for the tables."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def run_words(plan: Plan, run: Run) -> tuple[list[str], Path | None]:

@@ -147,6 +147,15 @@ def test_what_cannot_train_together_trains_alone_and_it_is_said(capsys: pytest.C
     assert "2 complete" in said.out
 
 
+def test_a_setting_that_is_wrong_fails_and_the_others_train_together(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["sweep", *MLP, *SHORT, "--vary", "model.optimizer.lr=0.1,-1,0.01", "--run_name=mine"]) == 0
+    assert [row["state"] for row in rows("mine").values()] == ["complete", "failed", "complete"]
+    assert rows("mine")["-1", "42"]["error"] == "ValueError: model.optimizer: Invalid learning rate: -1.0"
+    assert rows("mine")["0.1", "42"]["together"] == "2.0"
+
+
 def test_more_runs_than_train_at_once(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,7 @@ def test_a_range(text: str, axis: Range) -> None:
     [
         ("", "has no values"),
         ([], "has no values"),
-        ("1,,2", "has no values"),
+        ("1,,2", "a value is missing between two commas"),
         ("1,2,1", "has 1 twice"),
         ("[1,2", "a bracket is missing"),
         ("log:1:0.1", "empty range"),

@@ -35,6 +35,14 @@ def test_each_run_is_taken_once_and_a_new_start_finds_nothing_left(plan: Read) -
     assert trials[0].user_attrs == {"seed": 42, "seconds": 1.0}
 
 
+def test_seeds_can_be_added_and_none_taken_away(plan: Read) -> None:
+    drain(Queue(plan(*GRID)))
+    more = ["--vary", "a=1,2,3", "--sweep.seeds", "3"]
+    assert drain(Queue(plan(*more))) == [(a, 44) for a in "123"]
+    with pytest.raises(UsageError, match="a sweep with other seeds"):
+        Queue(plan(*GRID))
+
+
 def test_a_larger_budget_adds_runs(plan: Read) -> None:
     words = ["--vary", "a=log:1:10", "--sweep.seeds", "2"]
     first = drain(Queue(plan(*words, "--sweep.trials", "4")))
@@ -89,7 +97,7 @@ def test_a_failed_run_is_not_tried_again(plan: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [["--vary", "a=1,2"], [*GRID, "--sweep.seeds", "3"], [*GRID, "--data.q", "1"]]
+    "other", [["--vary", "a=1,2"], [*GRID, "--sweep.seeds", "1"], [*GRID, "--data.q", "1"]]
 )
 def test_another_sweep_in_the_same_folder_is_refused(plan: Read, other: list[str]) -> None:
     Queue(plan(*GRID))

@@ -44,6 +44,8 @@ def runs(name: str = "quick_sweep") -> list[dict[str, str]]:
         (["--vary", "model.optimizer.lr=0.1,abc"], "expected float, not abc"),
         (["--vary", "model.activation=relu,rleu"], "'rleu' is not one of sigmoid"),
         (["--vary", "model.optimizer.lr=log:1:0.1"], "an empty range"),
+        (["--vary", "seed_everything=1,2"], "seed_everything varies with --sweep.seeds"),
+        (["--vary", "monitor=val/loss,val/accuracy"], "monitor cannot vary"),
         ([*LR, "--monitor=val/f1"], "--monitor val/f1 is not measured"),
         ([*LR, "--monitor=train/f1"], "--monitor train/f1 is never logged; a run logs"),
         ([*LR, "--trainer.devices=2"], "a run of a sweep is one process, not 2"),
@@ -100,6 +102,10 @@ def test_a_run_that_fails_is_recorded_and_the_sweep_goes_on(capsys: pytest.Captu
     assert "each must be at least 1" in runs()[1]["error"]
     assert "failed: ValueError: layer sizes are" in said.out
     assert "Traceback" not in said.err
+
+
+def test_a_sweep_without_any_good_run_ends_with_1() -> None:
+    assert main([*QUICK, "--vary", "model.optimizer.lr=1e38,2e38", "--model.optimizer=SGD"]) == 1
 
 
 def test_hopeless_runs_are_pruned_and_stay_whole() -> None:
