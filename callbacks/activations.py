@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from callbacks.logs import write_layout, write_scalars
 from callbacks.probe import SIGMOIDS, TANHS, Layer, Monitor, Probe, cadence, checked_cadence
-from callbacks.reduction import float64, local, stack, sum_over_processes
+from callbacks.reduction import float64, local, norms, stack, sum_over_processes
 
 QUANTITIES = ("mean", "std", "zero_fraction", "saturated", "dead_units")
 
@@ -50,7 +50,7 @@ class Activation:
         self.count += y.numel()
         self.parts += [
             y.sum(dtype=wide),
-            torch.linalg.vector_norm(y, dtype=wide),
+            norms([y])[0],
             y.count_nonzero(),
             self._saturated(y).count_nonzero(),
         ]
