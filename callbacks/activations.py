@@ -19,13 +19,14 @@ import math
 from collections import deque
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
 from callbacks.logs import write_layout, write_scalars
 from callbacks.probe import SIGMOIDS, TANHS, Layer, Monitor, Probe, cadence, checked_cadence
-from callbacks.reduction import float64, local, sum_over_processes
+from callbacks.reduction import float64, local, norms, stack, sum_over_processes
 
 QUANTITIES = ("mean", "std", "zero_fraction", "saturated", "dead_units")
 
@@ -34,34 +35,52 @@ _CHANNEL_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm)
 
 
 class Activation:
-    """What one nonlinearity put out in this optimizer step: sums over its calls, kept on the device."""
+    """What one nonlinearity put out in this optimizer step, over all its calls, kept on the device."""
 
     def __init__(self, layer: Layer, function: str, call: int, y: Tensor) -> None:
         self.layer, self.function, self.call = layer, function, call
         self.axis = unit_axis(layer.modules[0], y)
-        self.sums = torch.zeros(
-            5, dtype=float64(y.device), device=y.device
-        )  # count, sum, squares, zeros, saturated
-        self.active = torch.zeros(y.shape[self.axis] if y.ndim > 1 else 1, device=y.device)  # by unit
+        self.count = 0
+        self.parts: list[Tensor] = []  # of each call: sum, norm, values that are not 0, saturated ones
+        self.largest = torch.zeros(y.shape[self.axis] if y.ndim > 1 else 1, device=y.device)  # |y| by unit
 
     def add(self, y: Tensor) -> None:
         y = local(y)
-        wide = self.sums.dtype
-        zeros = (y == 0).sum()
-        squares = torch.linalg.vector_norm(y, dtype=wide).square()
-        count = torch.full_like(zeros, y.numel())
-        parts = [count, y.sum(dtype=wide), squares, zeros, self._saturated(y)]
-        self.sums += torch.stack([part.to(wide) for part in parts])
-        columns = y.movedim(self.axis, -1).flatten(0, -2) if y.ndim > 1 else y[:, None]  # (samples, units)
-        if columns.shape[1] == len(self.active):
-            self.active += (columns != 0).sum(0)
+        wide = float64(y.device)
+        self.count += y.numel()
+        self.parts += [
+            y.sum(dtype=wide),
+            norms([y])[0],
+            y.count_nonzero(),
+            self._saturated(y).count_nonzero(),
+        ]
+        others = [axis for axis in range(y.ndim) if axis != self.axis % y.ndim] or [0]
+        if y.numel() and (y.ndim == 1 or y.shape[self.axis] == len(self.largest)):
+            self.largest = torch.maximum(self.largest, y.abs().amax(others).view(-1))
 
     def _saturated(self, y: Tensor) -> Tensor:
         if self.function in SIGMOIDS:
-            return ((y < 0.05) | (y > 0.95)).sum()
+            return (y < 0.05) | (y > 0.95)
         if self.function in TANHS:
-            return (y.abs() > 0.95).sum()
-        return torch.zeros((), device=y.device)
+            return y.abs() > 0.95
+        return y.new_zeros(1)
+
+
+def measured(activations: list[Activation]) -> Tensor:
+    """Everything about all of them as one float64 vector that may be summed over processes.
+
+    Five numbers for each (values, sum, squares, values that are not 0, saturated ones), then for each of its units
+    whether it was active.
+    """
+    device = activations[0].largest.device
+    calls = stack([part for each in activations for part in each.parts], device).view(-1, 4)
+    calls[:, 1].square_()
+    owners = [index for index, each in enumerate(activations) for _ in range(0, len(each.parts), 4)]
+    sums = torch.zeros(len(activations), 4, dtype=calls.dtype, device=device)
+    sums.index_add_(0, torch.tensor(owners, device=device), calls)
+    counts = torch.tensor([[float(each.count)] for each in activations], dtype=calls.dtype, device=device)
+    active = torch.cat([each.largest.to(device) for each in activations]) != 0
+    return torch.cat([torch.cat([counts, sums], dim=1).flatten(), active.to(calls.dtype)])
 
 
 def unit_axis(module: nn.Module, y: Tensor) -> int:
@@ -95,7 +114,7 @@ class ActivationMonitor(Monitor):
         self.window = window
         self.writes = True  # Diagnosis switches it off in the monitor that it keeps for itself
         self.probe: Any = None  # a Probe while training
-        self._restored: dict[str, deque[Tensor]] = {}  # from a checkpoint
+        self._restored: dict[str, deque[np.ndarray]] = {}  # from a checkpoint
         self._forget()
 
     def _forget(self) -> None:
@@ -103,17 +122,22 @@ class ActivationMonitor(Monitor):
         self.latest_step: int | None = None
         self.dead: dict[str, list[int]] = {}
         self.units: dict[str, int] = {}
-        self._history: dict[str, deque[Tensor]] = {}  # by activation; which units were active at each look
+        self._history: dict[
+            str, deque[np.ndarray]
+        ] = {}  # by activation; which units were active at each look
         self._found: dict[str, Activation] = {}
         self._looking = False
 
     def state_dict(self) -> dict[str, Any]:
         """The window of looks, so that dead units are counted on without a gap after a resume."""
-        return {"history": {key: list(looks) for key, looks in self._history.items()}}
+        return {"history": {key: [*map(torch.from_numpy, looks)] for key, looks in self._history.items()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         history = state_dict.get("history", {})
-        self._restored = {key: deque(looks, maxlen=self.window) for key, looks in history.items()}
+        self._restored = {
+            key: deque((look.cpu().numpy() for look in looks), maxlen=self.window)
+            for key, looks in history.items()
+        }
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._forget()
@@ -167,25 +191,24 @@ class ActivationMonitor(Monitor):
         self.latest, self.latest_step = {}, self._step
         if not hidden:
             return
-        parts = [part for a in hidden.values() for part in (a.sums, a.active.to(a.sums))]
-        device = parts[0].device
-        vector = sum_over_processes(trainer, torch.cat([part.to(device) for part in parts])).cpu()
-        for key, activation in hidden.items():
-            sums, active, vector = vector.split(
-                [5, len(activation.active), len(vector) - 5 - len(activation.active)]
-            )
+        found = sum_over_processes(trainer, measured(list(hidden.values()))).cpu().numpy()
+        sums, active = found[: 5 * len(hidden)].reshape(-1, 5).tolist(), found[5 * len(hidden) :] > 0
+        first = 0
+        for (key, activation), numbers in zip(hidden.items(), sums, strict=True):
             tag = activation.layer.tag + key.removeprefix(activation.layer.name)
-            self._describe(tag, key, activation.function, sums.tolist(), active > 0)
+            units = slice(first, first + len(activation.largest))
+            self._describe(tag, key, activation.function, numbers, active[units])
+            first = units.stop
         if self.writes:
             names = {
                 f"activation_{q}/{tag}": v for q, values in self.latest.items() for tag, v in values.items()
             }
             write_scalars(trainer, names, self.latest_step)
 
-    def _describe(self, tag: str, key: str, function: str, sums: list[float], active: Tensor) -> None:
-        count, total, squares, zeros, saturated = sums
+    def _describe(self, tag: str, key: str, function: str, sums: list[float], active: np.ndarray) -> None:
+        count, total, squares, nonzero, saturated = sums
         mean = total / count
-        values = {"mean": mean, "zero_fraction": zeros / count}
+        values = {"mean": mean, "zero_fraction": (count - nonzero) / count}
         variance = squares / count - mean**2
         values["std"] = math.sqrt(max(variance, 0.0)) if math.isfinite(variance) else math.nan
         if function in SIGMOIDS | TANHS:
@@ -194,7 +217,7 @@ class ActivationMonitor(Monitor):
         history.append(active)
         self.units[tag] = len(active)
         if len(history) == self.window:
-            self.dead[tag] = (~torch.stack(list(history)).any(0)).nonzero().flatten().tolist()
+            self.dead[tag] = np.flatnonzero(~np.logical_or.reduce(history)).tolist()
             values["dead_units"] = len(self.dead[tag])
         for quantity, value in values.items():
             self.latest.setdefault(quantity, {})[tag] = value

@@ -9,7 +9,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
-SECONDS_BETWEEN_EPOCHS = 1.0  # between two checkpoints at the ends of short ones
+SECONDS_BETWEEN_EPOCHS = 5.0  # between two checkpoints at the ends of short ones
 STEPS_BETWEEN_AGREEMENTS = 10  # asking all processes costs a communication
 
 
@@ -25,6 +25,11 @@ class BestCheckpoint(ModelCheckpoint):
     def __init__(self, monitor: str = "val/loss", mode: str = "min", **kwargs: Any) -> None:
         super().__init__(monitor=monitor, mode=mode, filename="best", enable_version_counter=False, **kwargs)
         self.best_metrics: dict[str, float] = {}
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """At every step, only where steps or minutes were asked for."""
+        if self._every_n_train_steps or self._train_time_interval is not None:
+            super().on_train_batch_end(*args)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         before = self.best_model_score
@@ -73,7 +78,7 @@ def _columns(model: LightningModule) -> dict[str, Any]:
 class LastCheckpoint(Checkpoint):
     """Keeps the newest state as `last.ckpt`, from which a run goes on; a kill loses no more than the time between two.
 
-    It is written after every epoch (where epochs take less than a second: once a second), within an epoch every
+    It is written after every epoch (where they take less than 5 seconds: every 5 seconds), within an epoch every
     so many minutes or steps, and at the end. It takes an `ExactResume` among the callbacks, which says where.
 
     Args:
@@ -122,7 +127,5 @@ class LastCheckpoint(Checkpoint):
         return trainer.strategy.reduce_boolean_decision(is_due, all=False)
 
     def _save(self, trainer: Trainer) -> None:
-        for logger in trainer.loggers:
-            logger.save()  # what was logged before the checkpoint is not logged again
         trainer.save_checkpoint(self.path)
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
