@@ -1,6 +1,6 @@
 """R small networks as one: their weights side by side, and one optimizer for all that differ in learning rate only."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,8 @@ from torch.optim import Optimizer
 
 from lit_models import LitLinear, LitMLP
 from lit_models.base import LitModel, build_optimizer
+
+Loss = Callable[[Tensor, Tensor], Tensor]  # logits (N, K) and targets (N, ...) to their mean loss
 
 
 class Stack:
@@ -45,6 +47,16 @@ class Stack:
             else:
                 signal = layer(signal)
         return signal.transpose(1, 2)
+
+    def gradients(self, loss: Loss, logits: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        """Of each network's own mean loss, in the order of `weights`, from logits (R, N, K) and targets (N, ...).
+
+        The mean over the samples of all networks, times R, is the sum of their losses; of these, only its own depends
+        on a network's weights.
+        """
+        targets = target.expand(self.num_runs, *target.shape).flatten(0, 1)
+        total = self.num_runs * loss(logits.flatten(0, 1), targets)
+        return torch.autograd.grad(total, list(self.weights.values()))
 
     def copy(self) -> dict[str, Tensor]:
         """The weights as they are now."""

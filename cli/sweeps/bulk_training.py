@@ -54,6 +54,7 @@ class Prepared(TrialCLI):
         other.config = Namespace(subcommand="fit", fit=self.settings.clone())
         if not all(put_number(other.settings, flag, value) for flag, value in changes.items()):
             other.config.fit = self._parser("fit").parse_args([*DEFAULTS, *words])
+        vars(other).pop("config_dump")
         other._add_instantiators()
         other.instantiate_classes()
         other.datamodule = self.datamodule
@@ -61,6 +62,8 @@ class Prepared(TrialCLI):
 
     def _dump_config(self) -> None:
         """From this a model takes its hyper-parameters; unlike Lightning's, nothing is validated once more."""
+        if hasattr(self, "config_dump"):
+            return
         fit = self._parser("fit")
         options = fit.dump(self.settings, skip_link_targets=False, skip_unset=False, skip_validation=True)
         self.config_dump = yaml.safe_load(options)
@@ -113,16 +116,15 @@ def train_rows(plan: Plan, groups: list[Group], tick: Callable[[float], None]) -
         model.train()
         loader.set_epoch(epoch)
         for x, y in loader:
-            losses = all_losses(stack.logits(x), model.target(x, y))
-            # A network's loss depends on its own weights alone: the gradient of the sum has each one's in its row.
-            gradients = torch.autograd.grad(losses.sum(), list(stack.weights.values()))
+            logits, target = stack.logits(x), model.target(x, y)
+            gradients = stack.gradients(model.task.loss, logits, target)
             for stepper in steppers:
                 stepper.step(gradients)
                 for schedule in stepper.schedules["step"]:
                     schedule.step()
             step += 1
             if step % log_every == 0:
-                curves.log(step - 1, epoch, {"train/loss": losses.detach()})
+                curves.log(step - 1, epoch, {"train/loss": all_losses(logits.detach(), target)})
         for stepper in steppers:
             for schedule in stepper.schedules["epoch"]:
                 schedule.step()

@@ -59,6 +59,22 @@ def test_logits_and_gradients_are_those_of_each_network(build: partial[LitModel]
             torch.testing.assert_close(mine[row], theirs)
 
 
+@pytest.mark.parametrize(
+    ("task", "num_outputs"), [("binary", 1), ("multiclass", 3), ("regression", 1), ("regression", 2)]
+)
+def test_gradients_are_those_of_each_network_s_own_loss(task: Any, num_outputs: int) -> None:
+    models = networks(3, task=task, out_features=num_outputs)
+    x, y = torch.randn(7, 3), torch.randint(2, (7,))
+    if task == "regression":
+        y = torch.randn(7, num_outputs).squeeze(1)
+    stack = Stack(models, CPU)
+    gradients = stack.gradients(models[0].task.loss, stack.logits(x), y)
+    for row, model in enumerate(models):
+        own = torch.autograd.grad(model.task.loss(model(x), y), list(model.parameters()))
+        for mine, theirs in zip(gradients, own, strict=True):
+            torch.testing.assert_close(mine[row], theirs)
+
+
 def train_alone(model: LitModel, gradients: list[list[Tensor]], row: int) -> list[Tensor]:
     """The weights after steps against these gradients with the model's own optimizer and schedule."""
     chosen: Any = model.make_optimizer(model.parameters(), lambda: STEPS)
