@@ -54,7 +54,7 @@ class Prepared(TrialCLI):
         other.config = Namespace(subcommand="fit", fit=self.settings.clone())
         if not all(put_number(other.settings, flag, value) for flag, value in changes.items()):
             other.config.fit = self._parser("fit").parse_args([*DEFAULTS, *words])
-        vars(other).pop("config_dump")
+        del other.config_dump
         other._add_instantiators()
         other.instantiate_classes()
         other.datamodule = self.datamodule
