@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cli import main
-from tests.cli.test_end_to_end import OWN_MODEL
+from tests.cli.end_to_end.commands import OWN_MODEL
 
 OWN_DATA = """
 import pytorch_lightning as pl
