@@ -79,11 +79,11 @@ def check_cluster(trainer: Trainer) -> None:
         )
 
 
-def check_monitor(metric: str, model: LightningModule) -> None:
+def check_monitor(metric: str, model: LightningModule, option: str = "--monitor") -> None:
     """Refuse to wait for a metric that no validation of this model will bring; other models may log what they like."""
     known = [f"val/{name}" for name in getattr(model, "val_metrics", ())]
     if known and metric.startswith("val/") and metric not in known:
-        raise UsageError(f"--monitor {metric} is not measured; {nearest(metric, known)}")
+        raise UsageError(f"{option} {metric} is not measured; {nearest(metric, known)}")
 
 
 class MonitorCheck(Callback):
@@ -100,6 +100,12 @@ class MonitorCheck(Callback):
         self.monitor = monitor
         self.folder = folder
         self.validated = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Look at the metrics that other callbacks wait for, such as EarlyStopping."""
+        for callback in trainer.callbacks:
+            if isinstance(metric := getattr(callback, "monitor", None), str):
+                check_monitor(metric, pl_module, f"{type(callback).__name__}: monitor")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.validated = not trainer.sanity_checking

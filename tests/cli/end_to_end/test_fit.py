@@ -119,3 +119,12 @@ def test_a_model_of_ones_own(capsys: pytest.CaptureFixture[str], monkeypatch: py
     predictions = pd.read_csv("runs/own/version_0/predictions.csv")
     assert len(predictions) == 418
     assert predictions["prediction"].between(0, 1).all()
+
+
+def test_a_callback_with_a_default_that_yaml_cannot_write(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--trainer.callbacks+=Timer", "--trainer.callbacks.duration", "00:00:01:00"]
+    run([*FIT, "--run_name", "timed", *flags], capsys)
+    config = yaml.safe_load(Path("runs/timed/version_0/config.yaml").read_text())
+    (timer,) = config["trainer"]["callbacks"]
+    assert timer["init_args"]["interval"] == "step"
+    assert main(["fit", "--config", "runs/timed/version_0/config.yaml"]) == 0
