@@ -1,6 +1,7 @@
 """predictions.csv: one row per sample."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,6 @@ class PredictionWriter(Callback):
         if columns["id"].ndim == 2:
             columns = one_row_per_step(columns)
         table = to_table(columns, getattr(trainer.datamodule, "class_values", ()))
-        if trainer.world_size > 1:
-            table = table.sort_values("id", kind="stable")
         table = table.rename(columns={"id": getattr(trainer.datamodule, "id_name", "index")})
         self._write(table, "predictions.csv")
         headings = getattr(trainer.datamodule, "submission_columns", {})
@@ -63,7 +62,22 @@ class PredictionWriter(Callback):
             return self._batches
         shares: list[Any] | None = [None] * trainer.world_size if trainer.is_global_zero else None
         torch.distributed.gather_object(self._batches, shares)
-        return [batch for share in shares or [] for batch in share]
+        return interleaved(shares or [])
+
+
+def interleaved(shares: Sequence[Sequence[dict[str, Tensor]]]) -> list[dict[str, Tensor]]:
+    """The batches of W processes as one process would have them: a batch's rows are dealt out one by one.
+
+    Args:
+        shares: for each process its batches; row k of process r is row k * W + r of the whole batch.
+    """
+    whole = []
+    for parts in zip_longest(*shares, fillvalue=None):
+        present = [(rank, part) for rank, part in enumerate(parts) if part is not None]
+        places = [torch.arange(len(part["id"])) * len(shares) + rank for rank, part in present]
+        order = torch.cat(places).argsort()
+        whole.append({name: torch.cat([part[name] for _, part in present])[order] for name in present[0][1]})
+    return whole
 
 
 def one_row_per_step(columns: dict[str, Tensor]) -> dict[str, Tensor]:

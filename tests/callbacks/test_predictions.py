@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from callbacks import PredictionWriter
-from callbacks.predictions import to_table
+from callbacks.predictions import interleaved, to_table
+from datamodules.loader import TensorLoader
 
 
 def write(folder: Path, batches: list[tuple[Any, Tensor]], **datamodule: Any) -> pd.DataFrame:
@@ -80,3 +81,22 @@ def test_one_column_per_number(shape: tuple[int, ...], columns: list[str]) -> No
     table = to_table({"x": values})
     assert table.columns.tolist() == columns
     assert table.to_numpy().flatten().tolist() == values.flatten().tolist()
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_several_processes_write_the_rows_in_the_order_of_one(world_size: int) -> None:
+    """Also where ids repeat, as the steps of many series do, and where the last batch is uneven."""
+    ids = torch.arange(17) % 5
+    loaders = [
+        TensorLoader((torch.arange(17.0), ids), batch_size=2, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    shares = [[{"id": batch[1], "prediction": batch[0]} for batch in loader] for loader in loaders]
+    batches = interleaved(shares)
+    assert torch.cat([batch["prediction"] for batch in batches]).tolist() == list(range(17))
+    assert torch.equal(torch.cat([batch["id"] for batch in batches]), ids)
+
+
+def test_a_process_may_have_a_batch_less() -> None:
+    shares = [[{"id": torch.tensor([0, 2])}, {"id": torch.tensor([4])}], [{"id": torch.tensor([1, 3])}]]
+    assert torch.cat([batch["id"] for batch in interleaved(shares)]).tolist() == [0, 1, 2, 3, 4]
