@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from callbacks.logs import write_layout, write_scalars
 from callbacks.probe import SIGMOIDS, TANHS, Layer, Monitor, Probe, cadence, checked_cadence
-from callbacks.reduction import float64, local, sum_over_processes
+from callbacks.reduction import float64, local, stack, sum_over_processes
 
 QUANTITIES = ("mean", "std", "zero_fraction", "saturated", "dead_units")
 
@@ -34,34 +34,42 @@ _CHANNEL_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm)
 
 
 class Activation:
-    """What one nonlinearity put out in this optimizer step: sums over its calls, kept on the device."""
+    """What one nonlinearity put out in this optimizer step, over all its calls, kept on the device."""
 
     def __init__(self, layer: Layer, function: str, call: int, y: Tensor) -> None:
         self.layer, self.function, self.call = layer, function, call
         self.axis = unit_axis(layer.modules[0], y)
-        self.sums = torch.zeros(
-            5, dtype=float64(y.device), device=y.device
-        )  # count, sum, squares, zeros, saturated
-        self.active = torch.zeros(y.shape[self.axis] if y.ndim > 1 else 1, device=y.device)  # by unit
+        self.count = 0
+        self.parts: list[Tensor] = []  # of each call: sum, norm, values that are not 0, saturated ones
+        self.largest = torch.zeros(y.shape[self.axis] if y.ndim > 1 else 1, device=y.device)  # |y| by unit
 
     def add(self, y: Tensor) -> None:
         y = local(y)
-        wide = self.sums.dtype
-        zeros = (y == 0).sum()
-        squares = torch.linalg.vector_norm(y, dtype=wide).square()
-        count = torch.full_like(zeros, y.numel())
-        parts = [count, y.sum(dtype=wide), squares, zeros, self._saturated(y)]
-        self.sums += torch.stack([part.to(wide) for part in parts])
+        wide = float64(y.device)
+        self.count += y.numel()
+        self.parts += [
+            y.sum(dtype=wide),
+            torch.linalg.vector_norm(y, dtype=wide),
+            y.count_nonzero(),
+            self._saturated(y).count_nonzero(),
+        ]
         columns = y.movedim(self.axis, -1).flatten(0, -2) if y.ndim > 1 else y[:, None]  # (samples, units)
-        if columns.shape[1] == len(self.active):
-            self.active += (columns != 0).sum(0)
+        if len(columns) and columns.shape[1] == len(self.largest):
+            self.largest = torch.maximum(self.largest, columns.abs().amax(0))
+
+    def vector(self) -> Tensor:
+        """Count, sum, squares, values that are not 0, saturated ones, and for each unit whether it was active."""
+        sums = stack(self.parts, self.largest.device).view(-1, 4)
+        sums[:, 1].square_()
+        count = torch.tensor([float(self.count)], dtype=sums.dtype, device=sums.device)
+        return torch.cat([count, sums.sum(0), (self.largest != 0).to(sums.dtype)])
 
     def _saturated(self, y: Tensor) -> Tensor:
         if self.function in SIGMOIDS:
-            return ((y < 0.05) | (y > 0.95)).sum()
+            return (y < 0.05) | (y > 0.95)
         if self.function in TANHS:
-            return (y.abs() > 0.95).sum()
-        return torch.zeros((), device=y.device)
+            return y.abs() > 0.95
+        return y.new_zeros(1)
 
 
 def unit_axis(module: nn.Module, y: Tensor) -> int:
@@ -167,15 +175,12 @@ class ActivationMonitor(Monitor):
         self.latest, self.latest_step = {}, self._step
         if not hidden:
             return
-        parts = [part for a in hidden.values() for part in (a.sums, a.active.to(a.sums))]
-        device = parts[0].device
-        vector = sum_over_processes(trainer, torch.cat([part.to(device) for part in parts])).cpu()
-        for key, activation in hidden.items():
-            sums, active, vector = vector.split(
-                [5, len(activation.active), len(vector) - 5 - len(activation.active)]
-            )
+        vectors = [activation.vector() for activation in hidden.values()]
+        device, lengths = vectors[0].device, [len(vector) for vector in vectors]
+        found = sum_over_processes(trainer, torch.cat([vector.to(device) for vector in vectors])).cpu()
+        for (key, activation), numbers in zip(hidden.items(), found.split(lengths), strict=True):
             tag = activation.layer.tag + key.removeprefix(activation.layer.name)
-            self._describe(tag, key, activation.function, sums.tolist(), active > 0)
+            self._describe(tag, key, activation.function, numbers[:5].tolist(), numbers[5:] > 0)
         if self.writes:
             names = {
                 f"activation_{q}/{tag}": v for q, values in self.latest.items() for tag, v in values.items()
@@ -183,9 +188,9 @@ class ActivationMonitor(Monitor):
             write_scalars(trainer, names, self.latest_step)
 
     def _describe(self, tag: str, key: str, function: str, sums: list[float], active: Tensor) -> None:
-        count, total, squares, zeros, saturated = sums
+        count, total, squares, nonzero, saturated = sums
         mean = total / count
-        values = {"mean": mean, "zero_fraction": zeros / count}
+        values = {"mean": mean, "zero_fraction": (count - nonzero) / count}
         variance = squares / count - mean**2
         values["std"] = math.sqrt(max(variance, 0.0)) if math.isfinite(variance) else math.nan
         if function in SIGMOIDS | TANHS:

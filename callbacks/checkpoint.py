@@ -27,6 +27,11 @@ class BestCheckpoint(ModelCheckpoint):
         super().__init__(monitor=monitor, mode=mode, filename="best", enable_version_counter=False, **kwargs)
         self.best_metrics: dict[str, float] = {}
 
+    def on_train_batch_end(self, *args: Any) -> None:
+        """At every step, only where steps or minutes were asked for."""
+        if self._every_n_train_steps or self._train_time_interval is not None:
+            super().on_train_batch_end(*args)
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         before = self.best_model_score
         super().on_validation_end(trainer, pl_module)

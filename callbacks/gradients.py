@@ -19,7 +19,6 @@ optimizer gets.
 from __future__ import annotations
 
 import fnmatch
-import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -33,7 +32,7 @@ from torch.optim import Optimizer
 from callbacks.logs import on_tensorboard, write_layout, write_scalars
 from callbacks.probe import Layer, Monitor, Probe, cadence, checked_cadence, tensors_in
 from callbacks.reading import Reading
-from callbacks.reduction import float64, local, norms, stack, sum_over_processes
+from callbacks.reduction import local, norms, stack, sum_over_processes
 
 QUANTITIES = ("grad_norm", "grad_mean_abs", "delta_norm", "weight_norm", "update_ratio")
 
@@ -89,8 +88,8 @@ class GradientMonitor(Monitor):
         self._deltas: dict[
             str, list[Tensor]
         ] = {}  # by layer; one norm per call since the last optimizer step
-        self._signals: dict[str, list[Tensor]] = {}
-        self._call_norms: dict[str, dict[int, Tensor]] = {}
+        self._signals: dict[str, list[tuple[Tensor, int]]] = {}
+        self._call_norms: dict[str, dict[int, Tensor | None]] = {}
         self._readings: list[Reading] = []
 
     # --- when to look ---
@@ -152,16 +151,15 @@ class GradientMonitor(Monitor):
     def on_layer_output(self, layer: Layer, output: Any) -> None:
         for tensor in tensors_in(output):
             if tensor.requires_grad:
-                call = len(self._call_norms.setdefault(layer.name, {}))
-                zero = torch.zeros((), dtype=float64(tensor.device), device=tensor.device)
-                self._call_norms[layer.name][call] = zero  # until the backward pass comes by
-                self._handles.append(tensor.register_hook(partial(self._on_delta, layer.name, call)))
+                calls = self._call_norms.setdefault(layer.name, {})
+                calls[len(calls)] = None  # until the backward pass comes by
+                hook = partial(self._on_delta, layer.name, len(calls) - 1)
+                self._handles.append(tensor.register_hook(hook))
                 values = local(tensor)
-                rms = norms([values], 2)[0] / math.sqrt(max(values.numel(), 1))
-                self._signals.setdefault(layer.name, []).append(rms)
+                self._signals.setdefault(layer.name, []).append((norms([values])[0], values.numel()))
 
     def _on_delta(self, name: str, call: int, gradient: Tensor) -> None:
-        norm = norms([local(gradient)], 2)[0]
+        norm = norms([local(gradient)])[0]
         self._deltas.setdefault(name, []).append(norm)
         self._call_norms[name][call] = norm
 
@@ -187,14 +185,17 @@ class GradientMonitor(Monitor):
         vectors = [reading.after_step(trainer, clips) for reading in self._readings]
         vector = sum_over_processes(trainer, torch.cat(vectors))
         several = {name: calls for name, calls in self._call_norms.items() if len(calls) > 1}
-        flat = [norm for calls in several.values() for norm in calls.values()]
+        flat = [norm for calls in several.values() for norm in calls.values() if norm is not None]
         numbers = iter(torch.cat([vector, stack(flat, vector.device)]).tolist())
         scalars: dict[str, dict[str, float]] = {}
         self.missing, scale = [], 1.0
         for reading in self._readings:
             scale = reading.interpret(numbers, scalars, self.missing, self._selected, self.per_parameter)
         tags = {layer.name: layer.tag for layer in self.probe.layers}
-        self.calls = {tags[name]: [next(numbers) / scale for _ in calls] for name, calls in several.items()}
+        self.calls = {
+            tags[name]: [0.0 if norm is None else next(numbers) / scale for norm in calls.values()]
+            for name, calls in several.items()
+        }
         self.latest, self.latest_step = scalars, self._readings[0].step
         if self.writes:
             flat_scalars = {

@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from callbacks.logs import write_layout, write_scalars
 from callbacks.probe import Layer, Monitor, Probe, cadence, checked_cadence
-from callbacks.reduction import is_sharded, local, sum_over_processes
+from callbacks.reduction import is_sharded, local, stack, sum_over_processes
 from callbacks.replay import all_finite, find_origin
 
 SMALLEST_SCALE = 1.0  # a loss scale below 1 means that the true gradient itself is beyond fp16's 65504
@@ -183,24 +183,18 @@ class NonFiniteGuard(Monitor):
 def _all_finite(gradients: list[Tensor], loss: Tensor | None) -> bool:
     """One pass over all gradients; the loss and one number are copied to the host.
 
-    It is the pass that AMP's scaler makes before every step, here with a scale of 1, which leaves every bit of
-    the gradients as it is. What that cannot take (mixed devices, sparse gradients) is looked at one by one.
+    A norm that is finite has finite terms only. One that is not may have overflowed: then each value is looked at.
     """
-    try:
-        return not _any_nonfinite(gradients, loss)
-    except RuntimeError:
-        return all(all_finite(local(g)) for g in gradients) and (loss is None or all_finite(loss))
-
-
-def _any_nonfinite(gradients: list[Tensor], loss: Tensor | None) -> bool:
-    plain = [g if type(g) is Tensor and not g.requires_grad else local(g) for g in gradients]
     if loss is not None and not math.isfinite(loss.item() if loss.numel() == 1 else loss.sum().item()):
-        return True
-    if not plain:
         return False
-    found = torch.zeros((), device=plain[0].device)
-    torch._amp_foreach_non_finite_check_and_unscale_(plain, found, torch.ones_like(found))
-    return found.item() != 0
+    if not gradients:
+        return True
+    plain = [
+        g if type(g) is Tensor and g.layout is torch.strided and not g.requires_grad else local(g)
+        for g in gradients
+    ]
+    norms = stack(list(torch._foreach_norm(plain)), plain[0].device)
+    return math.isfinite(norms.sum().item()) or all(all_finite(gradient) for gradient in plain)
 
 
 def scaler_of(trainer: pl.Trainer) -> Any:

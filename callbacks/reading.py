@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from callbacks.probe import Layer, Probe
-from callbacks.reduction import float64, local, norms, share, stack
+from callbacks.reduction import absolute_sums, local, norms, share, stack
 
 # Quantity -> tag -> value; the tag is empty for the whole model's quantities.
 Scalars = dict[str, dict[str, float]]
@@ -23,7 +23,7 @@ class Reading:
 
     Args:
         deltas: by layer, the norm of dL/dy for each call since the last optimizer step.
-        signals: by layer, the root mean square of y for each of these calls.
+        signals: by layer, the norm of y and its number of values for each of these calls.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Reading:
         probe: Probe,
         optimizer: Optimizer,
         deltas: dict[str, list[Tensor]],
-        signals: dict[str, list[Tensor]],
+        signals: dict[str, list[tuple[Tensor, int]]],
     ) -> None:
         self.step, self.optimizer, self.probe = trainer.global_step, optimizer, probe
         owned = {id(p) for group in optimizer.param_groups for p in group["params"]}
@@ -50,8 +50,8 @@ class Reading:
         self.had_grad = [p.grad is not None for _, _, p in self.parameters]
         self.before = [local(p).clone() for _, _, p in self.parameters]
         gradients = self._gradients()
-        self.grad_norm, self.grad_sum = norms(gradients, 2), norms(gradients, 1)
-        self.weight_norm = norms(self.before, 2)
+        self.grad_norm, self.grad_sum = norms(gradients), absolute_sums(gradients)
+        self.weight_norm = norms(self.before)
 
     def _read_scale(self, trainer: pl.Trainer) -> None:
         """The loss scale as a tensor. Fused optimizers unscale inside their step, so not yet."""
@@ -71,41 +71,43 @@ class Reading:
             return torch.zeros(0)
         self.clips = clips
         after = [local(p) for _, _, p in self.parameters]
-        update_norm = norms(torch._foreach_sub(after, self.before), 2)
-        clipped_norm = norms(self._gradients(), 2) if clips else self.grad_norm
-        counts = [torch.full((), float(t.numel()), device=self.device) for t in after]
-        table = torch.stack([
-            stack(self.grad_norm, self.device).square(),
-            stack(self.grad_sum, self.device),
-            stack(self.weight_norm, self.device).square(),
-            stack(update_norm, self.device).square(),
-            stack(clipped_norm, self.device).square(),
-            stack(counts, self.device),
-        ], dim=1)  # fmt: skip
-        shares = torch.tensor([share(p, trainer) for _, _, p in self.parameters], dtype=table.dtype)
-        found = torch.tensor(self.had_grad, dtype=table.dtype)[:, None]
-        table = torch.cat([table * shares.to(self.device)[:, None], found.to(self.device)], dim=1)
-        # each process sees its part of the batch, of which the loss of the whole is the mean
-        per_layer = [
-            self._squares(self.deltas, layer, torch.sum) / trainer.world_size**2
-            for layer in self.probe.layers
+        update_norm = norms(torch._foreach_sub(after, self.before))
+        clipped_norm = norms(self._gradients()) if clips else self.grad_norm
+        measured = [*self.grad_norm, *self.weight_norm, *update_norm, *clipped_norm, *self.grad_sum]
+        rows = stack(measured, self.device).view(5, -1)
+        rows[:4].square_()  # squares can be summed over shards, norms cannot
+        layers = self.probe.layers
+        counted = [float(t.numel()) for t in after]
+        known = [
+            *counted,
+            *map(float, self.had_grad),
+            *(float(layer.name in self.deltas) for layer in layers),
         ]
-        per_layer += [
-            self._squares(self.signals, layer, torch.mean) / trainer.world_size for layer in self.probe.layers
-        ]
-        seen = [
-            torch.tensor(float(layer.name in self.deltas), device=self.device) for layer in self.probe.layers
-        ]
-        scale = self.scale / trainer.world_size
-        return torch.cat([table.flatten(), stack([*per_layer, *seen, scale], self.device)])
+        facts = torch.tensor(known, dtype=rows.dtype, device=self.device)
+        if trainer.world_size > 1:
+            shares = [share(p, trainer) for _, _, p in self.parameters]
+            shares_of_rows = torch.tensor(shares, dtype=rows.dtype, device=self.device)
+            rows *= shares_of_rows
+            facts[: len(shares)] *= shares_of_rows
+        scale = (self.scale / trainer.world_size).to(rows.dtype)
+        return torch.cat([rows.flatten(), facts, self._signal_squares(trainer.world_size), scale.view(1)])
 
-    def _squares(
-        self, found: dict[str, list[Tensor]], layer: Layer, over: Callable[[Tensor], Tensor]
-    ) -> Tensor:
-        values = found.get(layer.name)
-        if not values:
-            return torch.zeros((), dtype=float64(self.device), device=self.device)
-        return over(stack(values, self.device).square())
+    def _signal_squares(self, world_size: int) -> Tensor:
+        """By layer, the squared norm of delta over all calls, then the mean square of y.
+
+        Each process sees its part of the batch, and the loss of the whole is the mean of theirs.
+        """
+        norms_found, places, factors = [], [], []
+        for place, layer in enumerate(self.probe.layers):
+            deltas, signals = self.deltas.get(layer.name, ()), self.signals.get(layer.name, ())
+            norms_found += [*deltas, *(norm for norm, _ in signals)]
+            places += [place] * len(deltas) + [len(self.probe.layers) + place] * len(signals)
+            factors += [1 / world_size**2] * len(deltas)
+            factors += [1 / (max(count, 1) * len(signals) * world_size) for _, count in signals]
+        squares = stack(norms_found, self.device).square_()
+        squares *= torch.tensor(factors, dtype=squares.dtype, device=self.device)
+        sums = torch.zeros(2 * len(self.probe.layers), dtype=squares.dtype, device=self.device)
+        return sums.index_add_(0, torch.tensor(places, dtype=torch.long, device=self.device), squares)
 
     def interpret(
         self,
@@ -118,9 +120,10 @@ class Reading:
         """Turn the vector, now on the host, into `scalars`; returns the loss scale that deltas carried."""
         if not self.parameters:
             return 1.0
-        rows = [[next(numbers) for _ in range(7)] for _ in self.parameters]
         layers = self.probe.layers
-        deltas, signals, seen = ([next(numbers) for _ in layers] for _ in range(3))
+        columns = [[next(numbers) for _ in self.parameters] for _ in range(7)]
+        rows = [list(row) for row in zip(*columns, strict=True)]
+        seen, deltas, signals = ([next(numbers) for _ in layers] for _ in range(3))
         scale = next(numbers)
         gradient_scale = scale if self.still_scaled else 1.0
         for layer, delta, signal, has_delta in zip(layers, deltas, signals, seen, strict=True):
@@ -148,23 +151,23 @@ class Reading:
         total = math.sqrt(sum(row[0] for row in unique)) / gradient_scale
         scalars.setdefault("grad_norm_total", {})[""] = total
         if self.clips and total > 0:
-            clipped = math.sqrt(sum(row[4] for row in unique)) / gradient_scale
+            clipped = math.sqrt(sum(row[3] for row in unique)) / gradient_scale
             scalars["clip_factor"] = {"": clipped / total}
         if self.amp:
             scalars["amp_scale"] = {"": scale}
 
 
 def _describe(tag: str, rows: list[tuple[str, list[float]]], gradient_scale: float, scalars: Scalars) -> None:
-    """The quantities of a group of (name, [g^2, |g|, w^2, step^2, clipped^2, count, has a gradient])."""
+    """The quantities of a group of (name, [g^2, w^2, step^2, clipped^2, |g|, count, has a gradient])."""
     weights = [row for name, row in rows if "bias" not in name] or [row for _, row in rows]
-    weight_norm = math.sqrt(sum(row[2] for row in weights))
+    weight_norm = math.sqrt(sum(row[1] for row in weights))
     values = {"weight_norm": weight_norm}
     if any(row[6] for _, row in rows):
         values["grad_norm"] = math.sqrt(sum(row[0] for _, row in rows)) / gradient_scale
         values["grad_mean_abs"] = (
-            sum(row[1] for row in weights) / sum(row[5] for row in weights) / gradient_scale
+            sum(row[4] for row in weights) / sum(row[5] for row in weights) / gradient_scale
         )
     if weight_norm > 0:
-        values["update_ratio"] = math.sqrt(sum(row[3] for row in weights)) / weight_norm
+        values["update_ratio"] = math.sqrt(sum(row[2] for row in weights)) / weight_norm
     for quantity, value in values.items():
         scalars.setdefault(quantity, {})[tag] = value

@@ -59,18 +59,31 @@ def _is_fsdp1_sharded(trainer: pl.Trainer) -> bool:
     return type(strategy).__name__ == "FSDPStrategy" and strategy.sharding_strategy.name != "NO_SHARD"
 
 
-def norms(tensors: Sequence[Tensor], order: float) -> list[Tensor]:
-    """The norm of each tensor as a 0-dimensional float64 tensor, in one fused call; no copy to the host."""
-    if not tensors:
-        return []
-    return list(torch._foreach_norm(list(tensors), order, dtype=float64(tensors[0].device)))
+def norms(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The L2 norm of each tensor as a 0-dimensional float64 tensor; no copy to the host.
+
+    On a processor PyTorch's norm takes three times as long where it has to widen the numbers by itself.
+    """
+    if tensors and tensors[0].device.type == "cpu":
+        return [torch.linalg.vector_norm(tensor.double()) for tensor in tensors]
+    return list(torch._foreach_norm(list(tensors), 2, dtype=float64(tensors[0].device))) if tensors else []
+
+
+def absolute_sums(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The sum of the absolute values of each tensor, likewise."""
+    return [
+        values.sum(dtype=float64(values.device))
+        for values in (torch._foreach_abs(list(tensors)) if tensors else [])
+    ]
 
 
 def stack(scalars: list[Tensor], device: torch.device) -> Tensor:
     """0-dimensional tensors as one vector (len,) in float64 on `device`."""
     if not scalars:
         return torch.zeros(0, dtype=float64(device), device=device)
-    return torch.stack([scalar.to(device, float64(device)) for scalar in scalars])
+    if any(scalar.device != device for scalar in scalars):
+        scalars = [scalar.to(device) for scalar in scalars]
+    return torch.stack(scalars).to(float64(device))
 
 
 def sum_over_processes(trainer: pl.Trainer, vector: Tensor) -> Tensor:

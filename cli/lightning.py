@@ -39,6 +39,7 @@ from cli.checkpoints import (
 )
 from cli.checks import check_cluster, check_monitor, check_seed, check_trainer
 from cli.cluster import check_leftovers, forget_run, note_run, slurm_job
+from cli.epoch_loop import use_lean_loop
 from cli.equipment import AfterFirstStep, as_list, callbacks_of, loggers_of
 from cli.errors import UsageError
 from cli.memory import keep_freed_memory
@@ -185,6 +186,7 @@ class LightningInside(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         check_cluster(trainer)
         if self.request.command == "fit":
+            use_lean_loop(trainer)
             trainer.callbacks.insert(0, ExactResume())
             replay_training(self.datamodule or self.model, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
         return trainer

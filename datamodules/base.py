@@ -173,10 +173,6 @@ class TensorDataModule(pl.LightningDataModule):
                 )
         self.statistics = dict(state_dict)
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Nothing: the loader makes batches where they are used."""
-        return batch
-
     def train_dataloader(self) -> TensorLoader:
         overfit = self.trainer is not None and bool(getattr(self.trainer, "overfit_batches", 0))
         return self._loader(

@@ -1,7 +1,9 @@
 """What costs time is rare: counted, because times on a shared machine prove nothing."""
 
+import sys
 from collections import Counter
 from pathlib import Path
+from statistics import median
 
 import pytest
 import pytorch_lightning as pl
@@ -12,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cli.arguments import prepare
+from cli.epoch_loop import LeanEpochLoop
 from cli.lightning import LightningInside
 from datamodules import MNISTDataModule
 from datamodules.loader import TensorLoader
@@ -56,7 +59,7 @@ def test_an_accelerator_is_not_waited_for_between_logging_steps(
     monkeypatch.chdir(tmp_path)
     waited: Counter[int] = Counter()
     with Accelerator() as accelerator:
-        advance = pl.loops.training_epoch_loop._TrainingEpochLoop.advance
+        advance = LeanEpochLoop.advance
 
         def counted(loop: object, fetcher: object) -> None:
             step, accelerator.waits = loop.trainer.global_step, []
@@ -64,7 +67,7 @@ def test_an_accelerator_is_not_waited_for_between_logging_steps(
             if accelerator.waits:
                 waited[step] += len(accelerator.waits)
 
-        monkeypatch.setattr(pl.loops.training_epoch_loop._TrainingEpochLoop, "advance", counted)
+        monkeypatch.setattr(LeanEpochLoop, "advance", counted)
         fit(mnist_dir)
     # `Diagnosis` reads the loss of a look before the next step begins: nothing is under way then.
     after_a_look = {step + 1 for step in LOGGED if waited.get(step + 1) == 1}
@@ -113,6 +116,36 @@ def test_logs_checkpoints_loaders_and_events_of_an_epoch(
     beyond = {step: count for step, count in within.items() if count > allowed.get(step, 0)}
     assert not beyond
     assert set(LOGGED) <= set(events)
+
+
+def test_the_lean_loop_saves_most_calls_of_a_step(
+    mnist_dir: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    advance, calls = LeanEpochLoop.advance, {}
+
+    def counted(loop: LeanEpochLoop, fetcher: object) -> None:
+        number = 0
+
+        def count(frame: object, event: str, argument: object) -> None:
+            nonlocal number
+            number += event in ("call", "c_call")
+
+        sys.setprofile(count)
+        try:
+            advance(loop, fetcher)
+        finally:
+            sys.setprofile(None)
+        calls[loop.global_step - 1] = number
+
+    monkeypatch.setattr(LeanEpochLoop, "advance", counted)
+    steps = {}
+    for name in ("lean", "usual"):
+        run = fit(mnist_dir, "--pictures=false")
+        assert run.trainer.fit_loop.epoch_loop.obstacle == (None if name == "lean" else "for comparison")
+        steps[name] = median(calls.pop(step) for step in range(STEPS * EPOCHS) if step not in LOGGED)
+        monkeypatch.setattr("cli.epoch_loop.why_not_lean", lambda *args: "for comparison")
+    assert steps["lean"] < 0.6 * steps["usual"]
 
 
 class OneDevice(TorchDispatchMode):

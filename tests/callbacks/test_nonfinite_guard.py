@@ -200,6 +200,9 @@ def test_the_check_takes_every_kind_of_gradient():
     assert _all_finite([torch.ones(1).expand(5)], None)  # values that share memory
     assert not _all_finite([torch.tensor([math.nan]).expand(5)], None)
     assert not _all_finite([*mixed, sparse], None)
+    assert _all_finite(
+        [torch.full((4,), 1e30), torch.full((1000,), 6e4).half()], None
+    )  # their norms overflow
     assert _all_finite([], torch.ones(()))
 
 
