@@ -16,9 +16,8 @@ from datamodules.loader import TensorLoader
 
 def write(folder: Path, batches: list[tuple[Any, Tensor]], **datamodule: Any) -> pd.DataFrame:
     """The table that comes of (outputs, ids)."""
-    trainer: Any = SimpleNamespace(
-        datamodule=SimpleNamespace(**datamodule), world_size=1, is_global_zero=True
-    )
+    named = SimpleNamespace(**{"id_name": "index", **datamodule})
+    trainer: Any = SimpleNamespace(datamodule=named, world_size=1, is_global_zero=True)
     writer = PredictionWriter(folder)
     for outputs, ids in batches:
         writer.on_predict_batch_end(trainer, None, outputs, (torch.zeros(len(ids), 2), ids))
@@ -62,6 +61,21 @@ def test_classes_have_the_values_of_the_source(tmp_path: Path) -> None:
 
 def test_a_lone_tensor_is_the_prediction(tmp_path: Path) -> None:
     assert write(tmp_path, [(torch.tensor([0.5, 1.5]), torch.arange(2))])["prediction"].tolist() == [0.5, 1.5]
+
+
+X = torch.zeros(3, 2)
+
+
+@pytest.mark.parametrize("batch", [X, [X], [X, torch.full((3,), 0.5)], {"x": X}])
+def test_rows_of_a_data_module_from_elsewhere_are_numbered(batch: Any, tmp_path: Path) -> None:
+    """What stands beside its inputs, if anything, are labels."""
+    trainer: Any = SimpleNamespace(datamodule=None, world_size=1, is_global_zero=True)
+    writer = PredictionWriter(tmp_path)
+    for _ in range(2):
+        writer.on_predict_batch_end(trainer, None, torch.ones(3), batch)
+    writer.on_predict_epoch_end(trainer, None)
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    assert table.to_dict("list") == {"index": list(range(6)), "prediction": [1.0] * 6}
 
 
 def test_a_second_prediction_does_not_repeat_the_first(tmp_path: Path) -> None:
