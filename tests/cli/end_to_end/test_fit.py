@@ -128,3 +128,11 @@ def test_a_callback_with_a_default_that_yaml_cannot_write(capsys: pytest.Capture
     (timer,) = config["trainer"]["callbacks"]
     assert timer["init_args"]["interval"] == "step"
     assert main(["fit", "--config", "runs/timed/version_0/config.yaml"]) == 0
+
+
+def test_without_a_validation_the_last_checkpoint_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    table = run([*FIT, "--run_name", "unvalidated", "--trainer.limit_val_batches", "0"], capsys)
+    assert "unvalidated: nothing was validated" in table
+    command = "python train.py test --ckpt_path runs/unvalidated/version_0/checkpoints/last.ckpt"
+    assert row(table, "test it") == command
+    run(command.split()[2:], capsys)
