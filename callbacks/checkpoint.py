@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from callbacks.exact import STEPS_BETWEEN_AGREEMENTS
 
-SECONDS_BETWEEN_EPOCHS = 1.0  # between two checkpoints at the ends of short ones
+SECONDS_BETWEEN_EPOCHS = 5.0  # between two checkpoints at the ends of short ones
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -79,7 +79,7 @@ def _columns(model: LightningModule) -> dict[str, Any]:
 class LastCheckpoint(Checkpoint):
     """Keeps the newest state as `last.ckpt`, from which a run goes on; a kill loses no more than the time between two.
 
-    It is written after every epoch (where epochs take less than a second: once a second), within an epoch every
+    It is written after every epoch (where they take less than 5 seconds: every 5 seconds), within an epoch every
     so many minutes or steps, and at the end. It takes an `ExactResume` among the callbacks, which says where.
 
     Args:
@@ -128,7 +128,5 @@ class LastCheckpoint(Checkpoint):
         return trainer.strategy.reduce_boolean_decision(is_due, all=False)
 
     def _save(self, trainer: Trainer) -> None:
-        for logger in trainer.loggers:
-            logger.save()  # what was logged before the checkpoint is not logged again
         trainer.save_checkpoint(self.path, weights_only=False)  # the optimizer's state too
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()

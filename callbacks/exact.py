@@ -7,6 +7,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
+from callbacks.buffered import BufferedLogger
 from callbacks.state import epoch_sums, random_states, restore_epoch_sums, restore_random_states
 
 KEY = "exact_resume"  # in the checkpoint: one state per process
@@ -62,6 +63,8 @@ class ExactResume(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
+        for logger in trainer.loggers:  # what was logged before the checkpoint is not logged again
+            logger.flush() if isinstance(logger, BufferedLogger) else logger.save()
         epochs = trainer.fit_loop.epoch_progress.current
         # As for best.ckpt: everything is done but for a schedule that follows the epoch's metrics.
         epoch_is_over = epochs.completed < epochs.processed

@@ -51,8 +51,6 @@ class StopOnSignal(Callback):
     def between_steps(self, trainer: Trainer, batches_done: int) -> None:
         """Called by `ExactResume` wherever a checkpoint is exact; a validation that has begun is finished first."""
         if signum := self._agreed_signal(trainer, batches_done):
-            for logger in trainer.loggers:
-                logger.save()
             trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt", weights_only=False)
             raise Interrupted(signum, self.folder)
 

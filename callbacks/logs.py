@@ -8,13 +8,15 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from callbacks.buffered import Board
+
 
 def write_scalars(trainer: pl.Trainer, scalars: dict[str, float], step: int) -> None:
     """Log `scalars` (tag: value) at `step`, counted in optimizer steps, on rank zero."""
     if not trainer.is_global_zero or not scalars:
         return
     for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger) and not logger._prefix:
+        if isinstance(logger, TensorBoardLogger) and not isinstance(logger, Board) and not logger._prefix:
             _write_event(logger.experiment, scalars, step)
         else:
             logger.log_metrics(scalars, step)

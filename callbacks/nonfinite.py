@@ -11,6 +11,7 @@ cadence and at every checked step where there are any.
 
 from __future__ import annotations
 
+import cmath
 import math
 import warnings
 from typing import Any
@@ -181,20 +182,23 @@ class NonFiniteGuard(Monitor):
 
 
 def _all_finite(gradients: list[Tensor], loss: Tensor | None) -> bool:
-    """One pass over all gradients; the loss and one number are copied to the host.
+    """One pass over all gradients, and on an accelerator one number for the host besides the loss.
 
-    A norm that is finite has finite terms only. One that is not may have overflowed: then each value is looked at.
+    A sum that is finite has finite terms only. One that is not may have overflowed: then each value is looked at.
     """
     if loss is not None and not math.isfinite(loss.item() if loss.numel() == 1 else loss.sum().item()):
         return False
     if not gradients:
         return True
-    plain = [
-        g if type(g) is Tensor and g.layout is torch.strided and not g.requires_grad else local(g)
-        for g in gradients
-    ]
-    norms = stack(list(torch._foreach_norm(plain)), plain[0].device)
-    return math.isfinite(norms.sum().item()) or all(all_finite(gradient) for gradient in plain)
+    parts = [gradient if type(gradient) is Tensor else local(gradient) for gradient in gradients]
+    return cmath.isfinite(_total(parts)) or all(all_finite(local(part)) for part in parts)
+
+
+def _total(tensors: list[Tensor]) -> complex:
+    """The sum of all values; on an accelerator that of their norms, which takes fewer launches."""
+    if tensors[0].device.type == "cpu":
+        return sum(tensor.sum().item() for tensor in tensors)
+    return stack(list(torch._foreach_norm(tensors)), tensors[0].device).sum().item()
 
 
 def scaler_of(trainer: pl.Trainer) -> Any:

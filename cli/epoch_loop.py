@@ -14,13 +14,14 @@ from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loops.fetchers import _DataFetcher, _PrefetchDataFetcher
 from pytorch_lightning.loops.optimization.automatic import Closure, ClosureResult
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.strategies import SingleDeviceStrategy
-from pytorch_lightning.trainer.connectors.logger_connector.result import _ResultCollection
+from pytorch_lightning.trainer.connectors.logger_connector.result import _ResultCollection, _ResultMetric
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
@@ -230,13 +231,28 @@ class LeanEpochLoop(_TrainingEpochLoop):
 
 
 class Results(_ResultCollection):
-    """What was logged in this epoch. Lightning copies it after every step, also where it has not changed."""
+    """What was logged in this epoch.
+
+    Lightning copies all of it after every step, also where nothing was logged, and looks through all that a value was
+    summed up in at every call of `self.log`, lest some of it be on another device.
+    """
 
     changed = True
 
     def log(self, *args: Any, **kwargs: Any) -> None:
         self.changed = True
         super().log(*args, **kwargs)
+
+    def __setitem__(self, key: str, result: _ResultMetric) -> None:
+        if result.is_tensor:
+            result.to = partial(moved, result)  # type: ignore[method-assign]
+        super().__setitem__(key, result)
+
+
+def moved(result: _ResultMetric, device: torch.device) -> _ResultMetric:
+    """The result with its tensors on a device, on which most are already."""
+    tensors = [each for each in vars(result).values() if isinstance(each, Tensor)]
+    return result if all(each.device == device for each in tensors) else _ResultMetric.to(result, device)
 
 
 def implementations(trainer: pl.Trainer, name: str) -> list[Callable[..., Any]]:

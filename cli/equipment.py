@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from jsonargparse import Namespace
 from pytorch_lightning.callbacks import Callback, ProgressBar
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.loggers import Logger
 
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
+from callbacks.buffered import Board
 from callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from callbacks.interrupt import StopOnSignal
 from callbacks.pictures import every_kind
@@ -59,7 +60,7 @@ def savers(settings: Namespace, folder: Path) -> list[Callback]:
 
 def loggers_of(folder: Path, purge_step: int | None = None) -> list[Logger]:
     """TensorBoard, and metrics.csv; a run that goes on hides what it logged from `purge_step` on."""
-    board = TensorBoardLogger(
+    board = Board(
         folder.parent.parent,
         name=folder.parent.name,
         version=folder.name,

@@ -7,11 +7,12 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from callbacks.buffered import BufferedLogger, Row
 
-class MetricsCSV(Logger):
+
+class MetricsCSV(BufferedLogger):
     """Writes every scalar that goes to TensorBoard into a table as well.
 
     Lightning's CSVLogger deletes the file of a run that is resumed; this one keeps it.
@@ -24,7 +25,7 @@ class MetricsCSV(Logger):
     def __init__(self, folder: Path, purge_step: int | None = None) -> None:
         super().__init__()
         self.path = folder / "metrics.csv"
-        self.rows: list[dict[str, Any]] = []
+        self.rows = []
         if purge_step is not None:
             self._purge(purge_step)
 
@@ -43,36 +44,15 @@ class MetricsCSV(Logger):
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """They stand in config.yaml."""
 
-    @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        row = {"step": step, **metrics}
-        if self.rows and self.rows[-1]["step"] == step:
-            self.rows[-1].update(row)
-        else:
-            self.rows.append(row)
-        if len(self.rows) > 100:
-            self._append(100)  # more may come for the last step
-
-    @rank_zero_only
-    def save(self) -> None:
-        self._append(len(self.rows))
-
-    def _append(self, count: int) -> None:
-        """Append the first rows; a tag seen for the first time gets a column."""
-        rows, self.rows = self.rows[:count], self.rows[count:]
-        if not rows:
-            return
+    def write(self, rows: list[Row]) -> None:
+        """Append rows; a tag seen for the first time gets a column."""
         known = self._columns_in_file()
-        new = [key for row in rows for key in row if key not in known]
+        new = [tag for row in rows for tag in ("step", *row.values) if tag not in known]
         columns = [*known, *dict.fromkeys(new)]
         if new:
             self._rewrite(columns)
         with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, columns).writerows(rows)
-
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        self.save()
+            csv.DictWriter(file, columns).writerows({"step": row.step, **row.values} for row in rows)
 
     @rank_zero_only
     def _purge(self, purge_step: int) -> None:
