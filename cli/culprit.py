@@ -10,7 +10,6 @@ from cli.errors import UsageError
 
 LIBRARIES = ("torch.optim.", "pytorch_lightning.callbacks.")
 KINDS = {"Optimizer": "optimizer", "LRScheduler": "scheduler", "Callback": "callback"}  # by name: no import
-PLAIN = (bool, int, float, str, tuple, list)
 
 
 def wrong_settings(error: Exception) -> UsageError | None:
@@ -42,6 +41,13 @@ def call(owner: Any, frame: FrameType) -> str:
     given = [
         f"{name}={known[name]!r}"
         for name, parameter in inspect.signature(type(owner)).parameters.items()
-        if isinstance(known.get(name), PLAIN) and known[name] != parameter.default
+        if is_plain(known.get(name)) and known[name] != parameter.default
     ]
     return f"{type(owner).__name__}({', '.join(given)})"
+
+
+def is_plain(value: Any) -> bool:
+    """Whether it can be read in a message: numbers, words and short rows of them, but no weights."""
+    if isinstance(value, list | tuple):
+        return len(value) < 10 and all(map(is_plain, value))
+    return isinstance(value, bool | int | float | str)

@@ -40,8 +40,8 @@ def stepped(scheduler: CosineAnnealingLR | StepLR) -> Callable[[], object]:
             "the scheduler OneCycleLR(max_lr=1.0, total_steps=9, div_factor=0) does not work: float division",
         ),
         (
-            lambda: Adam(nn.Linear(1, 1).parameters(), fused=True, foreach=True),
-            "the optimizer Adam(foreach=True, fused=True) does not work: `fused` and `foreach` cannot be",
+            lambda: Adam(list(nn.Linear(1, 1).parameters()), betas=(0.5, 0.9), fused=True, foreach=True),
+            "the optimizer Adam(betas=(0.5, 0.9), foreach=True, fused=True) does not work: `fused` and",
         ),
         (lambda: Timer("soon"), "the callback Timer(duration='soon') does not work: "),
     ],
