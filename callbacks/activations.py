@@ -19,13 +19,14 @@ import math
 from collections import deque
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
 from callbacks.logs import write_layout, write_scalars
 from callbacks.probe import SIGMOIDS, TANHS, Layer, Monitor, Probe, cadence, checked_cadence
-from callbacks.reduction import float64, local, stack, sum_over_processes
+from callbacks.reduction import float64, local, norms, stack, sum_over_processes
 
 QUANTITIES = ("mean", "std", "zero_fraction", "saturated", "dead_units")
 
@@ -49,20 +50,13 @@ class Activation:
         self.count += y.numel()
         self.parts += [
             y.sum(dtype=wide),
-            torch.linalg.vector_norm(y, dtype=wide),
+            norms([y])[0],
             y.count_nonzero(),
             self._saturated(y).count_nonzero(),
         ]
-        columns = y.movedim(self.axis, -1).flatten(0, -2) if y.ndim > 1 else y[:, None]  # (samples, units)
-        if len(columns) and columns.shape[1] == len(self.largest):
-            self.largest = torch.maximum(self.largest, columns.abs().amax(0))
-
-    def vector(self) -> Tensor:
-        """Count, sum, squares, values that are not 0, saturated ones, and for each unit whether it was active."""
-        sums = stack(self.parts, self.largest.device).view(-1, 4)
-        sums[:, 1].square_()
-        count = torch.tensor([float(self.count)], dtype=sums.dtype, device=sums.device)
-        return torch.cat([count, sums.sum(0), (self.largest != 0).to(sums.dtype)])
+        others = [axis for axis in range(y.ndim) if axis != self.axis % y.ndim] or [0]
+        if y.numel() and (y.ndim == 1 or y.shape[self.axis] == len(self.largest)):
+            self.largest = torch.maximum(self.largest, y.abs().amax(others).view(-1))
 
     def _saturated(self, y: Tensor) -> Tensor:
         if self.function in SIGMOIDS:
@@ -70,6 +64,23 @@ class Activation:
         if self.function in TANHS:
             return y.abs() > 0.95
         return y.new_zeros(1)
+
+
+def measured(activations: list[Activation]) -> Tensor:
+    """Everything about all of them as one float64 vector that may be summed over processes.
+
+    Five numbers for each (values, sum, squares, values that are not 0, saturated ones), then for each of its units
+    whether it was active.
+    """
+    device = activations[0].largest.device
+    calls = stack([part for each in activations for part in each.parts], device).view(-1, 4)
+    calls[:, 1].square_()
+    owners = [index for index, each in enumerate(activations) for _ in range(0, len(each.parts), 4)]
+    sums = torch.zeros(len(activations), 4, dtype=calls.dtype, device=device)
+    sums.index_add_(0, torch.tensor(owners, device=device), calls)
+    counts = torch.tensor([[float(each.count)] for each in activations], dtype=calls.dtype, device=device)
+    active = torch.cat([each.largest.to(device) for each in activations]) != 0
+    return torch.cat([torch.cat([counts, sums], dim=1).flatten(), active.to(calls.dtype)])
 
 
 def unit_axis(module: nn.Module, y: Tensor) -> int:
@@ -103,7 +114,7 @@ class ActivationMonitor(Monitor):
         self.window = window
         self.writes = True  # Diagnosis switches it off in the monitor that it keeps for itself
         self.probe: Any = None  # a Probe while training
-        self._restored: dict[str, deque[Tensor]] = {}  # from a checkpoint
+        self._restored: dict[str, deque[np.ndarray]] = {}  # from a checkpoint
         self._forget()
 
     def _forget(self) -> None:
@@ -111,17 +122,22 @@ class ActivationMonitor(Monitor):
         self.latest_step: int | None = None
         self.dead: dict[str, list[int]] = {}
         self.units: dict[str, int] = {}
-        self._history: dict[str, deque[Tensor]] = {}  # by activation; which units were active at each look
+        self._history: dict[
+            str, deque[np.ndarray]
+        ] = {}  # by activation; which units were active at each look
         self._found: dict[str, Activation] = {}
         self._looking = False
 
     def state_dict(self) -> dict[str, Any]:
         """The window of looks, so that dead units are counted on without a gap after a resume."""
-        return {"history": {key: list(looks) for key, looks in self._history.items()}}
+        return {"history": {key: [*map(torch.from_numpy, looks)] for key, looks in self._history.items()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         history = state_dict.get("history", {})
-        self._restored = {key: deque(looks, maxlen=self.window) for key, looks in history.items()}
+        self._restored = {
+            key: deque((look.cpu().numpy() for look in looks), maxlen=self.window)
+            for key, looks in history.items()
+        }
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._forget()
@@ -175,19 +191,21 @@ class ActivationMonitor(Monitor):
         self.latest, self.latest_step = {}, self._step
         if not hidden:
             return
-        vectors = [activation.vector() for activation in hidden.values()]
-        device, lengths = vectors[0].device, [len(vector) for vector in vectors]
-        found = sum_over_processes(trainer, torch.cat([vector.to(device) for vector in vectors])).cpu()
-        for (key, activation), numbers in zip(hidden.items(), found.split(lengths), strict=True):
+        found = sum_over_processes(trainer, measured(list(hidden.values()))).cpu().numpy()
+        sums, active = found[: 5 * len(hidden)].reshape(-1, 5).tolist(), found[5 * len(hidden) :] > 0
+        first = 0
+        for (key, activation), numbers in zip(hidden.items(), sums, strict=True):
             tag = activation.layer.tag + key.removeprefix(activation.layer.name)
-            self._describe(tag, key, activation.function, numbers[:5].tolist(), numbers[5:] > 0)
+            units = slice(first, first + len(activation.largest))
+            self._describe(tag, key, activation.function, numbers, active[units])
+            first = units.stop
         if self.writes:
             names = {
                 f"activation_{q}/{tag}": v for q, values in self.latest.items() for tag, v in values.items()
             }
             write_scalars(trainer, names, self.latest_step)
 
-    def _describe(self, tag: str, key: str, function: str, sums: list[float], active: Tensor) -> None:
+    def _describe(self, tag: str, key: str, function: str, sums: list[float], active: np.ndarray) -> None:
         count, total, squares, nonzero, saturated = sums
         mean = total / count
         values = {"mean": mean, "zero_fraction": (count - nonzero) / count}
@@ -199,7 +217,7 @@ class ActivationMonitor(Monitor):
         history.append(active)
         self.units[tag] = len(active)
         if len(history) == self.window:
-            self.dead[tag] = (~torch.stack(list(history)).any(0)).nonzero().flatten().tolist()
+            self.dead[tag] = np.flatnonzero(~np.logical_or.reduce(history)).tolist()
             values["dead_units"] = len(self.dead[tag])
         for quantity, value in values.items():
             self.latest.setdefault(quantity, {})[tag] = value

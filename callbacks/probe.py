@@ -178,8 +178,9 @@ class Probe:
             self._finished.append(layer)
         if self._current is not layer:  # other layers ran inside it
             self._current, self._since = layer, 0
-        for listener in self._listeners:
-            listener.on_layer_output(layer, output)
+        with torch._C.DisableTorchFunction():  # what listeners call is no part of the model
+            for listener in self._listeners:
+                listener.on_layer_output(layer, output)
         if isinstance(module, nn.RNNBase | nn.RNNCellBase):  # their nonlinearities run inside one fused call
             relu = "relu" in (getattr(module, "nonlinearity", ""), getattr(module, "mode", "").lower()[4:])
             self.nonlinearity("relu" if relu else "tanh", _hidden(output))
