@@ -11,33 +11,26 @@ a process that has imported everything.
 """
 
 import argparse
-import csv
 import logging
 import os
 import random
 import shutil
-import signal
-import socket
 import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import yaml
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.progress import track
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the config names classes in benchmarks.victim
 
-import cli.lightning
-from benchmarks.victim import PHASE, PHASES
-from cli import main as train
+from benchmarks.equality import difference
+from benchmarks.forks import Job
 
 ROOT = Path(__file__).parents[1]
 COMMON = {
@@ -78,78 +71,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass
-class Job:
-    """One command, in one or more processes that are forked here; `words` are those after `train.py`."""
-
-    words: list[str]
-    processes: int
-    pids: dict[int, int | None] = field(default_factory=dict)  # with the exit code, once there is one
-
-    def start(self) -> None:
-        PHASE[0] = 0
-        port = free_port()
-        for rank in range(self.processes):
-            if (pid := os.fork()) == 0:
-                become(rank, self.processes, port)
-                code = 1
-                try:
-                    code = train(self.words)
-                finally:
-                    sys.stdout.flush()
-                    os._exit(code)
-            self.pids[pid] = None
-
-    def is_over(self) -> bool:
-        for pid in [pid for pid, code in self.pids.items() if code is None]:
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
-                self.pids[pid] = os.waitstatus_to_exitcode(status)
-        return None not in self.pids.values()
-
-    def wait(self, seconds: float = 300.0, until_training: bool = False) -> bool:
-        """Whether it is over, after so long at most; or it has begun to train."""
-        deadline = time.monotonic() + seconds
-        while not (over := self.is_over()) and time.monotonic() < deadline:
-            if until_training and PHASE[0]:
-                break
-            time.sleep(0.0005)
-        return over
-
-    def kill(self) -> str:
-        """Kill -9, workers included; what it was doing."""
-        phase = PHASES[PHASE[0]]
-        for pid in self.pids:
-            if self.pids[pid] is None:
-                os.killpg(pid, signal.SIGKILL)
-        self.wait()
-        return phase
-
-
-def become(rank: int, processes: int, port: int) -> None:
-    """Make this fork a process as torchrun would have started it, in a group of its own, with its output in a file."""
-    os.setpgid(0, 0)
-    log = os.open(f"log_{rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.environ.pop("LIGHTNING_INSIDE_RUN", None)
-    if processes > 1:
-        names = ("RANK", "LOCAL_RANK", "GROUP_RANK")
-        os.environ |= {name: str(rank if name != "GROUP_RANK" else 0) for name in names}
-        os.environ |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
-        os.environ |= {"TORCHELASTIC_RUN_ID": "none"}
-        rank_zero_only.rank = rank
-        cli.lightning.RANK = rank
-
-
-def free_port() -> int:
-    """A port that nobody listens to."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 def write_configs() -> None:
     """The configs, and images in the manner of MNIST: a bright bar, as low as the label is high."""
     for name, variant in VARIANTS.items():
@@ -187,15 +108,8 @@ def undisturbed(variant: str, processes: int) -> float:
     job.wait(until_training=True)
     begun = time.monotonic()
     job.wait()
-    check(job)
+    job.check()
     return time.monotonic() - begun
-
-
-def check(job: Job) -> None:
-    """Stop where a command failed."""
-    if set(job.pids.values()) != {0}:
-        logs = "\n".join(Path(f"log_{rank}.txt").read_text()[-3000:] for rank in range(job.processes))
-        raise SystemExit(f"{' '.join(job.words)} ended with {list(job.pids.values())}\n{logs}")
 
 
 def trial(name: str, variant: str, processes: int, seconds: float, dice: random.Random) -> list[str]:
@@ -209,57 +123,14 @@ def trial(name: str, variant: str, processes: int, seconds: float, dice: random.
             if dice.random() > 0.1:  # the others are killed while they start
                 job.wait(until_training=True)
             if job.wait(dice.uniform(0, 0.9 * seconds)):
-                check(job)
+                job.check()
                 break
             phases.append(job.kill())
     job = Job(fit_words(variant, name, processes), processes)
     job.start()
     job.wait()
-    check(job)
+    job.check()
     return phases
-
-
-def difference(first: Path, second: Path) -> str:
-    """The first thing in which two finished runs differ; empty where they are equal."""
-    one, two = (torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (first, second))
-    for key in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch"):
-        if not equal(one[key], two[key]):
-            return f"{key} of the checkpoint"
-    for what, read in (("metrics.csv", table), ("TensorBoard", curves)):
-        left, right = read(first), read(second)
-        if left != right:
-            odd = [key for key in {**left, **right} if left.get(key) != right.get(key)]
-            return f"{what}: {len(odd)} entries, such as {odd[0]}: {left.get(odd[0])}, {right.get(odd[0])}"
-    return ""
-
-
-def equal(one: Any, two: Any) -> bool:
-    """Bit for bit, through nested containers."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, two)
-    if isinstance(one, dict):
-        return one.keys() == two.keys() and all(equal(one[key], two[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(two) and all(map(equal, one, two))
-    return bool(one == two)
-
-
-def table(run: Path) -> dict[tuple[int, str, str], str]:
-    """Every figure in metrics.csv, by row, step and name."""
-    with (run / "metrics.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {
-        (number, row["step"], name): value
-        for number, row in enumerate(rows)
-        for name, value in row.items()
-        if value
-    }
-
-
-def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
-    """Every scalar that TensorBoard shows."""
-    events = EventAccumulator(str(run), purge_orphaned_data=True, size_guidance={"scalars": 0}).Reload()
-    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 def main() -> int:

@@ -5,8 +5,8 @@ python benchmarks/reproduce.py rings titanic_full     some of them
 python benchmarks/reproduce.py --write                all, and put the table into README.md
 
 Each figure comes from `train.py fit` followed by `train.py test` (or `validate`) on the checkpoint, as a user would run
-them. References are computed here, on the same rows: by scikit-learn or NumPy where they have the model, else by the
-same network in a loop written by hand.
+them. References are computed on the same rows (`benchmarks/references.py`): by scikit-learn or NumPy where they have the
+model, else by the same network in a loop written by hand.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import contextlib
 import io
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,18 +21,22 @@ from statistics import fmean
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import numpy as np
-import torch
 from rich.progress import track
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
+from benchmarks.references import (
+    Figures,
+    Reference,
+    coefficient_error,
+    hand_written_loop,
+    sklearn_accuracy,
+    sklearn_folds,
+    textbook_loss,
+)
 from benchmarks.report import ROOT, write_between
 from cli.arguments import prepare
 from cli.lightning import LightningInside
-from datamodules import TitanicDataModule
-
-Figures = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -58,97 +61,7 @@ class Experiment:
     command: str = "test"
     checkpoint: str = "best"
     measure: Callable[[LightningInside], Figures] = lambda cli: {}
-    reference: Callable[[LightningInside], tuple[str, float]] | None = None
-
-
-def coefficient_error(cli: LightningInside) -> Figures:
-    """Largest difference between the model's coefficients, in table units, and those of the textbook's solution."""
-    weight, bias = cli.datamodule.coefficients_in_table_units(cli.model.linear.weight, cli.model.linear.bias)
-    ours = np.concatenate([weight.detach().numpy().ravel(), bias.detach().numpy().ravel()])
-    return {"coefficient error": float(np.abs(ours - textbook_coefficients(cli)).max())}
-
-
-def textbook_coefficients(cli: LightningInside) -> np.ndarray:
-    """Weights and intercept by maximum likelihood (scikit-learn, no penalty) or by least squares (NumPy)."""
-    x, y = (part.double().numpy() for part in cli.datamodule.splits["train"])
-    if cli.datamodule.task == "binary":
-        fit = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000).fit(x, y)
-        return np.concatenate([fit.coef_.ravel(), fit.intercept_])
-    return np.linalg.lstsq(np.column_stack([x, np.ones(len(x))]), y, rcond=None)[0]
-
-
-def textbook_loss(cli: LightningInside) -> tuple[str, float]:
-    """Log loss or mean squared error of `textbook_coefficients`."""
-    x, y = (part.double() for part in cli.datamodule.splits["train"])
-    coefficients = torch.from_numpy(textbook_coefficients(cli))
-    logits = x @ coefficients[:-1] + coefficients[-1]
-    if cli.datamodule.task == "binary":
-        return "scikit-learn", float(torch.nn.functional.binary_cross_entropy_with_logits(logits, y))
-    return "NumPy", float(torch.nn.functional.mse_loss(logits, y))
-
-
-def sklearn_accuracy(make: Callable[[], object]) -> Callable[[LightningInside], tuple[str, float]]:
-    """Accuracy of a scikit-learn classifier on the rows that the last run was trained and validated on."""
-
-    def accuracy(cli: LightningInside) -> tuple[str, float]:
-        data = cli.datamodule
-        (x_train, y_train), (x_val, y_val) = (
-            (data.transform_batch(data.prepare_inputs(x)).flatten(1).numpy(), y.numpy())
-            for x, y in (data.splits["train"], data.splits["val"])
-        )
-        with warnings.catch_warnings(action="ignore"):
-            return "scikit-learn", float(make().fit(x_train, y_train).score(x_val, y_val))
-
-    return accuracy
-
-
-def sklearn_folds(cli: LightningInside) -> tuple[str, float]:
-    """Mean accuracy of scikit-learn's MLP over the same folds."""
-    scores = []
-    for seed in range(10):
-        for fold in range(5):
-            data = TitanicDataModule(split_seed=seed, fold=fold)
-            data.setup()
-            (x_train, y_train), (x_val, y_val) = (
-                (data.prepare_inputs(x).numpy(), y.numpy())
-                for x, y in (data.splits["train"], data.splits["val"])
-            )
-            with warnings.catch_warnings(action="ignore"):
-                fit = MLPClassifier((32,), alpha=1.0, max_iter=200, random_state=0).fit(x_train, y_train)
-            scores.append(float(fit.score(x_val, y_val)))
-    return "scikit-learn's MLP", fmean(scores)
-
-
-def hand_written_loop(metric: str) -> Callable[[LightningInside], tuple[str, float]]:
-    """The same network, data and seed, trained without Lightning in float32; its metric on the test split."""
-
-    def train(cli: LightningInside) -> tuple[str, float]:
-        data, epochs = cli.datamodule, cli.trainer.max_epochs
-        torch.manual_seed(42)
-        skip = ("optimizer", "scheduler", "_class_path", "_instantiator")
-        model = type(cli.model)(**{key: value for key, value in cli.model.hparams.items() if key not in skip})
-        optimizer = cli.model.optimizer_factory(model.parameters())
-        data.trainer = None
-        loader = data.train_dataloader()
-        scheduler = None
-        if cli.model.scheduler_factory is not None:
-            scheduler = cli.model.scheduler_factory(optimizer, total_steps=epochs * len(loader))
-        for epoch in range(epochs):
-            loader.set_epoch(epoch)
-            for x, y in loader:
-                loss = model.task.loss(model(x), model.target(x, y))
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                if scheduler is not None:
-                    scheduler.step()
-        model.eval()
-        with torch.no_grad():
-            for batch in data.test_dataloader():
-                model.update_metrics(model.test_metrics, batch)
-        return "hand-written loop", float(model.test_metrics[metric].compute())
-
-    return train
+    reference: Reference | None = None
 
 
 FOLDS = [[f"--data.split_seed={seed}", f"--data.fold={fold}"] for seed in range(10) for fold in range(5)]

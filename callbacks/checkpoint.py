@@ -9,8 +9,9 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from callbacks.exact import STEPS_BETWEEN_AGREEMENTS
+
 SECONDS_BETWEEN_EPOCHS = 5.0  # between two checkpoints at the ends of short ones
-STEPS_BETWEEN_AGREEMENTS = 10  # asking all processes costs a communication
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -100,9 +101,9 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved_step = trainer.global_step
-        self._saved_at = time.monotonic() - (
-            1 if trainer.global_step == 0 else 0
-        )  # a first epoch is always saved
+        self._saved_at = time.monotonic()
+        if trainer.global_step == 0:
+            self._saved_at -= SECONDS_BETWEEN_EPOCHS  # a first epoch is always saved
 
     def between_steps(self, trainer: Trainer, batches_done: int) -> None:
         """Save, if it is time."""
@@ -127,5 +128,5 @@ class LastCheckpoint(Checkpoint):
         return trainer.strategy.reduce_boolean_decision(is_due, all=False)
 
     def _save(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)  # the optimizer's state too
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()

@@ -11,6 +11,7 @@ from callbacks.buffered import BufferedLogger
 from callbacks.state import epoch_sums, random_states, restore_epoch_sums, restore_random_states
 
 KEY = "exact_resume"  # in the checkpoint: one state per process
+STEPS_BETWEEN_AGREEMENTS = 10  # on whether to save or stop; asking all processes costs a communication
 
 
 class ExactResume(Callback):
@@ -46,9 +47,8 @@ class ExactResume(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._pending:
-            trainer.fit_loop._resuming_from_checkpoint = (
-                False  # let a DataLoader draw its order now, not before
-            )
+            # Let a DataLoader draw its order now, not before.
+            trainer.fit_loop._resuming_from_checkpoint = False
         self._restore(trainer)
         self._announce(trainer, 0)
 
@@ -107,9 +107,8 @@ class ExactResume(Callback):
         states, self._pending = self._pending, []
         if not states:
             return
-        trainer.fit_loop._restarting = (
-            False  # else Lightning leaves a ReduceLROnPlateau out when this epoch ends
-        )
+        # Else Lightning leaves a ReduceLROnPlateau out when this epoch ends.
+        trainer.fit_loop._restarting = False
         if len(states) != trainer.world_size:
             rank_zero_warn(
                 f"the checkpoint was written by {len(states)} processes and goes on with {trainer.world_size}: random "

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from callbacks.exact import STEPS_BETWEEN_AGREEMENTS
 from callbacks.signals import STOP_SIGNALS, Interrupted, already_raised
-
-STEPS_BETWEEN_AGREEMENTS = 10  # asking all processes costs a communication
 
 
 class StopOnSignal(Callback):
@@ -52,7 +51,7 @@ class StopOnSignal(Callback):
     def between_steps(self, trainer: Trainer, batches_done: int) -> None:
         """Called by `ExactResume` wherever a checkpoint is exact; a validation that has begun is finished first."""
         if signum := self._agreed_signal(trainer, batches_done):
-            trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+            trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt", weights_only=False)
             raise Interrupted(signum, self.folder)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:

@@ -97,8 +97,7 @@ class NonFiniteGuard(Monitor):
         gradients = [
             p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None
         ]
-        bad = self._of_all_processes(trainer, [0 if _all_finite(gradients, loss) else 1])
-        if not any(bad):
+        if not self._anywhere(trainer, not _all_finite(gradients, loss)):
             self._bad = False
             if self._logs.due(trainer.global_step):
                 self._write_counts(trainer, {layer.tag: 0.0 for layer in self.probe.layers})
@@ -132,6 +131,10 @@ class NonFiniteGuard(Monitor):
         self._batch = None
         if self.probe is not None:
             self.probe.detach(self)
+
+    def _anywhere(self, trainer: pl.Trainer, bad: bool) -> bool:
+        """Whether it is bad in this process or, where each sees only its shard, in another."""
+        return any(self._of_all_processes(trainer, [int(bad)])) if self._sharded else bad
 
     def _of_all_processes(self, trainer: pl.Trainer, counts: list[int]) -> list[float]:
         """Sums over the shards; without shards every process sees all gradients, and nothing is sent."""

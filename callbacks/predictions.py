@@ -1,6 +1,7 @@
 """predictions.csv: one row per sample."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ class PredictionWriter(Callback):
     """Collect what `predict_step` returns, from all processes, and write it as a table.
 
     `predict_step` returns named columns: tensors (N,), or (N, K) that become K columns `name_0`, `name_1`, ... (one
-    tensor alone is called `prediction`). The second entry of a batch holds the samples' ids (N,). Of the data
-    module it uses, where they exist, `id_name` (heading of the ids), `class_values` (what the source calls class
-    0, 1, ...) and `submission_columns` (a second table, submission.csv, with these columns under other headings).
+    tensor alone is called `prediction`). Of the data module it uses, where they exist, `id_name` (heading of the samples'
+    ids (N,), which are then the second entry of a batch; without it, samples are numbered), `class_values` (what the
+    source calls class 0, 1, ...) and `submission_columns` (a second table, submission.csv, with these columns under
+    other headings).
 
     Args:
         folder: where the table goes.
@@ -33,7 +35,8 @@ class PredictionWriter(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *args: Any
     ) -> None:
         named = outputs if isinstance(outputs, Mapping) else {"prediction": outputs}
-        columns = {"id": batch[1], **named}
+        has_ids = hasattr(trainer.datamodule, "id_name")
+        columns = {"id": batch[1], **named} if has_ids else named
         self._batches.append({name: values.detach().cpu() for name, values in columns.items()})
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -42,11 +45,11 @@ class PredictionWriter(Callback):
         if not trainer.is_global_zero:
             return
         columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+        if "id" not in columns:
+            columns = {"id": torch.arange(len(next(iter(columns.values())))), **columns}
         if columns["id"].ndim == 2:
             columns = one_row_per_step(columns)
         table = to_table(columns, getattr(trainer.datamodule, "class_values", ()))
-        if trainer.world_size > 1:
-            table = table.sort_values("id", kind="stable")
         table = table.rename(columns={"id": getattr(trainer.datamodule, "id_name", "index")})
         self._write(table, "predictions.csv")
         headings = getattr(trainer.datamodule, "submission_columns", {})
@@ -63,7 +66,25 @@ class PredictionWriter(Callback):
             return self._batches
         shares: list[Any] | None = [None] * trainer.world_size if trainer.is_global_zero else None
         torch.distributed.gather_object(self._batches, shares)
-        return [batch for share in shares or [] for batch in share]
+        return interleaved(shares or [])
+
+
+def interleaved(shares: Sequence[Sequence[dict[str, Tensor]]]) -> list[dict[str, Tensor]]:
+    """The batches of W processes as one process would have them: a batch's rows are dealt out one by one.
+
+    Args:
+        shares: for each process its batches; row k of process r is row k * W + r of the whole batch.
+    """
+    whole = []
+    for parts in zip_longest(*shares, fillvalue=None):
+        present = [(rank, part) for rank, part in enumerate(parts) if part is not None]
+        sizes = [len(next(iter(part.values()))) for _, part in present]
+        places = [
+            torch.arange(size) * len(shares) + rank for size, (rank, _) in zip(sizes, present, strict=True)
+        ]
+        order = torch.cat(places).argsort()
+        whole.append({name: torch.cat([part[name] for _, part in present])[order] for name in present[0][1]})
+    return whole
 
 
 def one_row_per_step(columns: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -14,9 +14,8 @@ from torch.optim import Optimizer
 from callbacks.probe import Layer, Probe
 from callbacks.reduction import absolute_sums, local, norms, share, stack
 
-Scalars = dict[
-    str, dict[str, float]
-]  # quantity -> tag -> value; the tag is empty for the whole model's quantities
+# Quantity -> tag -> value; the tag is empty for the whole model's quantities.
+Scalars = dict[str, dict[str, float]]
 
 
 class Reading:
@@ -59,9 +58,8 @@ class Reading:
         scaler: Any = getattr(trainer.precision_plugin, "scaler", None)
         self.amp = scaler is not None and scaler.is_enabled()
         one = torch.ones((), device=self.device)
-        self.scale = (
-            scaler.scale(one) if self.amp else one
-        )  # no public way to read it without waiting for the GPU
+        # There is no public way to read it without waiting for the GPU.
+        self.scale = scaler.scale(one) if self.amp else one
         self.still_scaled = self.amp and getattr(self.optimizer, "_step_supports_amp_scaling", False)
 
     def _gradients(self) -> list[Tensor]:

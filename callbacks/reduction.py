@@ -50,6 +50,7 @@ def share(tensor: Tensor, trainer: pl.Trainer) -> float:
 
 
 def is_sharded(tensor: Tensor, trainer: pl.Trainer) -> bool:
+    """Whether this process may hold only a part of a parameter (FSDP)."""
     return (DTensor is not None and isinstance(tensor, DTensor)) or _is_fsdp1_sharded(trainer)
 
 
@@ -86,4 +87,5 @@ def stack(scalars: list[Tensor], device: torch.device) -> Tensor:
 
 
 def sum_over_processes(trainer: pl.Trainer, vector: Tensor) -> Tensor:
+    """The sum of every process's vector, in each of them."""
     return trainer.strategy.reduce(vector, reduce_op="sum") if trainer.world_size > 1 else vector

@@ -90,9 +90,8 @@ def restore_epoch_sums(sums: dict[str, Any], trainer: Trainer) -> None:
     connector = trainer._logger_connector
     if sums["logged"]:
         connector._first_loop_iter = True  # else the first `self.log` would begin a new sum
-    for name, value in sums[
-        "latest"
-    ].items():  # a schedule may wait for one that is not measured in every epoch
+    # A schedule may wait for one that is not measured in every epoch.
+    for name, value in sums["latest"].items():
         connector._callback_metrics[name] = on_device(value, trainer.strategy.root_device)
 
 
@@ -140,6 +139,6 @@ def on_cpu(value: Tensor | list[Tensor]) -> Tensor | list[Tensor]:
 
 def on_device(value: Tensor | list[Tensor], device: torch.device) -> Tensor | list[Tensor]:
     """A state of a metric, which is a tensor or a list of them, on another device."""
-    return (
-        [each.detach().to(device) for each in value] if isinstance(value, list) else value.detach().to(device)
-    )
+    if isinstance(value, list):
+        return [each.detach().to(device) for each in value]
+    return value.detach().to(device)

@@ -55,6 +55,7 @@ class Verdict:
 
 
 def judge(look: Look) -> list[Verdict]:
+    """What all rules say of one look, in the order of `RULES`."""
     return [verdict for rule in RULES for verdict in rule(look)]
 
 
@@ -82,7 +83,6 @@ def vanishing(look: Look) -> list[Verdict]:
     first, last, low, high = ends
     if not _shrinks(low / high, len(look.delta_norm)):
         return []
-    rate = (low / high) ** (1 / (len(look.delta_norm) - 1))
     signal = _ends({tag: value for tag, value in look.signal_rms.items() if tag in look.delta_norm})
     weights = _ends(look.grad_mean_abs)
     if signal and weights and signal[3] / signal[2] < 1e-2 and 1e-2 < weights[2] / weights[3] < 1e2:

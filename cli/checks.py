@@ -9,8 +9,10 @@ from jsonargparse import Namespace
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from cli.errors import UsageError, nearest
+from lit_models.base import LitModel
 
 # The least that makes sense; Lightning divides by some of them, and passes over a negative bound in silence.
 AT_LEAST = {
@@ -79,11 +81,17 @@ def check_cluster(trainer: Trainer) -> None:
         )
 
 
-def check_monitor(metric: str, model: LightningModule) -> None:
-    """Refuse to wait for a metric that no validation of this model will bring; other models may log what they like."""
-    known = [f"val/{name}" for name in getattr(model, "val_metrics", ())]
-    if known and metric.startswith("val/") and metric not in known:
-        raise UsageError(f"--monitor {metric} is not measured; {nearest(metric, known)}")
+def check_monitor(metric: str, model: LightningModule, option: str = "--monitor") -> None:
+    """Refuse to wait for a metric that no validation of this model will bring.
+
+    A model with a validation of its own may log what it likes.
+    """
+    hooks = ("validation_step", "on_validation_epoch_end")
+    if not isinstance(model, LitModel) or any(is_overridden(hook, model, LitModel) for hook in hooks):
+        return
+    known = [f"val/{name}" for name in model.val_metrics]
+    if metric.startswith("val/") and metric not in known:
+        raise UsageError(f"{option} {metric} is not measured; {nearest(metric, known)}")
 
 
 class MonitorCheck(Callback):
@@ -100,6 +108,12 @@ class MonitorCheck(Callback):
         self.monitor = monitor
         self.folder = folder
         self.validated = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Look at the metrics that other callbacks wait for, such as EarlyStopping."""
+        for callback in trainer.callbacks:
+            if isinstance(metric := getattr(callback, "monitor", None), str):
+                check_monitor(metric, pl_module, f"{type(callback).__name__}: monitor")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.validated = not trainer.sanity_checking

@@ -39,9 +39,9 @@ from cli.checkpoints import (
 )
 from cli.checks import check_cluster, check_monitor, check_seed, check_trainer
 from cli.cluster import check_leftovers, forget_run, note_run, slurm_job
-from cli.epoch_loop import use_lean_loop
 from cli.equipment import AfterFirstStep, as_list, callbacks_of, loggers_of
 from cli.errors import UsageError
+from cli.lean import use_lean_loop
 from cli.memory import keep_freed_memory
 from cli.parser import Parser
 from cli.plugins import complete

@@ -12,6 +12,7 @@ from importlib import import_module
 from callbacks.signals import Interrupted, already_raised, ignore_signals, raised_at_once
 from cli.arguments import COMPARE_USAGE, STUDIES, Request, comparison_requests, prepare
 from cli.cluster import forget_run, rank, requeue, slurm_job
+from cli.culprit import wrong_settings
 from cli.errors import exit_code, explain
 from cli.overview import overview
 
@@ -43,6 +44,7 @@ def main(args: Sequence[str], description: str = "") -> int:
                 return end(Interrupted(signum))
             if debug:
                 raise
+            error = wrong_settings(error) or error
             print(explain(error), file=sys.stderr)
             return exit_code(error)
 

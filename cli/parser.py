@@ -3,10 +3,12 @@
 import ast
 import re
 import sys
+from enum import Enum
 from typing import NoReturn
 
 import pytorch_lightning as pl
 import torch
+import yaml
 from jsonargparse import ArgumentParser
 from pytorch_lightning.cli import LightningArgumentParser
 
@@ -43,6 +45,10 @@ READABLE = (  # from the library's words to ours
     (r"^, not", "expected the name of a class, not"),
     (r"\., not \w+$", ""),
 )
+
+
+# Lightning's Timer has an Enum for the default of a string, which YAML cannot write by itself.
+yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
 
 
 class Parser(LightningArgumentParser):

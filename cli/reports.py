@@ -14,13 +14,16 @@ def print_result(trainer: Trainer, title: str, times: dict[str, str], folder: Pa
     """After `fit`: the best metrics, where everything lies, and what to do next."""
     if not trainer.is_global_zero:
         return
-    best = next((each for each in trainer.callbacks if isinstance(each, BestCheckpoint)), None)
-    checkpoint = folder / "checkpoints" / "best.ckpt"
-    if best is None or not checkpoint.exists():
+    checkpoints = [folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
+    checkpoint = next((path for path in checkpoints if path.exists()), None)
+    if checkpoint is None:
         print_table("no checkpoint was saved", times)
         return
+    if checkpoint.name != "best.ckpt":
+        title = f"{folder.resolve().parent.name}: nothing was validated, so there is no best"
     drawing = sum(picture.seconds for picture in pictures_of(trainer))
-    rows = {name: number(value) for name, value in best.best_metrics.items()} | times
+    best = next((each.best_metrics for each in trainer.callbacks if isinstance(each, BestCheckpoint)), {})
+    rows = {name: number(value) for name, value in best.items()} | times
     if drawing:
         rows["of that drawing"] = f"{drawing:.1f} s"
     rows["run folder"] = str(folder)

@@ -49,9 +49,8 @@ class AtomicIO(TorchCheckpointIO):
         except (OSError, RuntimeError) as error:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-            cause = (
-                error if isinstance(error, OSError) else error.__context__
-            )  # torch wraps what the disk says
+            # PyTorch wraps what the disk says.
+            cause = error if isinstance(error, OSError) else error.__context__
             if not isinstance(cause, OSError):
                 raise
             kept = "; the one before it is untouched" if target.exists() else ""

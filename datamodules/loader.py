@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from types import SimpleNamespace
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules.resumable import ResumableLoader, derived_seed
 
-class TensorLoader:
+
+class TensorLoader(ResumableLoader):
     """Iterate over the rows of `tensors` in batches.
 
     It stands where a `torch.utils.data.DataLoader` would, and differs in three ways.
@@ -48,53 +47,16 @@ class TensorLoader:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
+        super().__init__(seed=seed, rank=rank, world_size=world_size)
         self.tensors = tensors
         self.num_rows = len(tensors[0])
         self.global_batch_size = self.num_rows if batch_size is None else batch_size * world_size
         self.shuffle = shuffle
-        self.seed = seed
         self.passes = passes
         self.transform = transform
-        self.rank = rank
-        self.world_size = world_size
-        self.epoch = 0
-        self._next_batch = 0  # of the running epoch
-        self._resume_at = 0  # where the next iteration begins; 0 unless a state was loaded
         assert all(len(tensor) == self.num_rows for tensor in tensors)
 
-    @property
-    def batch_sampler(self) -> SimpleNamespace:
-        """Before each epoch Lightning calls `set_epoch` of `batch_sampler.sampler`."""
-        return SimpleNamespace(sampler=self)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order; a second call with the same number changes nothing."""
-        if epoch != self.epoch:
-            self.epoch = epoch
-            self._next_batch = self._resume_at = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the loader stands: the epoch, how many of its batches have been handed out, and how they were cut."""
-        return {"epoch": self.epoch, "next_batch": self._next_batch, **self._cut()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next iteration go on where `state` was taken.
-
-        Raises:
-            ValueError: if that was inside an epoch that was cut into other batches.
-        """
-        now = self._cut()
-        odd = [name for name in now if state.get(name, now[name]) != now[name]] if state["next_batch"] else []
-        if odd:
-            seen = ", ".join(f"{name} {state[name]}, now {now[name]}" for name in odd)
-            raise ValueError(
-                f"the checkpoint was saved inside an epoch of other batches ({seen}); an epoch is finished with the data "
-                "options and the number of processes that it began with"
-            )
-        self.epoch = state["epoch"]
-        self._resume_at = state["next_batch"]
-
-    def _cut(self) -> dict[str, int]:
+    def cut(self) -> dict[str, int]:
         return {
             "rows": self.num_rows,
             "rows_per_step": self.global_batch_size,
@@ -105,18 +67,14 @@ class TensorLoader:
     def __len__(self) -> int:
         return self.passes * len(self._batch_bounds())
 
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        # A generator's body runs at its first batch: an iterator made and thrown away changes nothing.
+    def batches_from(self, first: int) -> Iterator[tuple[Tensor, ...]]:
         bounds = self._batch_bounds()
-        self._next_batch, self._resume_at = self._resume_at, 0
         order_pass, order = -1, None
-        while self._next_batch < self.passes * len(bounds):
-            pass_index, batch_index = divmod(self._next_batch, len(bounds))
+        for number in range(first, self.passes * len(bounds)):
+            pass_index, batch_index = divmod(number, len(bounds))
             if pass_index != order_pass:
                 order_pass, order = pass_index, self._order(pass_index)
-            batch = self._gather(order, *bounds[batch_index])
-            self._next_batch += 1  # before the batch is handed out: a checkpoint after its step is right
-            yield batch
+            yield self._gather(order, *bounds[batch_index])
 
     def _batch_bounds(self) -> list[tuple[int, int]]:
         """First and last row (exclusive), in the order, of every global batch."""
@@ -134,8 +92,7 @@ class TensorLoader:
         all_at_once = self.global_batch_size >= self.num_rows and self.world_size == 1
         if not self.shuffle or all_at_once:
             return None
-        entropy = (self.seed, self.epoch * self.passes + pass_index)
-        seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        seed = derived_seed(self.seed, self.epoch * self.passes + pass_index)
         order = torch.randperm(self.num_rows, generator=torch.Generator().manual_seed(seed))
         return order.to(self.tensors[0].device)
 

@@ -4,7 +4,6 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import wraps
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,8 @@ import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, IterableDataset
+
+from datamodules.resumable import ResumableLoader, derived_seed
 
 # What the new loader takes over as it is; which samples make a batch is decided here.
 KEPT = (
@@ -26,7 +27,7 @@ KEPT = (
 )
 
 
-class ReplayLoader:
+class ReplayLoader(ResumableLoader):
     """Deals the batches of `loader` in an order that is a pure function of (seed, epoch).
 
     A DataLoader draws its order, and the seeds of its workers, from the global generator: a run that goes on within an
@@ -42,11 +43,8 @@ class ReplayLoader:
     """
 
     def __init__(self, loader: DataLoader, *, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
+        super().__init__(seed=seed, rank=rank, world_size=world_size)
         self.source = loader
-        self.seed, self.rank, self.world_size = seed, rank, world_size
-        self.epoch = 0
-        self._next_batch = 0  # of the running epoch
-        self._resume_at = 0  # where the next iteration begins; 0 unless a state was loaded
         self._plan: list[tuple[int, Any]] = []  # for each batch to come, its seed and its samples
         self._loader: DataLoader = DataLoader(
             SeededBatches(loader),
@@ -56,34 +54,8 @@ class ReplayLoader:
             **{name: getattr(loader, name) for name in KEPT},
         )
 
-    @property
-    def batch_sampler(self) -> SimpleNamespace:
-        """Before each epoch Lightning calls `set_epoch` of `batch_sampler.sampler`."""
-        return SimpleNamespace(sampler=self)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order; a second call with the same number changes nothing."""
-        if epoch != self.epoch:
-            self.epoch = epoch
-            self._next_batch = self._resume_at = 0
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the loader stands: the epoch, and how many of its batches have been handed out."""
-        return {"epoch": self.epoch, "next_batch": self._next_batch, "batches": len(self)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next iteration go on where `state` was taken.
-
-        Raises:
-            ValueError: if that was inside an epoch of another number of batches.
-        """
-        if state["next_batch"] and state["batches"] != len(self):
-            raise ValueError(
-                f"the checkpoint was saved inside an epoch of {state['batches']} batches, and there are {len(self)} now; "
-                "an epoch is finished with the data options and the number of processes that it began with"
-            )
-        self.epoch = state["epoch"]
-        self._resume_at = state["next_batch"]
+    def cut(self) -> dict[str, int]:
+        return {"batches": len(self), "seed": self.seed}
 
     def __len__(self) -> int:
         if type(self.source.batch_sampler) is not BatchSampler:
@@ -92,15 +64,10 @@ class ReplayLoader:
         size = self.source.batch_sampler.batch_size
         return share // size if self.source.batch_sampler.drop_last else -(-share // size)
 
-    def __iter__(self) -> Iterator[Any]:
-        # A generator's body runs at its first batch: an iterator made and thrown away changes nothing.
-        self._next_batch, self._resume_at = self._resume_at, 0
+    def batches_from(self, first: int) -> Iterator[Any]:
         batches = enumerate(self._batches())
-        self._plan[:] = [(self._seed(1, self.rank, number), samples) for number, samples in batches]
-        del self._plan[: self._next_batch]
-        for batch in self._loader:
-            self._next_batch += 1  # before the batch is handed out: a checkpoint after its step is right
-            yield batch
+        self._plan[:] = [(self._seed(1, self.rank, number), samples) for number, samples in batches][first:]
+        yield from self._loader
 
     def _batches(self) -> list[Any]:
         """The indices of the samples of each batch of this process and epoch."""
@@ -112,9 +79,8 @@ class ReplayLoader:
                     generator.manual_seed(self._seed(0))
                 if hasattr(each, "set_epoch"):
                     each.set_epoch(self.epoch)
-            if (
-                type(loader.batch_sampler) is not BatchSampler
-            ):  # one's own, or samples that are batches already
+            if type(loader.batch_sampler) is not BatchSampler:
+                # one's own, or samples that are batches already
                 return self._share(list(loader.batch_sampler or loader.sampler))
             own = self._share(list(loader.sampler))
         return list(BatchSampler(own, loader.batch_sampler.batch_size, loader.batch_sampler.drop_last))
@@ -123,7 +89,7 @@ class ReplayLoader:
         return whole[self.rank : len(whole) - len(whole) % self.world_size : self.world_size]
 
     def _seed(self, *purpose: int) -> int:
-        return int(np.random.SeedSequence((self.seed, self.epoch, *purpose)).generate_state(1)[0])
+        return derived_seed(self.seed, self.epoch, *purpose)
 
 
 class SeededBatches(Dataset):

@@ -1,6 +1,5 @@
 """The steps, metrics and optimizers that every architecture shares."""
 
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -98,9 +97,6 @@ class LitModel(pl.LightningModule):
             self.log("train/loss", loss.detach().cpu(), prog_bar=True, batch_size=len(x))
         return loss
 
-    # Lightning asks for it at every step.
-    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.update_metrics(self.val_metrics, batch)
 
@@ -136,13 +132,6 @@ class LitModel(pl.LightningModule):
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning notes the hook that runs, forty times per step, for which PyTorch's own way takes a microsecond.
-        if name == "_current_fx_name":
-            self.__dict__[name] = value
-        else:
-            super().__setattr__(name, value)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return self.make_optimizer(self.parameters(), lambda: int(self.trainer.estimated_stepping_batches))

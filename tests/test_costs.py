@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cli.arguments import prepare
-from cli.epoch_loop import LeanEpochLoop
+from cli.lean.loop import LeanEpochLoop
 from cli.lightning import LightningInside
 from datamodules import MNISTDataModule
 from datamodules.loader import TensorLoader
@@ -144,7 +144,7 @@ def test_the_lean_loop_saves_most_calls_of_a_step(
         run = fit(mnist_dir, "--pictures=false")
         assert run.trainer.fit_loop.epoch_loop.obstacle == (None if name == "lean" else "for comparison")
         steps[name] = median(calls.pop(step) for step in range(STEPS * EPOCHS) if step not in LOGGED)
-        monkeypatch.setattr("cli.epoch_loop.why_not_lean", lambda *args: "for comparison")
+        monkeypatch.setattr("cli.lean.loop.why_not_lean", lambda *args: "for comparison")
     assert steps["lean"] < 0.6 * steps["usual"]
 
 

@@ -13,13 +13,12 @@ import torch
 from callbacks.pictures.base import Picture
 from callbacks.pictures.images import (
     INK,
-    class_name,
     first_of_each_class,
     has_images,
     ink,
     show_captioned,
 )
-from callbacks.pictures.network import array, is_autoencoder
+from callbacks.pictures.network import array, class_name, is_autoencoder
 from callbacks.pictures.style import BLUE, MANY_COLORS, MARKERS, VERMILION, new_figure
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 
 from callbacks.pictures.base import Picture
-from callbacks.pictures.network import array, class_names, is_autoencoder, probabilities
+from callbacks.pictures.network import array, class_name, is_autoencoder, probabilities
 from callbacks.pictures.plane import suits_plane
 from callbacks.pictures.style import new_figure
 
@@ -27,7 +27,7 @@ class Confusion(Picture):
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
         x, y = batch
         probability = probabilities(pl_module, data.task, x)
-        names = class_names(data, probability.shape[1])
+        names = [class_name(data, label) for label in range(probability.shape[1])]
         yield "fit/confusion", draw_confusion(count_pairs(array(y), probability.argmax(1), len(names)), names)
 
 
@@ -50,9 +50,8 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
             color = "white" if share[row, column] > 0.5 else "black"
             text = f"{count}\n{share[row, column]:.0%}" if len(names) <= 4 else str(count)
             axes.text(column, row, text, ha="center", va="center", color=color)
-    short = [name.removeprefix("class ") for name in names]
-    axes.set_xticks(range(len(short)), short, rotation=45 if max(map(len, short)) > 8 else 0)
-    axes.set_yticks(range(len(short)), short)
+    axes.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 8 else 0)
+    axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.set_title(f"accuracy {np.trace(counts) / max(counts.sum(), 1):.3f}")
     axes.tick_params(length=0)

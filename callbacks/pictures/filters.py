@@ -10,9 +10,9 @@ import pytorch_lightning as pl
 from torch import nn
 
 from callbacks.pictures.base import Picture
-from callbacks.pictures.images import class_name, diverging, has_images, mosaic, show, show_captioned
+from callbacks.pictures.images import diverging, has_images, mosaic, show, show_captioned
 from callbacks.pictures.layers import calls
-from callbacks.pictures.network import array
+from callbacks.pictures.network import array, class_name
 from callbacks.pictures.style import new_figure
 
 if TYPE_CHECKING:

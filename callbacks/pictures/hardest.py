@@ -9,8 +9,8 @@ import numpy as np
 import pytorch_lightning as pl
 
 from callbacks.pictures.base import Picture
-from callbacks.pictures.images import INK, class_name, ink, is_image_classifier, show_captioned
-from callbacks.pictures.network import array, probabilities
+from callbacks.pictures.images import INK, ink, is_image_classifier, show_captioned
+from callbacks.pictures.network import array, class_name, probabilities
 from callbacks.pictures.style import BLUE, VERMILION, new_figure
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
 from callbacks.pictures.network import array, is_autoencoder
@@ -27,12 +26,6 @@ def is_image_classifier(pl_module: pl.LightningModule, data: Any) -> bool:
     """Whether images are to be told apart."""
     task = getattr(data, "task", "")
     return has_images(data) and task in ("binary", "multiclass") and not is_autoencoder(pl_module)
-
-
-def class_name(data: Any, label: int) -> str:
-    """What the data module calls a class."""
-    names = getattr(data, "class_names", ())
-    return str(names[label]) if label < len(names) else str(label)
 
 
 def ink(images: Tensor) -> np.ndarray:
@@ -107,10 +100,3 @@ def diverging(values: np.ndarray, share: float = 1.0) -> dict[str, Any]:
     """Colors of which the middle, white, is 0, and the ends hold the smallest `share` of all absolute values."""
     limit = max(float(np.quantile(np.abs(values), share)), 1e-12)
     return {"cmap": DIVERGING, "vmin": -limit, "vmax": limit}
-
-
-def correct_rate(pl_module: pl.LightningModule, task: str, x: Tensor, y: Tensor) -> float:
-    """Accuracy on images (N, C, H, W) with labels (N,)."""
-    logits = pl_module(x).float()
-    predicted = (logits.squeeze(-1) > 0).long() if task == "binary" else logits.argmax(-1)
-    return float(torch.eq(predicted, y).double().mean())

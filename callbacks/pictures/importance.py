@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from callbacks.pictures.base import Picture
-from callbacks.pictures.network import feature_name, probabilities
+from callbacks.pictures.network import accuracy, feature_name
 from callbacks.pictures.roc import suits_two_classes
 from callbacks.pictures.style import BLUE, GRAY, new_figure
 
@@ -47,18 +47,13 @@ def accuracy_lost(
 ) -> np.ndarray:
     """(number of groups, REPEATS): accuracy on x (N, F), y (N,) less that with the columns of a group permuted."""
     generator = torch.Generator().manual_seed(0)  # of its own: the training's is left alone
-    labels = y.cpu().numpy()
-
-    def accuracy(inputs: Tensor) -> float:
-        return float((probabilities(pl_module, task, inputs).argmax(1) == labels).mean())
-
-    before = accuracy(x)
+    before = accuracy(pl_module, task, x, y)
     lost = np.zeros((len(groups), REPEATS))
     for (group, repeat), _ in np.ndenumerate(lost):
         order = torch.randperm(len(x), generator=generator).to(x.device)
         permuted = x.clone()
         permuted[:, list(groups[group])] = x[order][:, list(groups[group])]
-        lost[group, repeat] = before - accuracy(permuted)
+        lost[group, repeat] = before - accuracy(pl_module, task, permuted, y)
     return lost
 
 

@@ -40,6 +40,11 @@ def probabilities(pl_module: pl.LightningModule, task: str, x: Tensor) -> np.nda
     return array(logits.softmax(-1))
 
 
+def accuracy(pl_module: pl.LightningModule, task: str, x: Tensor, y: Tensor) -> float:
+    """Share of the samples x (N, ...) whose likeliest class is their label y (N,)."""
+    return float(np.mean(probabilities(pl_module, task, x).argmax(1) == array(y)))
+
+
 def dense_layers(pl_module: pl.LightningModule, x: Tensor) -> list[tuple[nn.Linear, Tensor]]:
     """The linear layers in order of the forward pass, each with what it read: of all but the first, hidden units."""
     calls: list[tuple[nn.Linear, Tensor]] = []
@@ -103,7 +108,13 @@ def axis_name(data: Any, index: int) -> str:
     return getattr(data, "axis_names", {}).get(name, name)
 
 
+def class_name(data: Any, label: int) -> str:
+    """What the data module calls a class."""
+    names = getattr(data, "class_names", ())
+    return str(names[label]) if label < len(names) else str(label)
+
+
 def class_names(data: Any, num_classes: int) -> list[str]:
-    """What the classes are called; a bare number would not say that it is a class."""
+    """What a legend calls the classes, where a bare number would not say that it is a class."""
     names = list(getattr(data, "class_names", ())) or [str(label) for label in range(num_classes)]
     return [f"class {name}" if str(name).isdigit() else str(name) for name in names]

@@ -9,8 +9,8 @@ import torch
 
 from callbacks.logs import on_tensorboard
 from callbacks.pictures.base import Picture, datamodule, fixed_batch
-from callbacks.pictures.images import class_name, has_images, ink
-from callbacks.pictures.network import array, is_autoencoder
+from callbacks.pictures.images import has_images, ink
+from callbacks.pictures.network import array, class_name, is_autoencoder
 
 
 class Projector(Picture):

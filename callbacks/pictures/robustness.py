@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from callbacks.pictures.base import Picture
-from callbacks.pictures.images import correct_rate, is_image_classifier
+from callbacks.pictures.images import is_image_classifier
+from callbacks.pictures.network import accuracy
 from callbacks.pictures.style import BLUE, GRAY, new_figure
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Robustness(Picture):
 
         def measure(change: Callable[[Tensor, float], Tensor], amounts: Iterable[float]) -> list[float]:
             changed = (prepare(change(pixels, amount)) for amount in amounts)
-            return [correct_rate(pl_module, data.task, images, y) for images in changed]
+            return [accuracy(pl_module, data.task, images, y) for images in changed]
 
         curves = {
             "rotation (degrees)": (DEGREES, measure(turn, DEGREES)),
@@ -109,8 +110,8 @@ def draw_robustness(
     """Accuracy against the amount of each disturbance, with the 95 % interval that so few images leave."""
     figure = new_figure(6.8, 3.2)
     panels = figure.subplots(1, len(curves), sharey=True)
-    for axes, (label, (amounts, accuracy)) in zip(panels, curves.items(), strict=True):
-        x, y = np.asarray(list(amounts)), np.asarray(accuracy)
+    for axes, (label, (amounts, shares)) in zip(panels, curves.items(), strict=True):
+        x, y = np.asarray(list(amounts)), np.asarray(shares)
         axes.fill_between(
             x, *wilson(y, num_images), color=BLUE, alpha=0.2, linewidth=0, label="95 % interval"
         )

@@ -5,6 +5,7 @@ import pytest
 from tests.bad_input.conftest import Refused
 
 FIT = "fit --config quick.yaml"
+STOP = "--trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor"
 TOY = "fit --model LitMLP --data ToyDataModule"
 SERIES = "fit --model LitRNN --data SeriesDataModule"
 IMAGES = "fit --model LitMLP --data MNISTDataModule --data.data_dir data"
@@ -44,6 +45,11 @@ IMAGES = "fit --model LitMLP --data MNISTDataModule --data.data_dir data"
             "--trainer.accumulate_grad_batches is 0; it must be at",
         ),
         (f"{FIT} --trainer.gradient_clip_val -1", "--trainer.gradient_clip_val is -1; it must be at least 0"),
+        (f"{FIT} {STOP} val/los", "EarlyStopping: monitor val/los is not measured; did you mean 'val/loss'?"),
+        (
+            f"{FIT} --model.optimizer.fused true --model.optimizer.foreach true",
+            "the optimizer Adam(lr=0.02, foreach=True, fused=True) does not work: `fused` and `foreach` cannot",
+        ),
         (f"{TOY} --data.noise .nan", "data.noise is nan; it is a deviation and must be at least 0"),
         (f"{TOY} --data.val_fraction 0.9999", "300 rows leave none for training after 300 for validation"),
         (f"{TOY} --data.data_seed -1", "data.data_seed is -1; a seed must be"),
@@ -64,6 +70,23 @@ IMAGES = "fit --model LitMLP --data MNISTDataModule --data.data_dir data"
 )
 def test_a_value_that_cannot_be(line: str, message: str, refused: Refused) -> None:
     refused(line, message)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            f"{FIT} --model.scheduler StepLR --model.scheduler.step_size 0",
+            "scheduler StepLR(step_size=0) does not",
+        ),
+        (
+            f"{FIT} {STOP} train/los",
+            "callback EarlyStopping(monitor='train/los') does not work: Early stopping",
+        ),
+    ],
+)
+def test_a_value_that_shows_at_the_end_of_an_epoch(line: str, message: str, refused: Refused) -> None:
+    refused(line, message, leaves="runs/quick/version_1")
 
 
 @pytest.mark.parametrize(

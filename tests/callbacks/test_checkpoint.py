@@ -100,3 +100,21 @@ def test_not_a_number_is_never_the_best(losses: list[float], tmp_path: Path) -> 
     best = fit(tmp_path, losses, 2)
     assert best.best_metrics["val/loss"] == 0.5
     assert epochs_trained(tmp_path, "best.ckpt") == losses.index(0.5) + 1
+
+
+def test_of_short_epochs_the_first_is_saved_and_then_one_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callbacks.checkpoint.SECONDS_BETWEEN_EPOCHS", 1e6)
+    saved: list[int] = []
+
+    class Watched(LastCheckpoint):
+        def _save(self, trainer: pl.Trainer) -> None:
+            saved.append(trainer.global_step)
+            super()._save(trainer)
+
+    trainer = pl.Trainer(
+        max_epochs=4, callbacks=[ExactResume(), Watched(tmp_path)], **QUIET, default_root_dir=tmp_path
+    )
+    trainer.fit(Scripted([0.5] * 4), DataLoader(TensorDataset(torch.zeros(1))))
+    assert saved == [1, 4]

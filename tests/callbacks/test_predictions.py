@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from callbacks import PredictionWriter
-from callbacks.predictions import to_table
+from callbacks.predictions import interleaved, to_table
+from datamodules.loader import TensorLoader
 
 
 def write(folder: Path, batches: list[tuple[Any, Tensor]], **datamodule: Any) -> pd.DataFrame:
     """The table that comes of (outputs, ids)."""
-    trainer: Any = SimpleNamespace(
-        datamodule=SimpleNamespace(**datamodule), world_size=1, is_global_zero=True
-    )
+    named = SimpleNamespace(**{"id_name": "index", **datamodule})
+    trainer: Any = SimpleNamespace(datamodule=named, world_size=1, is_global_zero=True)
     writer = PredictionWriter(folder)
     for outputs, ids in batches:
         writer.on_predict_batch_end(trainer, None, outputs, (torch.zeros(len(ids), 2), ids))
@@ -63,6 +63,21 @@ def test_a_lone_tensor_is_the_prediction(tmp_path: Path) -> None:
     assert write(tmp_path, [(torch.tensor([0.5, 1.5]), torch.arange(2))])["prediction"].tolist() == [0.5, 1.5]
 
 
+X = torch.zeros(3, 2)
+
+
+@pytest.mark.parametrize("batch", [X, [X], [X, torch.full((3,), 0.5)], {"x": X}])
+def test_rows_of_a_data_module_from_elsewhere_are_numbered(batch: Any, tmp_path: Path) -> None:
+    """What stands beside its inputs, if anything, are labels."""
+    trainer: Any = SimpleNamespace(datamodule=None, world_size=1, is_global_zero=True)
+    writer = PredictionWriter(tmp_path)
+    for _ in range(2):
+        writer.on_predict_batch_end(trainer, None, torch.ones(3), batch)
+    writer.on_predict_epoch_end(trainer, None)
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    assert table.to_dict("list") == {"index": list(range(6)), "prediction": [1.0] * 6}
+
+
 def test_a_second_prediction_does_not_repeat_the_first(tmp_path: Path) -> None:
     trainer: Any = SimpleNamespace(datamodule=None, world_size=1, is_global_zero=True)
     writer = PredictionWriter(tmp_path)
@@ -80,3 +95,22 @@ def test_one_column_per_number(shape: tuple[int, ...], columns: list[str]) -> No
     table = to_table({"x": values})
     assert table.columns.tolist() == columns
     assert table.to_numpy().flatten().tolist() == values.flatten().tolist()
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_several_processes_write_the_rows_in_the_order_of_one(world_size: int) -> None:
+    """Also where ids repeat, as the steps of many series do, and where the last batch is uneven."""
+    ids = torch.arange(17) % 5
+    loaders = [
+        TensorLoader((torch.arange(17.0), ids), batch_size=2, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    shares = [[{"id": batch[1], "prediction": batch[0]} for batch in loader] for loader in loaders]
+    batches = interleaved(shares)
+    assert torch.cat([batch["prediction"] for batch in batches]).tolist() == list(range(17))
+    assert torch.equal(torch.cat([batch["id"] for batch in batches]), ids)
+
+
+def test_a_process_may_have_a_batch_less() -> None:
+    shares = [[{"id": torch.tensor([0, 2])}, {"id": torch.tensor([4])}], [{"id": torch.tensor([1, 3])}]]
+    assert torch.cat([batch["id"] for batch in interleaved(shares)]).tolist() == [0, 1, 2, 3, 4]

@@ -91,13 +91,13 @@ def test_the_calibration_picture_shows_the_bins_and_every_sample():
 
 def test_importance_is_that_of_scikit_learn():
     """The same model there and here; permutations differ, so means of many are compared."""
-    fitted = LogisticRegression().fit(X, Y)
+    fitted = LogisticRegression().fit(X.numpy(), Y.numpy())
     model = network(4, 1)
     with torch.no_grad():
         model.net[0].weight.copy_(torch.as_tensor(fitted.coef_))
         model.net[0].bias.copy_(torch.as_tensor(fitted.intercept_))
         ours = accuracy_lost(model, "binary", X, Y, [[0], [1], [2], [3]])
-    theirs = permutation_importance(fitted, X, Y, n_repeats=100, random_state=1)
+    theirs = permutation_importance(fitted, X.numpy(), Y.numpy(), n_repeats=100, random_state=1)
     error = theirs.importances_std / REPEATS**0.5
     assert (np.abs(ours.mean(1) - theirs.importances_mean) < 4 * error + 1e-9).all()
     assert ours[0].mean() > 0.1 > ours[1:].mean()

@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, StochasticWeigh
 from pytorch_lightning.plugins.precision import MixedPrecision
 from torch.utils.data import DataLoader, IterableDataset
 
-from cli.epoch_loop import use_lean_loop
+from cli.lean import use_lean_loop
 from tests.callbacks.plain import MemoryLogger, Plain, mlp, rows
 
 X = torch.randn(30, 4, generator=torch.Generator().manual_seed(1))

@@ -1,0 +1,95 @@
+"""Commands of `train.py` in processes forked from one that has imported everything, to be waited for or killed."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+import cli.lightning
+from benchmarks.victim import PHASE, PHASES
+from cli import main as train
+
+
+@dataclass
+class Job:
+    """One command, in one or more processes that are forked here; `words` are those after `train.py`."""
+
+    words: list[str]
+    processes: int
+    pids: dict[int, int | None] = field(default_factory=dict)  # with the exit code, once there is one
+
+    def start(self) -> None:
+        """Begin, without waiting."""
+        PHASE[0] = 0
+        port = free_port()
+        for rank in range(self.processes):
+            if (pid := os.fork()) == 0:
+                become(rank, self.processes, port)
+                code = 1
+                try:
+                    code = train(self.words)
+                finally:
+                    sys.stdout.flush()
+                    os._exit(code)
+            self.pids[pid] = None
+
+    def is_over(self) -> bool:
+        """Whether all processes have ended."""
+        for pid in [pid for pid, code in self.pids.items() if code is None]:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                self.pids[pid] = os.waitstatus_to_exitcode(status)
+        return None not in self.pids.values()
+
+    def wait(self, seconds: float = 300.0, until_training: bool = False) -> bool:
+        """Whether it is over, after so long at most; or it has begun to train."""
+        deadline = time.monotonic() + seconds
+        while not (over := self.is_over()) and time.monotonic() < deadline:
+            if until_training and PHASE[0]:
+                break
+            time.sleep(0.0005)
+        return over
+
+    def kill(self) -> str:
+        """Kill -9, workers included; what it was doing."""
+        phase = PHASES[PHASE[0]]
+        for pid in self.pids:
+            if self.pids[pid] is None:
+                os.killpg(pid, signal.SIGKILL)
+        self.wait()
+        return phase
+
+    def check(self) -> None:
+        """Stop the benchmark where the command failed."""
+        if set(self.pids.values()) != {0}:
+            logs = "\n".join(Path(f"log_{rank}.txt").read_text()[-3000:] for rank in range(self.processes))
+            raise SystemExit(f"{' '.join(self.words)} ended with {list(self.pids.values())}\n{logs}")
+
+
+def become(rank: int, processes: int, port: int) -> None:
+    """Make this fork a process as torchrun would have started it, in a group of its own, with its output in a file."""
+    os.setpgid(0, 0)
+    log = os.open(f"log_{rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.environ.pop("LIGHTNING_INSIDE_RUN", None)
+    if processes > 1:
+        names = ("RANK", "LOCAL_RANK", "GROUP_RANK")
+        os.environ |= {name: str(rank if name != "GROUP_RANK" else 0) for name in names}
+        os.environ |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+        os.environ |= {"TORCHELASTIC_RUN_ID": "none"}
+        rank_zero_only.rank = rank
+        cli.lightning.RANK = rank
+
+
+def free_port() -> int:
+    """A port that nobody listens to."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

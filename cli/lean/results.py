@@ -1,0 +1,33 @@
+"""What `self.log` was told, kept with less copying."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from pytorch_lightning.trainer.connectors.logger_connector.result import _ResultCollection, _ResultMetric
+from torch import Tensor
+
+
+class Results(_ResultCollection):
+    """What was logged in this epoch.
+
+    Lightning copies all of it after every step, also where nothing was logged, and looks through all that a value was
+    summed up in at every call of `self.log`, lest some of it be on another device.
+    """
+
+    changed = True  # since it was copied
+
+    def log(self, *args: Any, **kwargs: Any) -> None:
+        self.changed = True
+        super().log(*args, **kwargs)
+
+    def __setitem__(self, key: str, result: _ResultMetric) -> None:
+        if result.is_tensor:
+            result.to = partial(moved, result)  # type: ignore[method-assign]
+        super().__setitem__(key, result)
+
+
+def moved(result: _ResultMetric, device: torch.device) -> _ResultMetric:
+    """The result with its tensors on a device, on which most are already."""
+    tensors = [each for each in vars(result).values() if isinstance(each, Tensor)]
+    return result if all(each.device == device for each in tensors) else _ResultMetric.to(result, device)

@@ -1,0 +1,60 @@
+"""`fit --resume` ends where a run that was never stopped ends."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from cli import main
+from tests.cli.end_to_end.commands import FIT, RUN, assert_same_weights, row, run, weights
+
+
+@pytest.mark.usefixtures("table")
+def test_resume_ends_where_an_uninterrupted_run_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    run([*FIT, "--run_name", "whole", "--trainer.max_epochs", "4"], capsys)
+    run([*FIT, "--run_name", "parts"], capsys)
+    parts, whole = Path("runs/parts/version_0"), Path("runs/whole/version_0")
+    first_half = pd.read_csv(parts / "metrics.csv")
+    table = run(["fit", "--resume", str(parts), "--trainer.max_epochs", "4"], capsys)
+
+    assert row(table, "run folder") == str(parts)
+    assert [path.name for path in Path("runs/parts").iterdir()] == ["version_0"]
+    assert_same_weights(weights(parts), weights(whole))
+    metrics = pd.read_csv(parts / "metrics.csv")
+    pd.testing.assert_frame_equal(metrics[: len(first_half)], first_half, check_dtype=False)
+    pd.testing.assert_frame_equal(metrics, pd.read_csv(whole / "metrics.csv"), check_dtype=False)
+    assert yaml.safe_load((parts / "config.yaml").read_text())["ckpt_path"] is None
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize(
+    "words", ["--model.optimizer SGD", "--model.optimizer.lr 0.5", "--trainer.max_epoch 9"]
+)
+def test_a_wrong_flag_leaves_a_run_as_it_was(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()}
+    assert main(["fit", "--resume", str(RUN), *words.split(), "--trainer.max_epochs", "4"]) == 2
+    assert {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.usefixtures("table")
+def test_a_damaged_last_checkpoint_is_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    """The run goes on from the best one and ends as it would have."""
+    shutil.copytree(RUN, "runs/torn/version_0")
+    last = Path("runs/torn/version_0/checkpoints/last.ckpt")
+    last.write_bytes(last.read_bytes()[:-1000])
+    with pytest.warns(UserWarning, match=f"passed over: {last} is damaged"):
+        assert main(["fit", "--resume", "runs/torn/version_0", "--trainer.max_epochs", "4"]) == 0
+    assert main([*FIT, "--run_name", "untorn", "--trainer.max_epochs", "4"]) == 0
+    assert_same_weights(weights(Path("runs/torn/version_0")), weights(Path("runs/untorn/version_0")))
+
+
+@pytest.mark.parametrize("flags", [[], ["--trainer.max_epochs", "1"], ["--trainer.max_steps", "3"]])
+def test_a_finished_run_is_left_as_it_is(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    if not Path("runs/finished").exists():
+        run([*FIT, "--run_name", "finished"], capsys)
+    before = {path: path.stat().st_mtime_ns for path in Path("runs/finished").rglob("*")}
+    printed = run(["fit", "--resume", "runs/finished/version_0", *flags], capsys)
+    assert "runs/finished/version_0 is finished: 2 epochs, 24 steps" in printed
+    assert {path: path.stat().st_mtime_ns for path in Path("runs/finished").rglob("*")} == before
