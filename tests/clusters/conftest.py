@@ -13,7 +13,7 @@ from tests.clusters.slurm import running
 from tests.conftest import QUICK, ROOT
 
 FIT = f"fit --config quick.yaml --config {ROOT / 'configs/presets/ddp.yaml'} --data.batch_size 32"
-FIT += " --trainer.max_epochs 16 --data.passes_per_epoch 4 --trainer.log_every_n_steps 50"
+FIT += " --trainer.max_epochs 48 --data.passes_per_epoch 4 --trainer.log_every_n_steps 50"
 LAST = "version_0/checkpoints/last.ckpt"
 
 

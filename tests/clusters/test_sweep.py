@@ -10,7 +10,7 @@ from tests.clusters.slurm import ask, until
 
 SBATCH = ROOT / "configs/cluster/sweep.sbatch"
 SWEEP = "--config quick.yaml --vary model.optimizer.lr=0.01,0.1 --sweep.seeds 2 --sweep.bulk false --run_name shared"
-SWEEP += " --trainer.max_epochs 24 --data.passes_per_epoch 8 --trainer.log_every_n_steps 50"
+SWEEP += " --trainer.max_epochs 60 --data.passes_per_epoch 8 --trainer.log_every_n_steps 50"
 
 
 def test_the_tasks_of_an_array_share_a_sweep(slurm: dict[str, str], office: Path) -> None:
