@@ -24,8 +24,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from callbacks.logs import write_layout, write_scalars
-from callbacks.probe import SIGMOIDS, TANHS, Layer, Monitor, Probe, cadence, checked_cadence
+from callbacks.logs import write_scalars
+from callbacks.monitor import Looking
+from callbacks.probe import SIGMOIDS, TANHS, Layer
 from callbacks.reduction import float64, local, norms, stack, sum_over_processes
 
 QUANTITIES = ("mean", "std", "zero_fraction", "saturated", "dead_units")
@@ -90,7 +91,7 @@ def unit_axis(module: nn.Module, y: Tensor) -> int:
     return 1 if isinstance(module, _CHANNEL_NORMS) and y.ndim > 1 else -1
 
 
-class ActivationMonitor(Monitor):
+class ActivationMonitor(Looking):
     """Logs every hidden activation, module or functional. See the head of this file for the tags.
 
     Args:
@@ -108,25 +109,21 @@ class ActivationMonitor(Monitor):
     charts = tuple(f"activation_{quantity}" for quantity in QUANTITIES)
 
     def __init__(self, every_n_steps: int | None = None, *, window: int = 5) -> None:
-        self.every_n_steps = checked_cadence(every_n_steps)
         if not isinstance(window, int) or window < 1:
             raise ValueError(f"window={window!r} is not a number of looks; give 1 or more")
         self.window = window
-        self.writes = True  # Diagnosis switches it off in the monitor that it keeps for itself
-        self.probe: Any = None  # a Probe while training
         self._restored: dict[str, deque[np.ndarray]] = {}  # from a checkpoint
-        self._forget()
+        super().__init__(every_n_steps)
 
     def _forget(self) -> None:
-        self.latest: dict[str, dict[str, float]] = {}
-        self.latest_step: int | None = None
+        super()._forget()
         self.dead: dict[str, list[int]] = {}
         self.units: dict[str, int] = {}
-        self._history: dict[
-            str, deque[np.ndarray]
-        ] = {}  # by activation; which units were active at each look
+        # by activation, which units were active at each look
+        self._history: dict[str, deque[np.ndarray]] = {}
+
+    def _clear(self) -> None:
         self._found: dict[str, Activation] = {}
-        self._looking = False
 
     def state_dict(self) -> dict[str, Any]:
         """The window of looks, so that dead units are counted on without a gap after a resume."""
@@ -140,39 +137,8 @@ class ActivationMonitor(Monitor):
         }
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._forget()
+        super().on_train_start(trainer, pl_module)
         self._history, self._restored = self._restored, {}
-        self.probe = Probe.of(pl_module)
-        self._cadence = cadence(self.every_n_steps, trainer)
-        if self.writes:
-            write_layout(trainer, self)
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        if self._cadence.due(trainer.global_step):
-            self._step, self._looking = trainer.global_step, True
-            self.probe.attach(self)
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if not self._looking:
-            return
-        self._detach()
-        if self._found and trainer.global_step != self._step:  # else more batches are to be accumulated
-            self._finish(trainer)
-            self._found = {}
-
-    def _stop(self) -> None:
-        self._detach()
-        self._found = {}
-        self.probe = None
-
-    def _detach(self) -> None:
-        self._looking = False
-        if self.probe is not None:
-            self.probe.detach(self)
 
     def on_layer_output(self, layer: Layer, output: Any) -> None:
         """Nothing: only nonlinearities count here."""
@@ -187,6 +153,8 @@ class ActivationMonitor(Monitor):
 
     def _finish(self, trainer: pl.Trainer) -> None:
         """Reduce over processes, copy to the host once, write one event."""
+        if not self._found:
+            return
         hidden = {key: a for key, a in self._found.items() if a.call < self.probe.calls}
         self.latest, self.latest_step = {}, self._step
         if not hidden:

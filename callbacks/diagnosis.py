@@ -20,7 +20,7 @@ import pytorch_lightning as pl
 from callbacks.activations import ActivationMonitor
 from callbacks.gradients import GradientMonitor
 from callbacks.logs import on_tensorboard
-from callbacks.probe import checked_cadence
+from callbacks.monitor import checked_cadence
 from callbacks.verdicts import Look, Verdict, judge
 
 # verdicts whose rules look back by themselves
@@ -185,7 +185,7 @@ class Diagnosis(pl.Callback):
             self._losses.append(float(self._loss))
             if run["first_loss"] is None:
                 run["first_loss"] = self._losses[0]
-        quantities = ("delta_norm", "grad_norm", "grad_mean_abs", "update_ratio", "signal_rms")
+        quantities = ("delta_norm", "grad_norm", "grad_mean_abs", "signal_rms")
         return Look(
             step,
             **{quantity: gradients.latest.get(quantity, {}) for quantity in quantities},

@@ -29,15 +29,16 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.optim import Optimizer
 
-from callbacks.logs import on_tensorboard, write_layout, write_scalars
-from callbacks.probe import Layer, Monitor, Probe, cadence, checked_cadence, tensors_in
+from callbacks.logs import on_tensorboard, write_scalars
+from callbacks.monitor import Looking
+from callbacks.probe import Layer, tensors_in
 from callbacks.reading import Reading
 from callbacks.reduction import local, norms, stack, sum_over_processes
 
 QUANTITIES = ("grad_norm", "grad_mean_abs", "delta_norm", "weight_norm", "update_ratio")
 
 
-class GradientMonitor(Monitor):
+class GradientMonitor(Looking):
     """Logs gradients, deltas, weights and updates of every layer. See the head of this file for the tags.
 
     Args:
@@ -67,27 +68,20 @@ class GradientMonitor(Monitor):
         per_parameter: bool = False,
         histograms: bool = False,
     ) -> None:
-        self.every_n_steps = checked_cadence(every_n_steps)
         self.include = [include] if isinstance(include, str) else list(include)
         self.exclude = [exclude] if isinstance(exclude, str) else list(exclude)
         self.per_parameter, self.histograms = per_parameter, histograms
-        self.writes = True  # Diagnosis switches it off in the monitor that it keeps for itself
-        self.probe: Any = None  # a Probe while training
-        self._forget()
+        super().__init__(every_n_steps)
 
     def _forget(self) -> None:
-        self.latest: dict[str, dict[str, float]] = {}
-        self.latest_step: int | None = None
+        super()._forget()
         self.calls: dict[str, list[float]] = {}
         self.missing: list[str] = []
-        self._handles: list[Any] = []
-        self._looking = False
-        self._clear()
 
     def _clear(self) -> None:
-        self._deltas: dict[
-            str, list[Tensor]
-        ] = {}  # by layer; one norm per call since the last optimizer step
+        self._handles: list[Any] = []
+        # by layer, for each call since the last optimizer step
+        self._deltas: dict[str, list[Tensor]] = {}
         self._signals: dict[str, list[tuple[Tensor, int]]] = {}
         self._call_norms: dict[str, dict[int, Tensor | None]] = {}
         self._readings: list[Reading] = []
@@ -95,45 +89,23 @@ class GradientMonitor(Monitor):
     # --- when to look ---
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._forget()
-        self.probe = Probe.of(pl_module)
+        super().on_train_start(trainer, pl_module)
         if not any(self._selected(layer) for layer in self.probe.layers):
             names = ", ".join(layer.name for layer in self.probe.layers)
             raise ValueError(
                 f"GradientMonitor: no layer passes include={self.include} exclude={self.exclude}; "
                 f"there are: {names}"
             )
-        self._cadence = cadence(self.every_n_steps, trainer)
-        if self.writes:
-            write_layout(trainer, self)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ):
-        if self._cadence.due(trainer.global_step):
-            self._call_norms.clear()
-            self._looking = True
-            self.probe.attach(self)
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if not self._looking:
-            return
-        self._detach()
-        if self._readings:
-            self._finish(trainer)
-            self._clear()
-
-    def _stop(self) -> None:
-        self._detach()
-        self._clear()
-        self.probe = None
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        if self._looking:
+            self._call_norms.clear()  # of several batches, the last
 
     def _detach(self) -> None:
-        self._looking = False
-        if self.probe is not None:
-            self.probe.detach(self)
+        super()._detach()
         for (
             handle
         ) in self._handles:  # a layer may return one of its own parameters, which would keep the hook
@@ -179,6 +151,8 @@ class GradientMonitor(Monitor):
 
     def _finish(self, trainer: pl.Trainer) -> None:
         """Look at the weights again, reduce over processes, copy to the host once, write one event."""
+        if not self._readings:
+            return
         clips = bool(trainer.gradient_clip_val) or is_overridden(
             "configure_gradient_clipping", trainer.lightning_module
         )

@@ -23,9 +23,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from callbacks.logs import write_layout, write_scalars
-from callbacks.probe import Layer, Monitor, Probe, cadence, checked_cadence
+from callbacks.monitor import Monitor, cadence, checked_cadence
+from callbacks.origin import all_finite, find_origin
+from callbacks.probe import Layer, Probe
 from callbacks.reduction import is_sharded, local, stack, sum_over_processes
-from callbacks.replay import all_finite, find_origin
 
 SMALLEST_SCALE = 1.0  # a loss scale below 1 means that the true gradient itself is beyond fp16's 65504
 

@@ -18,8 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from callbacks.lean import skip_empty_hooks
-
 # Every elementwise nonlinearity of torch by the name of its function: a relu is the same whether it is called
 # as nn.ReLU, F.relu, torch.relu, x.relu() or x.relu_() (the last underscore is taken off before the look-up).
 RELU_LIKE = {"relu", "relu6", "threshold", "clamp_min", "leaky_relu", "rrelu", "prelu", "elu", "selu", "celu"}
@@ -228,55 +226,3 @@ def _is_relu(*args: Any, **kwargs: Any) -> bool:
     """Whether these arguments make clamp(input, min, max) a relu."""
     low, high = (kwargs.get(name, args[k] if len(args) > k else None) for k, name in ((1, "min"), (2, "max")))
     return isinstance(low, int | float) and low == 0 and high is None
-
-
-class Cadence:
-    """Which optimizer steps are probe steps: 0, then n-1, 2n-1, ..., those at which Lightning logs too."""
-
-    def __init__(self, every_n_steps: int, step: int) -> None:
-        self.n, self._step, self._due = every_n_steps, step - 1, False
-
-    def due(self, step: int) -> bool:
-        if (
-            step != self._step
-        ):  # a step may be several batches (accumulation), and a batch several steps (GANs)
-            self._due = step == 0 or (step + 1) // self.n > (self._step + 1) // self.n
-            self._step = step
-        return self._due
-
-
-def checked_cadence(every_n_steps: int | None) -> int | None:
-    if every_n_steps is not None and (not isinstance(every_n_steps, int) or every_n_steps < 1):
-        raise ValueError(
-            f"every_n_steps={every_n_steps!r} is not a number of steps; give 1 or more, or leave it out"
-        )
-    return every_n_steps
-
-
-def cadence(every_n_steps: int | None, trainer: pl.Trainer) -> Cadence:
-    """The cadence asked for, or the Trainer's `log_every_n_steps` (50 where logging is switched off)."""
-    return Cadence(every_n_steps or trainer.log_every_n_steps or 50, trainer.global_step)
-
-
-class Monitor(pl.Callback):
-    """A callback that watches through a probe, and stops watching however a training ends.
-
-    After an exception Lightning calls `on_exception` and no `teardown`.
-    """
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        skip_empty_hooks(self)
-
-    def _stop(self) -> None:
-        """Let go of the model and of everything attached to it; may be called more than once."""
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._stop()
-
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
-        self._stop()
-
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._stop()

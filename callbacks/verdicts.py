@@ -22,7 +22,6 @@ class Look:
     delta_norm: Values = field(default_factory=dict)
     grad_norm: Values = field(default_factory=dict)
     grad_mean_abs: Values = field(default_factory=dict)
-    update_ratio: Values = field(default_factory=dict)
     signal_rms: Values = field(default_factory=dict)
     saturated: Values = field(default_factory=dict)
     dead: dict[str, list[int]] = field(default_factory=dict)

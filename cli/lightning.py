@@ -52,6 +52,8 @@ from datamodules.replay import replay_training
 warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
 # Lightning's own use of a deprecated test
 warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+# A run that goes on has checkpoints.
+warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
 # An evaluation saves nothing.
 warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
 if slurm_job() is None:  # where SLURM is installed, Lightning wants every run to be one of its jobs
