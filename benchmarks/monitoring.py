@@ -1,11 +1,11 @@
 """What it costs to look inside: time per optimizer step with each way of monitoring, over steps without any.
 
-python benchmarks/monitoring.py                     about 6 minutes on one CPU core
+python benchmarks/monitoring.py                     about 9 minutes on one CPU core
 python benchmarks/monitoring.py --rounds 8          a quick look
 python benchmarks/monitoring.py --write             also put the table into README.md
 
 Every way trains the same network in a plain `pl.Trainer` on batches of 64 that lie in memory, logging to TensorBoard.
-A turn is 50 steps, one period of the default cadence. A figure is the time over that without monitoring in the same
+A turn is 1 to 8 periods of 50 steps, the default cadence. A figure is the time over that without monitoring in the same
 round (see `turns.py`): median, and quartiles.
 """
 
@@ -34,7 +34,7 @@ from benchmarks.turns import EndTurn, Ratio, take_turns
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from cli.memory import keep_freed_memory
 
-STEPS_PER_TURN = 50
+PERIOD = 50  # steps, of the default cadence
 
 
 def mlp_20_layers() -> nn.Module:
@@ -45,7 +45,8 @@ def mlp_20_layers() -> nn.Module:
 
 
 MODELS = {"MLP 784-100-10": mlp, "conv 16-64-128": convnet, "MLP of 20 layers": mlp_20_layers}
-ROUNDS = {"MLP 784-100-10": 120, "conv 16-64-128": 12, "MLP of 20 layers": 40}
+PERIODS_PER_TURN = {"MLP 784-100-10": 8, "conv 16-64-128": 1, "MLP of 20 layers": 4}
+ROUNDS = {"MLP 784-100-10": 32, "conv 16-64-128": 12, "MLP of 20 layers": 20}
 
 
 class Classifier(pl.LightningModule):
@@ -111,22 +112,21 @@ SELDOM: dict[str, Way] = {
 class Batches:
     """Batches made beforehand, so that the loader costs nothing: x (64, 1, 28, 28), y (64,)."""
 
-    def __init__(self, end_turn: EndTurn) -> None:
-        self.batches = [
-            (torch.randn(64, 1, 28, 28), torch.randint(0, 10, (64,))) for _ in range(STEPS_PER_TURN)
-        ]
-        self.end_turn = end_turn
+    def __init__(self, periods: int, end_turn: EndTurn) -> None:
+        self.batches = [(torch.randn(64, 1, 28, 28), torch.randint(0, 10, (64,))) for _ in range(PERIOD)]
+        self.periods, self.end_turn = periods, end_turn
 
     def __len__(self) -> int:
         return 10**9
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         while True:
-            yield from self.batches
+            for _ in range(self.periods):
+                yield from self.batches
             self.end_turn()
 
 
-def train(build: Callable[[], nn.Module], way: Way, end_turn: EndTurn) -> None:
+def train(name: str, way: Way, end_turn: EndTurn) -> None:
     """A contender."""
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -142,15 +142,20 @@ def train(build: Callable[[], nn.Module], way: Way, end_turn: EndTurn) -> None:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(module_class(build()), Batches(end_turn))
+        trainer.fit(module_class(MODELS[name]()), Batches(PERIODS_PER_TURN[name], end_turn))
 
 
 def measure(name: str, rounds: int, clock: str) -> dict[str, Ratio]:
-    ways = {way: partial(train, MODELS[name], chosen) for way, chosen in (OFTEN | SELDOM).items()}
+    ways = {way: partial(train, name, chosen) for way, chosen in (OFTEN | SELDOM).items()}
     ratios = take_turns(ways, rounds, clock=clock, seldom=SELDOM, title=name)
     for way, ratio in ratios.items():
-        print(f"{name:16}  {way:50}  {ratio}   {ratio.seconds / STEPS_PER_TURN * 1e3:.2f} ms", flush=True)
+        print(f"{name:16}  {way:50}  {ratio}   {step_time(name, ratio):.2f} ms", flush=True)
     return ratios
+
+
+def step_time(name: str, ratio: Ratio) -> float:
+    """Milliseconds per step, from the time of a turn."""
+    return ratio.seconds / (PERIOD * PERIODS_PER_TURN[name]) * 1e3
 
 
 def main() -> None:
@@ -169,9 +174,7 @@ def main() -> None:
     lines = ["| " + " | ".join(["time per step", *models]) + " |", "|---" * (len(models) + 1) + "|"]
     for way in OFTEN | SELDOM:
         lines.append("| " + " | ".join([way, *(str(results[name][way]) for name in models)]) + " |")
-    steps = (
-        f"{name} {results[name]['no monitoring'].seconds / STEPS_PER_TURN * 1e3:.2f} ms" for name in models
-    )
+    steps = (f"{name} {step_time(name, results[name]['no monitoring']):.2f} ms" for name in models)
     lines += ["", f"A step without monitoring: {', '.join(steps)}; {machine(options.threads)}."]
     print("", *lines, sep="\n")
     if options.write:
