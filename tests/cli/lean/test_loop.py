@@ -1,6 +1,7 @@
 """The lean loop against Lightning's own: the same hooks in the same order, the same state at each, the same weights."""
 
 import inspect
+import os
 
 import pytest
 import pytorch_lightning as pl
@@ -14,6 +15,19 @@ from tests.callbacks.plain import MemoryLogger, Plain, mlp, rows
 
 X = torch.randn(30, 4, generator=torch.Generator().manual_seed(1))
 Y = X.sum(1, keepdim=True)
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing():
+    """DDP leaves a port in use, and its number in the environment, where later processes would take it up."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 # What Lightning puts around the hooks of a step, for a strategy or a loop, is no hook of ours.
 NEVER_CALLED = (
     "setup",
