@@ -11,8 +11,8 @@ from tests.callbacks.plain import Plain, mlp
 
 X = torch.randn(30, 4, generator=torch.Generator().manual_seed(1))
 Y = X.sum(1, keepdim=True)
-# What Lightning puts around the hooks of a step, for a strategy or a loop, is no hook of ours.
-NEVER_CALLED = (
+# They have no part in the course of a training.
+OTHERS = (
     "setup",
     "teardown",
     "state_dict",
@@ -62,7 +62,7 @@ def outputs_of(args):
 
 
 for each, _ in inspect.getmembers(Callback, inspect.isfunction):
-    if each.startswith("on_") and each not in NEVER_CALLED:
+    if each.startswith("on_") and each not in OTHERS:
         setattr(Recorder, each, noting(each))
 
 
