@@ -138,7 +138,7 @@ def fast(options: argparse.Namespace) -> None:
             tested = contenders.LightningInside(prepare(["test", f"--ckpt_path={checkpoint}"]))
             accuracies.append(float(tested.trainer.callback_metrics["test/accuracy"]))
     print(
-        f"mnist_fast, {len(seconds)} seeds: {median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f}), "
+        f"mnist_fast, {len(seconds)} seeds: {median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f})"
     )
     print(f"test accuracy {sum(accuracies) / len(accuracies):.4f}; {machine(options.threads)}")
 

@@ -1,6 +1,7 @@
 """Loggers that keep rows for a moment and write them together: opening and flushing files costs more than small steps."""
 
 import time
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,9 +60,9 @@ class BufferedLogger(Logger):
         if rows:
             self.write(rows)
 
+    @abstractmethod
     def write(self, rows: list[Row]) -> None:
         """Put rows where they stay."""
-        raise NotImplementedError
 
 
 class Board(BufferedLogger, TensorBoardLogger):

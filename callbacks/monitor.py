@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import pytorch_lightning as pl
@@ -62,7 +63,7 @@ class Monitor(pl.Callback):
         self._stop()
 
 
-class Looking(Monitor):
+class Looking(Monitor, ABC):
     """A monitor that looks at some of the steps, and at each has a new `latest`.
 
     Args:
@@ -89,9 +90,9 @@ class Looking(Monitor):
     def _clear(self) -> None:
         """Drop what was collected for a look."""
 
+    @abstractmethod
     def _finish(self, trainer: pl.Trainer) -> None:
         """Make a `latest` of what was collected, once the optimizer has stepped."""
-        raise NotImplementedError
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._forget()
