@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from callbacks.buffered import Board
+from callbacks.checksum import use_fast_checksum
 
 
 def write_scalars(trainer: pl.Trainer, scalars: dict[str, float], step: int) -> None:
@@ -52,6 +53,7 @@ def write_layout(trainer: pl.Trainer, caller: pl.Callback) -> None:
 
     TensorBoard reads only the first layout of a run, so the first of our callbacks writes it for all of them.
     """
+    on_tensorboard(trainer, lambda writer: use_fast_checksum())
     charts = [callback for callback in trainer.callbacks if getattr(callback, "charts", None)]
     if not charts or charts[0] is not caller:
         return
