@@ -16,7 +16,6 @@ that turns logits into probabilities) are not hidden units and stay out.
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 from callbacks.logs import write_scalars
 from callbacks.monitor import Looking
 from callbacks.probe import SIGMOIDS, TANHS, Layer
-from callbacks.reduction import float64, local, norms, stack, sum_over_processes
+from callbacks.reduction import float64, local, norms, sum_over_processes, to_host
 
 QUANTITIES = ("mean", "std", "zero_fraction", "saturated", "dead_units")
 
@@ -41,47 +40,42 @@ class Activation:
     def __init__(self, layer: Layer, function: str, call: int, y: Tensor) -> None:
         self.layer, self.function, self.call = layer, function, call
         self.axis = unit_axis(layer.modules[0], y)
+        self.saturates = function in SIGMOIDS or function in TANHS
         self.count = 0
         self.parts: list[Tensor] = []  # of each call: sum, norm, values that are not 0, saturated ones
-        self.largest = torch.zeros(y.shape[self.axis] if y.ndim > 1 else 1, device=y.device)  # |y| by unit
+        self.fired = y.new_zeros(y.shape[self.axis] if y.ndim > 1 else 1, dtype=torch.long)  # by unit
 
     def add(self, y: Tensor) -> None:
-        y = local(y)
-        wide = float64(y.device)
-        self.count += y.numel()
-        self.parts += [
-            y.sum(dtype=wide),
-            norms([y])[0],
-            y.count_nonzero(),
-            self._saturated(y).count_nonzero(),
-        ]
         others = [axis for axis in range(y.ndim) if axis != self.axis % y.ndim] or [0]
-        if y.numel() and (y.ndim == 1 or y.shape[self.axis] == len(self.largest)):
-            self.largest = torch.maximum(self.largest, y.abs().amax(others).view(-1))
+        fired = y.count_nonzero(others).view(-1)  # in one go over all axes it would take five times as long
+        if fired.shape == self.fired.shape:
+            self.fired = self.fired + fired
+        self.count += y.numel()
+        self.parts += [y.sum(dtype=float64(y.device)), norms([y])[0], fired.sum()]
+        if self.saturates:
+            low, high = (0.05, 0.95) if self.function in SIGMOIDS else (-0.95, 0.95)
+            self.parts.append(((y < low) | (y > high)).sum())
 
-    def _saturated(self, y: Tensor) -> Tensor:
-        if self.function in SIGMOIDS:
-            return (y < 0.05) | (y > 0.95)
-        if self.function in TANHS:
-            return y.abs() > 0.95
-        return y.new_zeros(1)
+    def sums(self, parts: list[float]) -> list[float]:
+        """Number of values, sum, sum of squares, values that are not 0, saturated ones; `parts` are on the host."""
+        each = 4 if self.saturates else 3
+        total, norms_found, nonzero = parts[::each], parts[1::each], parts[2::each]
+        squares = sum(norm**2 for norm in norms_found)
+        return [self.count, sum(total), squares, sum(nonzero), sum(parts[3::4]) if self.saturates else 0.0]
 
 
-def measured(activations: list[Activation]) -> Tensor:
-    """Everything about all of them as one float64 vector that may be summed over processes.
+def measured(activations: list[Activation]) -> list[float]:
+    """Everything about all of them, in one copy to the host, in numbers that may be summed over processes.
 
-    Five numbers for each (values, sum, squares, values that are not 0, saturated ones), then for each of its units
-    whether it was active.
+    Five for each (see `sums`), then for each of their units how often it was not 0.
     """
-    device = activations[0].largest.device
-    calls = stack([part for each in activations for part in each.parts], device).view(-1, 4)
-    calls[:, 1].square_()
-    owners = [index for index, each in enumerate(activations) for _ in range(0, len(each.parts), 4)]
-    sums = torch.zeros(len(activations), 4, dtype=calls.dtype, device=device)
-    sums.index_add_(0, torch.tensor(owners, device=device), calls)
-    counts = torch.tensor([[float(each.count)] for each in activations], dtype=calls.dtype, device=device)
-    active = torch.cat([each.largest.to(device) for each in activations]) != 0
-    return torch.cat([torch.cat([counts, sums], dim=1).flatten(), active.to(calls.dtype)])
+    parts = [part for each in activations for part in each.parts]
+    numbers = to_host(parts + [each.fired for each in activations])
+    found, first = [], 0
+    for each in activations:
+        found += each.sums(numbers[first : first + len(each.parts)])
+        first += len(each.parts)
+    return found + numbers[first:]
 
 
 def unit_axis(module: nn.Module, y: Tensor) -> int:
@@ -112,33 +106,31 @@ class ActivationMonitor(Looking):
         if not isinstance(window, int) or window < 1:
             raise ValueError(f"window={window!r} is not a number of looks; give 1 or more")
         self.window = window
-        self._restored: dict[str, deque[np.ndarray]] = {}  # from a checkpoint
+        self._restored: dict[str, tuple[int, np.ndarray]] = {}  # from a checkpoint
         super().__init__(every_n_steps)
 
     def _forget(self) -> None:
         super()._forget()
         self.dead: dict[str, list[int]] = {}
         self.units: dict[str, int] = {}
-        # by activation, which units were active at each look
-        self._history: dict[str, deque[np.ndarray]] = {}
+        # by activation, the looks so far, and for how many of the last in a row each unit was silent
+        self._silent: dict[str, tuple[int, np.ndarray]] = {}
 
     def _clear(self) -> None:
         self._found: dict[str, Activation] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """The window of looks, so that dead units are counted on without a gap after a resume."""
-        return {"history": {key: [*map(torch.from_numpy, looks)] for key, looks in self._history.items()}}
+        """The looks so far and in a row, so that dead units are counted on without a gap after a resume."""
+        kept = self._silent.items()
+        return {"silent": {key: (looks, torch.from_numpy(silent)) for key, (looks, silent) in kept}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        history = state_dict.get("history", {})
-        self._restored = {
-            key: deque((look.cpu().numpy() for look in looks), maxlen=self.window)
-            for key, looks in history.items()
-        }
+        kept = state_dict.get("silent", {})
+        self._restored = {key: (looks, silent.cpu().numpy()) for key, (looks, silent) in kept.items()}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        self._history, self._restored = self._restored, {}
+        self._silent, self._restored = self._restored, {}
 
     def on_layer_output(self, layer: Layer, output: Any) -> None:
         """Nothing: only nonlinearities count here."""
@@ -146,10 +138,10 @@ class ActivationMonitor(Looking):
     def on_activation(self, layer: Layer, key: str, function: str, y: Tensor) -> None:
         if y.ndim == 0:
             return
-        with torch.no_grad():
-            if key not in self._found:
-                self._found[key] = Activation(layer, function, self.probe.calls, local(y))
-            self._found[key].add(y)
+        y = local(y)
+        if key not in self._found:
+            self._found[key] = Activation(layer, function, self.probe.calls, y)
+        self._found[key].add(y)
 
     def _finish(self, trainer: pl.Trainer) -> None:
         """Reduce over processes, copy to the host once, write one event."""
@@ -159,13 +151,14 @@ class ActivationMonitor(Looking):
         self.latest, self.latest_step = {}, self._step
         if not hidden:
             return
-        found = sum_over_processes(trainer, measured(list(hidden.values()))).cpu().numpy()
-        sums, active = found[: 5 * len(hidden)].reshape(-1, 5).tolist(), found[5 * len(hidden) :] > 0
+        found = sum_over_processes(trainer, measured(list(hidden.values())))
+        numbers, active = iter(found), np.array(found[5 * len(hidden) :]) != 0
         first = 0
-        for (key, activation), numbers in zip(hidden.items(), sums, strict=True):
+        for key, activation in hidden.items():
             tag = activation.layer.tag + key.removeprefix(activation.layer.name)
-            units = slice(first, first + len(activation.largest))
-            self._describe(tag, key, activation.function, numbers, active[units])
+            units = slice(first, first + len(activation.fired))
+            sums = [next(numbers) for _ in range(5)]
+            self._describe(tag, key, activation, sums, active[units])
             first = units.stop
         if self.writes:
             names = {
@@ -173,19 +166,24 @@ class ActivationMonitor(Looking):
             }
             write_scalars(trainer, names, self.latest_step)
 
-    def _describe(self, tag: str, key: str, function: str, sums: list[float], active: np.ndarray) -> None:
+    def _describe(
+        self, tag: str, key: str, activation: Activation, sums: list[float], active: np.ndarray
+    ) -> None:
         count, total, squares, nonzero, saturated = sums
         mean = total / count
         values = {"mean": mean, "zero_fraction": (count - nonzero) / count}
         variance = squares / count - mean**2
         values["std"] = math.sqrt(max(variance, 0.0)) if math.isfinite(variance) else math.nan
-        if function in SIGMOIDS | TANHS:
+        if activation.saturates:
             values["saturated"] = saturated / count
-        history = self._history.setdefault(key, deque(maxlen=self.window))
-        history.append(active)
+        looks, silent = self._silent.get(key, (0, np.zeros(0)))
+        if len(silent) != len(active):  # the first look, or another width
+            looks, silent = 0, np.zeros(len(active), dtype=int)
+        looks, silent = looks + 1, np.where(active, 0, silent + 1)
+        self._silent[key] = looks, silent
         self.units[tag] = len(active)
-        if len(history) == self.window:
-            self.dead[tag] = np.flatnonzero(~np.logical_or.reduce(history)).tolist()
+        if looks >= self.window:
+            self.dead[tag] = np.flatnonzero(silent >= self.window).tolist()
             values["dead_units"] = len(self.dead[tag])
         for quantity, value in values.items():
             self.latest.setdefault(quantity, {})[tag] = value

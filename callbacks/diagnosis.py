@@ -19,6 +19,7 @@ import pytorch_lightning as pl
 
 from callbacks.activations import ActivationMonitor
 from callbacks.gradients import GradientMonitor
+from callbacks.lean import skip_empty_hooks
 from callbacks.logs import on_tensorboard
 from callbacks.monitor import checked_cadence
 from callbacks.verdicts import Look, Verdict, judge
@@ -65,7 +66,6 @@ class Diagnosis(pl.Callback):
         self._steps: dict[str, list[int]] = {}  # by verdict: first and last step at which it was found
         self._messages: dict[str, Verdict] = {}  # the newest of each kind
         self._told: set[str] = set()
-        self._loss: Any = None
         self._judged: int | None = None
 
     # --- looking: with monitors of its own, or with those of the Trainer ---
@@ -77,9 +77,20 @@ class Diagnosis(pl.Callback):
         self._own = []
         self._gradients = self._monitor(trainer, GradientMonitor)
         self._activations = self._monitor(trainer, ActivationMonitor)
-        self._folder = (
-            trainer.log_dir if trainer.loggers else None
-        )  # asked for here, where every process comes by
+        others = [each for each in (self._gradients, self._activations) if each not in self._own]
+        before = trainer.callbacks[: trainer.callbacks.index(self)] if self in trainer.callbacks else []
+        self._comes_last = all(each in before for each in others)
+        skip_empty_hooks(self)
+        needed = {
+            "on_train_batch_start": self._own or not self._comes_last,
+            "on_before_optimizer_step": self._own,
+        }
+        for hook, is_needed in needed.items():
+            self.__dict__.pop(hook, None)
+            if not is_needed:
+                setattr(self, hook, None)
+        # asked for here, where every process comes by
+        self._folder = trainer.log_dir if trainer.loggers else None
 
     def _monitor(self, trainer: pl.Trainer, kind: type) -> Any:
         for callback in trainer.callbacks:
@@ -99,7 +110,8 @@ class Diagnosis(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self._take_up(trainer)  # by now the Trainer's own monitors have finished their last look
+        if not self._comes_last:
+            self._take_up(trainer)  # by now all monitors have finished their last look
         for monitor in self._own:
             monitor.on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
@@ -114,9 +126,8 @@ class Diagnosis(pl.Callback):
     ) -> None:
         for monitor in self._own:
             monitor.on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        self._loss = (
-            outputs.get("loss") if isinstance(outputs, dict) else outputs
-        )  # read only where a look was
+        if self._comes_last:
+            self._take_up(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._take_up(trainer)
@@ -181,8 +192,8 @@ class Diagnosis(pl.Callback):
         ]
         run["largest_update"] = max([run["largest_update"], *updates])
         run["looks"] += 1
-        if self._loss is not None:
-            self._losses.append(float(self._loss))
+        if gradients.latest_loss is not None:
+            self._losses.append(float(gradients.latest_loss))
             if run["first_loss"] is None:
                 run["first_loss"] = self._losses[0]
         quantities = ("delta_norm", "grad_norm", "grad_mean_abs", "signal_rms")

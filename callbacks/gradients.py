@@ -33,7 +33,7 @@ from callbacks.logs import on_tensorboard, write_scalars
 from callbacks.monitor import Looking
 from callbacks.probe import Layer, tensors_in
 from callbacks.reading import Reading
-from callbacks.reduction import local, norms, stack, sum_over_processes
+from callbacks.reduction import local, norms, sum_over_processes, to_host
 
 QUANTITIES = ("grad_norm", "grad_mean_abs", "delta_norm", "weight_norm", "update_ratio")
 
@@ -156,18 +156,19 @@ class GradientMonitor(Looking):
         clips = bool(trainer.gradient_clip_val) or is_overridden(
             "configure_gradient_clipping", trainer.lightning_module
         )
-        vectors = [reading.after_step(trainer, clips) for reading in self._readings]
-        vector = sum_over_processes(trainer, torch.cat(vectors))
+        measured = [norm for reading in self._readings for norm in reading.after_step(clips)]
         several = {name: calls for name, calls in self._call_norms.items() if len(calls) > 1}
-        flat = [norm for calls in several.values() for norm in calls.values() if norm is not None]
-        numbers = iter(torch.cat([vector, stack(flat, vector.device)]).tolist())
+        measured += [norm for calls in several.values() for norm in calls.values() if norm is not None]
+        own = iter(to_host(measured))
+        parts = [part for reading in self._readings for part in reading.parts(trainer, own)]
+        numbers = iter(sum_over_processes(trainer, parts))
         scalars: dict[str, dict[str, float]] = {}
         self.missing, scale = [], 1.0
         for reading in self._readings:
             scale = reading.interpret(numbers, scalars, self.missing, self._selected, self.per_parameter)
         tags = {layer.name: layer.tag for layer in self.probe.layers}
         self.calls = {
-            tags[name]: [0.0 if norm is None else next(numbers) / scale for norm in calls.values()]
+            tags[name]: [0.0 if norm is None else next(own) / scale for norm in calls.values()]
             for name, calls in several.items()
         }
         self.latest, self.latest_step = scalars, self._readings[0].step

@@ -84,6 +84,7 @@ class Looking(Monitor, ABC):
         """Begin anew."""
         self.latest: dict[str, dict[str, float]] = {}
         self.latest_step: int | None = None
+        self.latest_loss: Any = None  # a number, still on the device, or None where the step gave none
         self._looking = False
         self._clear()
 
@@ -115,6 +116,7 @@ class Looking(Monitor, ABC):
             return
         self._detach()
         if trainer.global_step != self._step:  # else more batches are to be accumulated
+            self.latest_loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
             self._finish(trainer)
             self._clear()
 

@@ -2,8 +2,12 @@
 
 A check looks at the loss and makes one fused pass over all gradients. When something is not finite, and before
 the optimizer has spread it over the weights, the step is run again on the same batch with every module watched.
-The host would have to wait for an accelerator at every check: there one is made only where Lightning logs, unless
-you ask for more, or fp16's loss scaler waits at every step anyway.
+Checks are made where Lightning logs, and at every step under fp16's loss scaler, for which the host waits anyway.
+
+On a processor the steps in between get a glance: at the loss, and at the gradients of the layers at the bottom, to which
+a NaN that arises further up flows down. Of a layer with biases these are enough: they get the sum of all that comes down
+to it. What may stop a NaN on its way are masks, such as those of relu units that are off for every sample; or a product
+of finite factors overflows in the gradient of a weight further up. Then it shows in the next step's loss.
 
 The tag `nonfinite/NN_layer` counts NaN and infinite values in the layer's gradients, at the Trainer's logging
 cadence and at every checked step where there are any.
@@ -26,7 +30,7 @@ from callbacks.logs import write_layout, write_scalars
 from callbacks.monitor import Monitor, cadence, checked_cadence
 from callbacks.origin import all_finite, find_origin
 from callbacks.probe import Layer, Probe
-from callbacks.reduction import is_sharded, local, stack, sum_over_processes
+from callbacks.reduction import is_sharded, local, sum_over_processes, to_host
 
 SMALLEST_SCALE = 1.0  # a loss scale below 1 means that the true gradient itself is beyond fp16's 65504
 
@@ -36,8 +40,8 @@ class NonFiniteGuard(Monitor):
 
     Args:
         action: "warn" prints once per outbreak and goes on; "stop" raises before the weights are touched.
-        every_n_steps: optimizer steps between two checks; 1 catches it at its origin, and is the default on a
-            processor and under fp16's loss scaler. Elsewhere it is the Trainer's `log_every_n_steps`.
+        every_n_steps: optimizer steps between two checks, without glances in between; 1 always catches it at its
+            origin. The default is described above.
 
     Raises:
         ValueError: an unknown action, or every_n_steps is not a positive integer.
@@ -64,12 +68,14 @@ class NonFiniteGuard(Monitor):
         self._bad = False
         self._loss: Tensor | None = None
         self._batch: tuple[Any, int] | None = None
+        # by id of the optimizer, the parameters to glance at
+        self._watched: dict[int, list[Tensor]] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._forget()
         self.probe = Probe.of(pl_module)
-        waits_anyway = pl_module.device.type == "cpu" or scaler_of(trainer) is not None
-        self._checks = cadence(self.every_n_steps or (1 if waits_anyway else None), trainer)
+        self._glances = pl_module.device.type == "cpu" and self.every_n_steps is None
+        self._checks = cadence(self.every_n_steps or (1 if scaler_of(trainer) is not None else None), trainer)
         self._logs = cadence(None, trainer)
         self._sharded = any(is_sharded(p, trainer) for p in pl_module.parameters())
         write_layout(trainer, self)
@@ -77,7 +83,8 @@ class NonFiniteGuard(Monitor):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self._batch = (batch, batch_idx)
+        looks = self._glances or self._checks.due(trainer.global_step)
+        self._batch = (batch, batch_idx) if looks else None  # kept until the next one comes
         if not self.probe.ordered:
             self.probe.attach(self)  # for one batch, to learn the layers' depth
 
@@ -93,14 +100,17 @@ class NonFiniteGuard(Monitor):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         loss, self._loss = self._loss, None
-        if self.probe is None or not self._checks.due(trainer.global_step):
+        if self.probe is None:
             return
-        gradients = [
-            p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None
-        ]
+        self.probe.detach(self)
+        step = trainer.global_step
+        checks, logs = self._checks.due(step), self._logs.due(step)
+        if not checks and not self._glances:
+            return
+        gradients = [p.grad for p in self._parameters(optimizer, checks) if p.grad is not None]
         if not self._anywhere(trainer, not _all_finite(gradients, loss)):
             self._bad = False
-            if self._logs.due(trainer.global_step):
+            if logs:
                 self._write_counts(trainer, {layer.tag: 0.0 for layer in self.probe.layers})
             return
         layers = self.probe.layers
@@ -109,11 +119,6 @@ class NonFiniteGuard(Monitor):
         self._judge(
             trainer, pl_module, loss, [layer.name for layer, n in zip(layers, counts, strict=True) if n]
         )
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self._release()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.overflows:
@@ -125,13 +130,20 @@ class NonFiniteGuard(Monitor):
         self._stop()
 
     def _stop(self) -> None:
-        self._release()
-        self.probe = None
-
-    def _release(self) -> None:
-        self._batch = None
+        self._batch, self._watched = None, {}
         if self.probe is not None:
             self.probe.detach(self)
+        self.probe = None
+
+    def _parameters(self, optimizer: Optimizer, checks: bool) -> list[Tensor]:
+        """What to look at: all parameters of the optimizer in a check, a few in a glance."""
+        if not checks and id(optimizer) in self._watched:
+            return self._watched[id(optimizer)]
+        every = [p for group in optimizer.param_groups for p in group["params"]]
+        if not checks:
+            few = {id(p) for layer in self.probe.bottom for p in telling(layer)}
+            self._watched[id(optimizer)] = [p for p in every if id(p) in few] or every
+        return every
 
     def _anywhere(self, trainer: pl.Trainer, bad: bool) -> bool:
         """Whether it is bad in this process or, where each sees only its shard, in another."""
@@ -141,8 +153,7 @@ class NonFiniteGuard(Monitor):
         """Sums over the shards; without shards every process sees all gradients, and nothing is sent."""
         if not self._sharded:
             return [float(count) for count in counts]
-        vector = torch.tensor(counts, dtype=torch.float64, device=trainer.strategy.root_device)
-        return sum_over_processes(trainer, vector).tolist()
+        return sum_over_processes(trainer, [float(count) for count in counts])
 
     def _write_counts(self, trainer: pl.Trainer, counts: dict[str, float]) -> None:
         write_scalars(
@@ -194,15 +205,21 @@ def _all_finite(gradients: list[Tensor], loss: Tensor | None) -> bool:
         return False
     if not gradients:
         return True
-    parts = [gradient if type(gradient) is Tensor else local(gradient) for gradient in gradients]
+    parts = [g if type(g) is Tensor and not g.is_sparse else local(g) for g in gradients]
     return cmath.isfinite(_total(parts)) or all(all_finite(local(part)) for part in parts)
 
 
 def _total(tensors: list[Tensor]) -> complex:
     """The sum of all values; on an accelerator that of their norms, which takes fewer launches."""
-    if tensors[0].device.type == "cpu":
-        return sum(tensor.sum().item() for tensor in tensors)
-    return stack(list(torch._foreach_norm(tensors)), tensors[0].device).sum().item()
+    if tensors[0].device.type != "cpu":
+        return sum(to_host(list(torch._foreach_norm(tensors))))
+    return sum(tensor.sum().item() for tensor in tensors)
+
+
+def telling(layer: Layer) -> list[Tensor]:
+    """Parameters whose gradients tell whether all that comes down to a layer is finite."""
+    trained = [(name, p) for name, p in layer.parameters() if p.requires_grad]
+    return [p for name, p in trained if "bias" in name] or [p for _, p in trained]
 
 
 def scaler_of(trainer: pl.Trainer) -> Any:

@@ -91,6 +91,9 @@ class Probe:
         self.model = model
         self.layers = find_layers(model)
         self.ordered = False  # until the first forward pass, depth is the order of registration
+        self.bottom: set[Layer] = (
+            set()
+        )  # to which gradients flow down in the end; known once the layers are ordered
         self._listeners: list[Any] = []
         self._handles: list[Any] = []
         self._begin_forward()
@@ -163,10 +166,13 @@ class Probe:
         if not self.ordered and self._finished:
             rest = [layer for layer in self.layers if layer not in self._finished]
             self.layers, self.ordered = _numbered(self._finished + rest), True
+            self.bottom.update(rest)  # used without being called, if at all
 
     def _enter(self, layer: Layer, module: nn.Module, inputs: Any) -> None:
         self._current, self._since = layer, 0
         self.calls += 1
+        if not self.ordered and not any(tensor.requires_grad for tensor in tensors_in(inputs)):
+            self.bottom.add(layer)
 
     def _leave(self, layer: Layer, module: nn.Module, inputs: Any, output: Any) -> None:
         # not in a backward pass: activation checkpointing runs the forward again there

@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from callbacks.probe import Layer, Probe
-from callbacks.reduction import absolute_sums, local, norms, share, stack
+from callbacks.reduction import local, norms, share
 
 # Quantity -> tag -> value; the tag is empty for the whole model's quantities.
 Scalars = dict[str, dict[str, float]]
 
 
 class Reading:
-    """Taken in `on_before_optimizer_step`; nothing leaves the device before `interpret`.
+    """Taken in `on_before_optimizer_step`; nothing leaves the device before `parts`.
 
     Args:
         deltas: by layer, the norm of dL/dy for each call since the last optimizer step.
@@ -50,7 +50,7 @@ class Reading:
         self.had_grad = [p.grad is not None for _, _, p in self.parameters]
         self.before = [local(p).clone() for _, _, p in self.parameters]
         gradients = self._gradients()
-        self.grad_norm, self.grad_sum = norms(gradients), absolute_sums(gradients)
+        self.grad_norm, self.grad_sum = norms(gradients), norms(gradients, 1)
         self.weight_norm = norms(self.before)
 
     def _read_scale(self, trainer: pl.Trainer) -> None:
@@ -65,49 +65,42 @@ class Reading:
     def _gradients(self) -> list[Tensor]:
         return [local(p.grad) if p.grad is not None else local(p).new_zeros(1) for _, _, p in self.parameters]
 
-    def after_step(self, trainer: pl.Trainer, clips: bool) -> Tensor:
-        """Everything measured as one float64 vector that may be summed over processes."""
+    def after_step(self, clips: bool) -> list[Tensor]:
+        """Everything measured, as 0-dimensional tensors in the order in which `parts` takes them."""
         if not self.parameters:
-            return torch.zeros(0)
+            return []
         self.clips = clips
-        after = [local(p) for _, _, p in self.parameters]
-        update_norm = norms(torch._foreach_sub(after, self.before))
+        update_norm = norms(torch._foreach_sub([local(p) for _, _, p in self.parameters], self.before))
         clipped_norm = norms(self._gradients()) if clips else self.grad_norm
-        measured = [*self.grad_norm, *self.weight_norm, *update_norm, *clipped_norm, *self.grad_sum]
-        rows = stack(measured, self.device).view(5, -1)
-        rows[:4].square_()  # squares can be summed over shards, norms cannot
-        layers = self.probe.layers
-        counted = [float(t.numel()) for t in after]
-        known = [
-            *counted,
-            *map(float, self.had_grad),
-            *(float(layer.name in self.deltas) for layer in layers),
-        ]
-        facts = torch.tensor(known, dtype=rows.dtype, device=self.device)
-        if trainer.world_size > 1:
-            shares = [share(p, trainer) for _, _, p in self.parameters]
-            shares_of_rows = torch.tensor(shares, dtype=rows.dtype, device=self.device)
-            rows *= shares_of_rows
-            facts[: len(shares)] *= shares_of_rows
-        scale = (self.scale / trainer.world_size).to(rows.dtype)
-        return torch.cat([rows.flatten(), facts, self._signal_squares(trainer.world_size), scale.view(1)])
+        deltas = [norm for calls in self.deltas.values() for norm in calls]
+        signals = [norm for calls in self.signals.values() for norm, _ in calls]
+        by_parameter = [*self.grad_norm, *self.weight_norm, *update_norm, *clipped_norm, *self.grad_sum]
+        return [*by_parameter, *deltas, *signals, self.scale]
 
-    def _signal_squares(self, world_size: int) -> Tensor:
-        """By layer, the squared norm of delta over all calls, then the mean square of y.
+    def parts(self, trainer: pl.Trainer, numbers: Iterator[float]) -> list[float]:
+        """This process's part in what `interpret` takes, from what was measured and is now on the host.
 
-        Each process sees its part of the batch, and the loss of the whole is the mean of theirs.
+        Squares can be summed over shards, norms cannot. Of the batch each process sees its part, and the loss of the
+        whole is the mean of theirs.
         """
-        norms_found, places, factors = [], [], []
-        for place, layer in enumerate(self.probe.layers):
-            deltas, signals = self.deltas.get(layer.name, ()), self.signals.get(layer.name, ())
-            norms_found += [*deltas, *(norm for norm, _ in signals)]
-            places += [place] * len(deltas) + [len(self.probe.layers) + place] * len(signals)
-            factors += [1 / world_size**2] * len(deltas)
-            factors += [1 / (max(count, 1) * len(signals) * world_size) for _, count in signals]
-        squares = stack(norms_found, self.device).square_()
-        squares *= torch.tensor(factors, dtype=squares.dtype, device=self.device)
-        sums = torch.zeros(2 * len(self.probe.layers), dtype=squares.dtype, device=self.device)
-        return sums.index_add_(0, torch.tensor(places, dtype=torch.long, device=self.device), squares)
+        if not self.parameters:
+            return []
+        world = trainer.world_size
+        shares = [share(p, trainer) if world > 1 else 1.0 for _, _, p in self.parameters]
+        squares = [next(numbers) ** 2 * part for _ in range(4) for part in shares]
+        sums = [next(numbers) * part for part in shares]
+        counts = [tensor.numel() * part for tensor, part in zip(self.before, shares, strict=True)]
+        deltas = {
+            name: sum(next(numbers) ** 2 for _ in calls) / world**2 for name, calls in self.deltas.items()
+        }
+        signals = {
+            name: sum(next(numbers) ** 2 / max(count, 1) for _, count in calls) / (len(calls) * world)
+            for name, calls in self.signals.items()
+        }
+        names = [layer.name for layer in self.probe.layers]
+        by_layer = [found.get(name, 0.0) for found in (deltas, signals) for name in names]
+        seen = [float(name in deltas) for name in names]
+        return [*squares, *sums, *counts, *map(float, self.had_grad), *seen, *by_layer, next(numbers) / world]
 
     def interpret(
         self,
@@ -117,7 +110,7 @@ class Reading:
         selected: Callable[[Layer], bool],
         per_parameter: bool,
     ) -> float:
-        """Turn the vector, now on the host, into `scalars`; returns the loss scale that deltas carried."""
+        """Turn the sums of all processes' parts into `scalars`; returns the loss scale that deltas carried."""
         if not self.parameters:
             return 1.0
         layers = self.probe.layers

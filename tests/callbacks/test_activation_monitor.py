@@ -211,3 +211,32 @@ def test_nan_is_reported_and_not_raised():
     with torch.no_grad():
         net.hidden.weight[0, 0] = math.nan
     assert math.isnan(watch(net).last("activation_mean/00_net.hidden"))
+
+
+def test_the_window_goes_on_after_a_resume(tmp_path):
+    net = Functional(F.relu)
+    with torch.no_grad():
+        net.hidden.bias[4] = -1e3
+    model = Plain(net, optimizer=lambda p: torch.optim.SGD(p, lr=0.0))
+    path = tmp_path / "three.ckpt"
+    fit(model, rows(X, Y), ActivationMonitor(every_n_steps=1), steps=3).save_checkpoint(path)
+    logger = MemoryLogger()
+    fit(model, rows(X, Y), ActivationMonitor(every_n_steps=1), steps=6, logger=logger, ckpt_path=path)
+    assert logger.values["activation_dead_units/00_net.hidden"] == [(4, 1.0), (5, 1.0)]
+
+
+def test_units_whose_number_changes_are_counted_anew():
+    class Widening(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.calls = nn.Linear(6, 10), 0
+
+        def forward(self, x):
+            self.calls += 1
+            width = 4 if self.calls <= 2 else 5
+            return F.relu(self.hidden(x)[:, :width] - 1e3).sum(1, keepdim=True)
+
+    monitor = ActivationMonitor(every_n_steps=1, window=2)
+    net = nn.Sequential(Widening(), nn.Linear(1, 1))
+    logged = watch(net, steps=4, monitor=monitor)
+    assert logged.values["activation_dead_units/00_net.0.hidden"] == [(1, 4.0), (3, 5.0)]

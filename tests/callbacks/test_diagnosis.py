@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import permutations
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor
-from tests.callbacks.plain import Plain, fit, has_hooks, mlp, rows
+from tests.callbacks.plain import MemoryLogger, Plain, fit, has_hooks, mlp, rows
 
 G = torch.Generator().manual_seed(1)
 X = torch.randn(256, 16, generator=G)
@@ -286,3 +287,30 @@ def test_memory_of_the_run_outlives_a_resume(tmp_path):
     fit(bad()[0], loader, again, steps=9, ckpt_path=tmp_path / "last.ckpt")
     assert again._run["looks"] == 9
     assert again._run["first_loss"] == first._run["first_loss"]
+
+
+@pytest.mark.parametrize("every", [1, 7])
+def test_the_order_of_the_callbacks_makes_no_difference(every):
+    found = []
+    for order in permutations([GradientMonitor, ActivationMonitor, Diagnosis]):
+        torch.manual_seed(0)
+        callbacks = {kind: kind(every) for kind in order}
+        logger = MemoryLogger()
+        fit(
+            Plain(deep(nn.Sigmoid, depth=10, gain=1.0)),
+            rows(X, Y, batch_size=64),
+            *callbacks.values(),
+            steps=50,
+            logger=logger,
+        )
+        diagnosis = callbacks[Diagnosis]
+        found.append((diagnosis.table(), diagnosis.state_dict(), list(diagnosis._losses)))
+    assert "vanishing" in found[0][0]
+    assert all(each == found[0] for each in found)
+
+
+def test_it_looks_for_itself_where_the_next_trainer_has_no_monitors():
+    diagnosis = Diagnosis(every_n_steps=2)
+    for monitors in ([GradientMonitor(2), ActivationMonitor(2)], []):
+        fit(Plain(deep(nn.Sigmoid, depth=10, gain=1.0)), rows(X, Y), *monitors, diagnosis, steps=40)
+        assert "vanishing gradient" in [verdict.kind for verdict in diagnosis.verdicts]
