@@ -5,6 +5,7 @@ a context of the profiler. What is left out here does nothing; what is learnt st
 """
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -23,19 +24,21 @@ STEP_HOOKS = (
 def skip_empty_hooks(owner: pl.Callback | pl.LightningModule) -> None:
     """Set the step hooks that `owner` does not implement to None, which Lightning passes over."""
     for name in STEP_HOOKS:
-        if is_empty(owner, name):
+        if step_hook(owner, name) is None:
             setattr(owner, name, None)
 
 
 def implements_step_hook(callback: pl.Callback) -> bool:
     """Whether it does anything at single steps."""
-    return not all(is_empty(callback, name) for name in STEP_HOOKS)
+    return any(step_hook(callback, name) is not None for name in STEP_HOOKS)
 
 
-def is_empty(owner: pl.Callback | pl.LightningModule, name: str) -> bool:
-    """Whether a hook is Lightning's own, which does nothing."""
+def step_hook(owner: pl.Callback | pl.LightningModule, name: str) -> Callable[..., Any] | None:
+    """A step hook, also one that sleeps between looks; None where it is Lightning's own, which does nothing."""
+    sleeps = name in getattr(owner, "sleeps", ())
+    hook = getattr(type(owner), name).__get__(owner) if sleeps else getattr(owner, name)
     parent = pl.LightningModule if isinstance(owner, pl.LightningModule) else pl.Callback
-    return getattr(getattr(owner, name), "__func__", None) is getattr(parent, name)
+    return None if getattr(hook, "__func__", None) is getattr(parent, name) else hook
 
 
 class NoProfiler(PassThroughProfiler):

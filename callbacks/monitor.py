@@ -74,6 +74,9 @@ class Looking(Monitor, ABC):
         ValueError: every_n_steps is not a positive integer.
     """
 
+    # Between looks these are None, which Lightning passes over; calling them to no purpose would cost 1% of a small step.
+    sleeps = ("on_before_optimizer_step", "on_train_batch_end")
+
     def __init__(self, every_n_steps: int | None = None) -> None:
         self.every_n_steps = checked_cadence(every_n_steps)
         self.writes = True  # Diagnosis switches it off in the monitor that it keeps for itself
@@ -99,6 +102,8 @@ class Looking(Monitor, ABC):
         self._forget()
         self.probe = Probe.of(pl_module)
         self._cadence = cadence(self.every_n_steps, trainer)
+        self._may_sleep = self in trainer.callbacks  # not where another callback calls its hooks
+        self._sleep()
         if self.writes:
             write_layout(trainer, self)
 
@@ -107,6 +112,7 @@ class Looking(Monitor, ABC):
     ) -> None:
         if self._cadence.due(trainer.global_step):
             self._step, self._looking = trainer.global_step, True
+            self._wake()
             self.probe.attach(self)
 
     def on_train_batch_end(
@@ -115,6 +121,7 @@ class Looking(Monitor, ABC):
         if not self._looking:
             return
         self._detach()
+        self._sleep()
         if trainer.global_step != self._step:  # else more batches are to be accumulated
             self.latest_loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
             self._finish(trainer)
@@ -123,7 +130,16 @@ class Looking(Monitor, ABC):
     def _stop(self) -> None:
         self._detach()
         self._clear()
+        self._wake()
         self.probe = None
+
+    def _sleep(self) -> None:
+        if self._may_sleep:
+            self.__dict__.update(dict.fromkeys(self.sleeps))
+
+    def _wake(self) -> None:
+        for hook in self.sleeps:
+            self.__dict__.pop(hook, None)
 
     def _detach(self) -> None:
         self._looking = False

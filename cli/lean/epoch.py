@@ -16,7 +16,7 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
-from callbacks.lean import STEP_HOOKS, NoProfiler, is_empty
+from callbacks.lean import STEP_HOOKS, NoProfiler, step_hook
 
 TRANSFER_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 
@@ -34,7 +34,7 @@ def why_not_lean(trainer: pl.Trainer, fetcher: _DataFetcher) -> str | None:
         "a training_step that fetches its batches": type(fetcher) is not _PrefetchDataFetcher,
         "a profiler": type(trainer.profiler) not in (PassThroughProfiler, NoProfiler),
         "the module's own optimizer_step": is_overridden("optimizer_step", model),
-        "the module's own on_train_batch_start": not does_nothing(model, "on_train_batch_start"),
+        "the module's own on_train_batch_start": step_hook(model, "on_train_batch_start") is not None,
     }
     return next((reason for reason, holds in found.items() if holds), None)
 
@@ -104,14 +104,6 @@ class Epoch:
 def implementations(trainer: pl.Trainer, name: str) -> list[Callable[..., Any]]:
     """A step hook of all callbacks and of the module, in Lightning's order, without those that do nothing."""
     model = trainer.lightning_module
-    hooks = [
-        partial(getattr(callback, name), trainer, model)
-        for callback in trainer.callbacks
-        if not does_nothing(callback, name)
-    ]
-    return [*hooks, *([] if does_nothing(model, name) else [getattr(model, name)])]
-
-
-def does_nothing(owner: pl.Callback | pl.LightningModule, name: str) -> bool:
-    """Whether a hook is Lightning's empty one, or was taken away by `skip_empty_hooks`."""
-    return getattr(owner, name) is None or is_empty(owner, name)
+    hooks = [step_hook(callback, name) for callback in trainer.callbacks]
+    own = step_hook(model, name)
+    return [*(partial(hook, trainer, model) for hook in hooks if hook), *([own] if own else [])]

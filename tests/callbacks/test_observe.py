@@ -191,3 +191,38 @@ def test_callbacks_know_nothing_of_models_and_data(house):
     sources = [path.read_text() for path in (ROOT / "callbacks").rglob("*.py")]
     assert sources
     assert not any(f"{word} {house}" in source for source in sources for word in ("import", "from"))
+
+
+FLAT = rows(torch.randn(8, 6), torch.zeros(8, 1))
+
+
+class Counts(GradientMonitor):
+    """Notes the steps at which its hooks are called."""
+
+    called = ()
+
+    def on_before_optimizer_step(self, trainer, *args):
+        self.called += (trainer.global_step,)
+        super().on_before_optimizer_step(trainer, *args)
+
+
+def test_the_hooks_of_a_look_sleep_between_looks_and_only_in_training():
+    monitor = Counts(5)
+    for _ in range(2):
+        monitor.called = ()
+        fit(Plain(mlp(6, 4, 1)), FLAT, monitor, steps=12)
+        assert monitor.called == (0, 4, 9)
+        assert callable(monitor.on_train_batch_end)
+
+
+def test_the_hooks_of_a_look_do_not_sleep_where_another_callback_calls_them():
+    class Owner(pl.Callback):
+        monitor = Counts(5)
+
+        def __getattribute__(self, name):
+            mine = name.startswith("on_train") or name == "on_before_optimizer_step"
+            return getattr(type(self).monitor, name) if mine else super().__getattribute__(name)
+
+    fit(Plain(mlp(6, 4, 1)), FLAT, Owner(), steps=12)
+    assert Owner.monitor.called == tuple(range(12))
+    assert Owner.monitor.latest_step == 9
