@@ -5,6 +5,9 @@ round each has one turn, in an order that is reversed from round to round, so th
 of them. What counts is a contender's time over the baseline's in the same round: the median over the rounds, and the
 quartiles. Let the baseline take part twice: how far the ratio of the two is from 1, and its quartiles, say how much of
 the rest is noise.
+
+Where its memory happens to lie makes a process up to 7% faster or slower for as long as it lives, so the processes may be
+replaced by new ones every few rounds.
 """
 
 import contextlib
@@ -23,6 +26,7 @@ import torch
 from rich.progress import Progress
 
 EndTurn = Callable[[], None]
+Turns = dict[str, float]  # of one round: seconds by contender
 Contender = Callable[[EndTurn], None]  # works for ever, and calls its argument after each turn's work
 WARM_UP = 2  # rounds that do not count: the first turn includes the preparations
 
@@ -46,6 +50,7 @@ def take_turns(
     *,
     clock: str = "wall",
     seldom: Collection[str] = (),
+    anew: int | None = None,
     title: str = "taking turns",
 ) -> dict[str, Ratio]:
     """Time the contenders' turns.
@@ -54,35 +59,33 @@ def take_turns(
         contenders: by name; the first is the baseline.
         rounds: 2 or more.
         clock: "wall", or "cpu" for the processor time of a contender's process alone.
-        seldom: those that are too slow for every round take part in every fourth.
+        seldom: those that are too slow for every round take part in every fourth; with `anew`, in those of every
+            fourth generation of processes.
+        anew: rounds after which the processes are replaced.
         title: of the progress bar.
     """
-    workers = {name: Worker(contender) for name, contender in contenders.items()}
-    baseline = next(iter(contenders))
-    ratios: dict[str, list[float]] = {name: [] for name in contenders}
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    with contextlib.ExitStack() as stack:
-        bar = stack.enter_context(Progress(transient=True, auto_refresh=False))
-        for worker in workers.values():
-            stack.callback(worker.stop)
-        task = bar.add_task(title, total=(WARM_UP + rounds) * len(workers))
-        for number in range(-WARM_UP, rounds):
-            order = [name for name in workers if name not in seldom or number < 0 or number % 4 == 0]
-            taken = {}
-            for name in order if number % 2 == 0 else reversed(order):
-                taken[name] = workers[name].turn()[clock]
-                bar.advance(task)
-                bar.refresh()
-            if number >= 0:
-                for name in order:
-                    ratios[name].append(taken[name] / taken[baseline])
-                    seconds[name].append(taken[name])
-    return {name: _ratio(ratios[name], seconds[name]) for name in contenders}
+    turns: list[Turns] = []
+    with Progress(transient=True, auto_refresh=False) as bar:
+        task = bar.add_task(title, total=rounds)
+        for generation, first in enumerate(range(0, rounds, anew or rounds)):
+            chosen = [name for name in contenders if name not in seldom or generation % 4 == 0]
+            with contextlib.ExitStack() as stack:
+                workers = {name: Worker(contenders[name]) for name in chosen}
+                for worker in workers.values():
+                    stack.callback(worker.stop)
+                for number in range(-WARM_UP, min(anew or rounds, rounds - first)):
+                    order = [name for name in chosen if name not in seldom or number < 0 or number % 4 == 0]
+                    turn = {name: workers[name].turn()[clock] for name in order[:: -1 if number % 2 else 1]}
+                    if number >= 0:
+                        turns.append(turn)
+                        bar.update(task, advance=1, refresh=True)
+    return {name: _ratio(name, next(iter(contenders)), turns) for name in contenders}
 
 
-def _ratio(ratios: list[float], seconds: list[float]) -> Ratio:
+def _ratio(name: str, baseline: str, turns: list[Turns]) -> Ratio:
+    ratios = [turn[name] / turn[baseline] for turn in turns if name in turn]
     low, middle, high = quantiles(ratios, n=4, method="inclusive")
-    return Ratio(middle, low, high, median(seconds))
+    return Ratio(middle, low, high, median(turn[name] for turn in turns if name in turn))
 
 
 class Worker:

@@ -1,6 +1,7 @@
 """Contenders take turns, fail aloud, and are gone afterwards."""
 
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,24 @@ def test_one_works_at_a_time_in_an_order_that_is_reversed_from_round_to_round(tm
     assert path.read_text() == "abc" "cba" "abc" "ba" "ab" "ba" "abc"  # fmt: skip
     assert str(ratios["a"]) == "1.00 (1.00 to 1.00)"
     assert all(ratio.low <= ratio.middle <= ratio.high for ratio in ratios.values())
+    assert not multiprocessing.active_children()
+
+
+def test_processes_are_replaced(tmp_path):
+    path = tmp_path / "processes"
+
+    def notes_its_process(letter):
+        def work(end_turn):
+            while True:
+                with path.open("a") as file:
+                    file.write(f"{letter} {os.getpid()}\n")
+                end_turn()
+
+        return work
+
+    take_turns({letter: notes_its_process(letter) for letter in "abc"}, 5, seldom="c", anew=2)
+    processes = {line for line in path.read_text().split("\n") if line}
+    assert sorted(line[0] for line in processes) == ["a", "a", "a", "b", "b", "b", "c"]
     assert not multiprocessing.active_children()
 
 
