@@ -163,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, help="2 or more; the slow ways take part in few")
+    parser.add_argument("--rounds", type=int, help="the slow ways take part in few")
     parser.add_argument("--model", choices=list(MODELS), action="append", help="default: all of them")
     parser.add_argument("--write", action="store_true", help="put the table into README.md")
     clock_options(parser)

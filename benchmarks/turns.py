@@ -57,7 +57,7 @@ def take_turns(
 
     Args:
         contenders: by name; the first is the baseline.
-        rounds: 2 or more.
+        rounds: 1 or more.
         clock: "wall", or "cpu" for the processor time of a contender's process alone.
         seldom: those that are too slow for every round take part in every fourth; with `anew`, in those of every
             fourth generation of processes.
@@ -84,7 +84,7 @@ def take_turns(
 
 def _ratio(name: str, baseline: str, turns: list[Turns]) -> Ratio:
     ratios = [turn[name] / turn[baseline] for turn in turns if name in turn]
-    low, middle, high = quantiles(ratios, n=4, method="inclusive")
+    low, middle, high = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
     return Ratio(middle, low, high, median(turn[name] for turn in turns if name in turn))
 
 
