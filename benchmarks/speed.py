@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument(
         "parts", nargs="*", help=f"out of {', '.join(TITLES)}, fast, ddp; by default the first three"
     )
-    parser.add_argument("--rounds", type=int, help="2 or more; for fast, seeds")
+    parser.add_argument("--rounds", type=int, help="for fast, seeds")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--data_dir", default="data", help="where MNIST is or goes")
     parser.add_argument("--write", action="store_true", help="put the table into README.md")

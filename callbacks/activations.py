@@ -51,10 +51,11 @@ class Activation:
         if fired.shape == self.fired.shape:
             self.fired = self.fired + fired
         self.count += y.numel()
-        self.parts += [y.sum(dtype=float64(y.device)), norms([y])[0], fired.sum()]
+        wide = float64(y.device)
+        self.parts += [y.sum(dtype=wide), norms([y])[0], fired.sum(dtype=wide)]
         if self.saturates:
             low, high = (0.05, 0.95) if self.function in SIGMOIDS else (-0.95, 0.95)
-            self.parts.append(((y < low) | (y > high)).sum())
+            self.parts.append(((y < low) | (y > high)).sum(dtype=wide))
 
     def sums(self, parts: list[float]) -> list[float]:
         """Number of values, sum, sum of squares, values that are not 0, saturated ones; `parts` are on the host."""
@@ -170,6 +171,8 @@ class ActivationMonitor(Looking):
         self, tag: str, key: str, activation: Activation, sums: list[float], active: np.ndarray
     ) -> None:
         count, total, squares, nonzero, saturated = sums
+        if not count:
+            return  # an empty batch, such as a detector's where there is nothing to detect
         mean = total / count
         values = {"mean": mean, "zero_fraction": (count - nonzero) / count}
         variance = squares / count - mean**2

@@ -6,9 +6,7 @@ It prints when its findings change and closes with a table. With TensorBoard the
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections import deque
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +20,7 @@ from callbacks.gradients import GradientMonitor
 from callbacks.lean import skip_empty_hooks
 from callbacks.logs import on_tensorboard
 from callbacks.monitor import checked_cadence
+from callbacks.telling import markdown, table, write_json
 from callbacks.verdicts import Look, Verdict, judge
 
 # verdicts whose rules look back by themselves
@@ -235,54 +234,21 @@ class Diagnosis(pl.Callback):
             self.verdicts = [verdict for kind, verdict in self._messages.items() if kind in held]
         self._write(trainer)
         if trainer.is_global_zero:
-            print(self.table(), flush=True)
-
-    def table(self) -> str:
-        """The closing table."""
-        looks = f"{self._run['looks']} look{'s' if self._run['looks'] != 1 else ''}"
-        if not self._run["looks"]:
-            return "Diagnosis: no step was looked at."
-        if not self.verdicts:
-            return f"Diagnosis, {looks}: nothing found. Gradients, activations and step sizes are in range."
-        width = max(len(verdict.kind) for verdict in self.verdicts)
-        lines = [f"Diagnosis, {looks}:"]
-        for verdict in self.verdicts:
-            first, last = self._steps[verdict.kind]
-            lines.append(f"  {verdict.kind:{width}}  steps {first} to {last}: {verdict.message}")
-            lines.append(f"  {'':{width}}  Try {verdict.advice}.")
-        return "\n".join(lines)
-
-    def markdown(self) -> str:
-        """The same for TensorBoard's text page, which renders Markdown and would swallow the indentation."""
-        heading, *_ = self.table().split("\n")
-        items = [
-            f"- **{verdict.kind}**, steps {self._steps[verdict.kind][0]} to {self._steps[verdict.kind][1]}: "
-            f"{verdict.message} *Try {verdict.advice}.*"
-            for verdict in self.verdicts
-        ]
-        return "\n".join([heading, "", *items] if items else [heading])
+            print(table(self.verdicts, self._steps, self._run["looks"]), flush=True)
 
     def _write(self, trainer: pl.Trainer) -> None:
-        on_tensorboard(
-            trainer, lambda writer: writer.add_text("diagnosis", self.markdown(), self._judged or 0)
-        )
+        text = markdown(self.verdicts, self._steps, self._run["looks"])
+        on_tensorboard(trainer, lambda writer: writer.add_text("diagnosis", text, self._judged or 0))
         if self._folder is None or not trainer.is_global_zero:
             return
         now = {verdict.kind for verdict in self.verdicts}
-        found = [
-            {
-                **asdict(verdict),
-                "first_step": self._steps[kind][0],
-                "last_step": self._steps[kind][1],
-                "holds": kind in now,
-            }
-            for kind, verdict in self._messages.items()
-            if kind in now or kind in self._told
-        ]
         self._told |= now
-        report = {"healthy": not now, "step": self._judged, "looks": self._run["looks"], "verdicts": found}
-        folder = Path(self._folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / "diagnosis.json.tmp"
-        temporary.write_text(json.dumps(report, indent=2) + "\n")
-        os.replace(temporary, folder / "diagnosis.json")  # a run that is killed leaves a whole file
+        told = [
+            asdict(verdict)
+            | dict(zip(("first_step", "last_step"), self._steps[kind], strict=True))
+            | {"holds": kind in now}
+            for kind, verdict in self._messages.items()
+            if kind in self._told
+        ]
+        report = {"healthy": not now, "step": self._judged, "looks": self._run["looks"], "verdicts": told}
+        write_json(Path(self._folder), report)

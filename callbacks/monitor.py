@@ -45,11 +45,22 @@ class Monitor(pl.Callback):
     After an exception Lightning calls `on_exception` and no `teardown`.
     """
 
+    # Between looks these are None, which Lightning passes over: a call to no purpose takes 5 us of each step.
+    sleeps: tuple[str, ...] = ()
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         skip_empty_hooks(self)
 
     def _stop(self) -> None:
         """Let go of the model and of everything attached to it; may be called more than once."""
+
+    def _sleep(self, trainer: pl.Trainer) -> None:
+        if self in trainer.callbacks:  # not where another callback calls its hooks
+            self.__dict__.update(dict.fromkeys(self.sleeps))
+
+    def _wake(self) -> None:
+        for hook in self.sleeps:
+            self.__dict__.pop(hook, None)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._stop()
@@ -74,7 +85,6 @@ class Looking(Monitor, ABC):
         ValueError: every_n_steps is not a positive integer.
     """
 
-    # Between looks these are None, which Lightning passes over; calling them to no purpose would cost 1% of a small step.
     sleeps = ("on_before_optimizer_step", "on_train_batch_end")
 
     def __init__(self, every_n_steps: int | None = None) -> None:
@@ -102,8 +112,7 @@ class Looking(Monitor, ABC):
         self._forget()
         self.probe = Probe.of(pl_module)
         self._cadence = cadence(self.every_n_steps, trainer)
-        self._may_sleep = self in trainer.callbacks  # not where another callback calls its hooks
-        self._sleep()
+        self._sleep(trainer)
         if self.writes:
             write_layout(trainer, self)
 
@@ -121,7 +130,7 @@ class Looking(Monitor, ABC):
         if not self._looking:
             return
         self._detach()
-        self._sleep()
+        self._sleep(trainer)
         if trainer.global_step != self._step:  # else more batches are to be accumulated
             self.latest_loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
             self._finish(trainer)
@@ -132,14 +141,6 @@ class Looking(Monitor, ABC):
         self._clear()
         self._wake()
         self.probe = None
-
-    def _sleep(self) -> None:
-        if self._may_sleep:
-            self.__dict__.update(dict.fromkeys(self.sleeps))
-
-    def _wake(self) -> None:
-        for hook in self.sleeps:
-            self.__dict__.pop(hook, None)
 
     def _detach(self) -> None:
         self._looking = False

@@ -4,10 +4,10 @@ A check looks at the loss and makes one fused pass over all gradients. When some
 the optimizer has spread it over the weights, the step is run again on the same batch with every module watched.
 Checks are made where Lightning logs, and at every step under fp16's loss scaler, for which the host waits anyway.
 
-On a processor the steps in between get a glance: at the loss, and at the gradients of the layers at the bottom, to which
-a NaN that arises further up flows down. Of a layer with biases these are enough: they get the sum of all that comes down
-to it. What may stop a NaN on its way are masks, such as those of relu units that are off for every sample; or a product
-of finite factors overflows in the gradient of a weight further up. Then it shows in the next step's loss.
+On a processor the steps in between get a glance: at the gradients of the layers at the bottom, to which a NaN that arises
+in the loss or further up flows down. Of a layer with biases these are enough: they get the sum of all that comes down to
+it. What may stop a NaN on its way are masks, such as those of relu units that are off for every sample; or a product of
+finite factors overflows in the gradient of a weight further up. Then it shows in the next step.
 
 The tag `nonfinite/NN_layer` counts NaN and infinite values in the layer's gradients, at the Trainer's logging
 cadence and at every checked step where there are any.
@@ -40,8 +40,8 @@ class NonFiniteGuard(Monitor):
 
     Args:
         action: "warn" prints once per outbreak and goes on; "stop" raises before the weights are touched.
-        every_n_steps: optimizer steps between two checks, without glances in between; 1 always catches it at its
-            origin. The default is described above.
+        every_n_steps: optimizer steps between two checks; 1 always catches it at its origin. Default: as often as
+            Lightning logs, or the loss scaler waits, and on a processor a glance at all other steps.
 
     Raises:
         ValueError: an unknown action, or every_n_steps is not a positive integer.
@@ -53,6 +53,7 @@ class NonFiniteGuard(Monitor):
     """
 
     charts = ("nonfinite",)
+    sleeps = ("on_before_backward",)
 
     def __init__(self, action: str = "warn", *, every_n_steps: int | None = None) -> None:
         if action not in ("warn", "stop"):
@@ -65,11 +66,10 @@ class NonFiniteGuard(Monitor):
     def _forget(self) -> None:
         self.reports: list[str] = []
         self.overflows = self.bad_steps = 0
-        self._bad = False
+        self._bad = self._due = False
         self._loss: Tensor | None = None
         self._batch: tuple[Any, int] | None = None
-        # by id of the optimizer, the parameters to glance at
-        self._watched: dict[int, list[Tensor]] = {}
+        self._watched: dict[int, list[Tensor]] = {}  # by id of the optimizer, the parameters to glance at
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._forget()
@@ -77,21 +77,27 @@ class NonFiniteGuard(Monitor):
         self._glances = pl_module.device.type == "cpu" and self.every_n_steps is None
         self._checks = cadence(self.every_n_steps or (1 if scaler_of(trainer) is not None else None), trainer)
         self._logs = cadence(None, trainer)
+        self._sleep(trainer)
         self._sharded = any(is_sharded(p, trainer) for p in pl_module.parameters())
         write_layout(trainer, self)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        looks = self._glances or self._checks.due(trainer.global_step)
-        self._batch = (batch, batch_idx) if looks else None  # kept until the next one comes
+        due = self._checks.due(trainer.global_step)
+        if due != self._due:
+            self._due = due
+            self._wake() if due else self._sleep(trainer)
+        self._batch = (batch, batch_idx) if due or self._glances else None  # kept until the next one comes
         if not self.probe.ordered:
-            self.probe.attach(self)  # for one batch, to learn the layers' depth
+            self.probe.attach(self)  # for one step, to learn the layers' depth
 
     def on_layer_output(self, layer: Layer, output: Any) -> None:
         """Nothing: it listens only for the order of the layers."""
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
+        if not self._due:
+            return
         loss = loss.detach()
         # one NaN in any of the batches that are accumulated stays in the sum
         self._loss = loss if self._loss is None else self._loss.float() + loss
@@ -103,14 +109,12 @@ class NonFiniteGuard(Monitor):
         if self.probe is None:
             return
         self.probe.detach(self)
-        step = trainer.global_step
-        checks, logs = self._checks.due(step), self._logs.due(step)
-        if not checks and not self._glances:
+        if not self._due and not self._glances:
             return
-        gradients = [p.grad for p in self._parameters(optimizer, checks) if p.grad is not None]
+        gradients = [p.grad for p in self._parameters(optimizer) if p.grad is not None]
         if not self._anywhere(trainer, not _all_finite(gradients, loss)):
             self._bad = False
-            if logs:
+            if self._due and self._logs.due(trainer.global_step):
                 self._write_counts(trainer, {layer.tag: 0.0 for layer in self.probe.layers})
             return
         layers = self.probe.layers
@@ -130,17 +134,18 @@ class NonFiniteGuard(Monitor):
         self._stop()
 
     def _stop(self) -> None:
+        self._wake()
         self._batch, self._watched = None, {}
         if self.probe is not None:
             self.probe.detach(self)
         self.probe = None
 
-    def _parameters(self, optimizer: Optimizer, checks: bool) -> list[Tensor]:
+    def _parameters(self, optimizer: Optimizer) -> list[Tensor]:
         """What to look at: all parameters of the optimizer in a check, a few in a glance."""
-        if not checks and id(optimizer) in self._watched:
+        if not self._due and id(optimizer) in self._watched:
             return self._watched[id(optimizer)]
         every = [p for group in optimizer.param_groups for p in group["params"]]
-        if not checks:
+        if not self._due:
             few = {id(p) for layer in self.probe.bottom for p in telling(layer)}
             self._watched[id(optimizer)] = [p for p in every if id(p) in few] or every
         return every
@@ -151,9 +156,8 @@ class NonFiniteGuard(Monitor):
 
     def _of_all_processes(self, trainer: pl.Trainer, counts: list[int]) -> list[float]:
         """Sums over the shards; without shards every process sees all gradients, and nothing is sent."""
-        if not self._sharded:
-            return [float(count) for count in counts]
-        return sum_over_processes(trainer, [float(count) for count in counts])
+        numbers = [float(count) for count in counts]
+        return sum_over_processes(trainer, numbers) if self._sharded else numbers
 
     def _write_counts(self, trainer: pl.Trainer, counts: dict[str, float]) -> None:
         write_scalars(

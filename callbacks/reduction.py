@@ -72,7 +72,8 @@ def norms(tensors: Sequence[Tensor], order: int = 2) -> list[Tensor]:
 def to_host(tensors: list[Tensor]) -> list[float]:
     """All their values, one tensor after the other; from an accelerator in one copy."""
     if not all(tensor.is_cpu for tensor in tensors):
-        return torch.cat([tensor.to(tensors[0].device).view(-1) for tensor in tensors]).tolist()
+        device = tensors[0].device
+        return torch.cat([tensor.to(device, float64(device)).view(-1) for tensor in tensors]).tolist()
     numbers: list[float] = []
     for tensor in tensors:
         numbers += tensor.tolist() if tensor.ndim else [tensor.item()]

@@ -240,3 +240,20 @@ def test_units_whose_number_changes_are_counted_anew():
     net = nn.Sequential(Widening(), nn.Linear(1, 1))
     logged = watch(net, steps=4, monitor=monitor)
     assert logged.values["activation_dead_units/00_net.0.hidden"] == [(1, 4.0), (3, 5.0)]
+
+
+def test_an_empty_batch_is_passed_over():
+    """As in a detector where there is nothing to detect."""
+
+    class Sometimes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.head, self.calls = nn.Linear(6, 4), nn.Linear(4, 1), 0
+
+        def forward(self, x):
+            self.calls += 1
+            found = x[:0] if self.calls == 2 else x
+            return self.head(F.relu(self.hidden(found))).sum(0, keepdim=True).expand(len(x), 1)
+
+    logged = watch(Sometimes(), steps=3)
+    assert [step for step, _ in logged.values["activation_mean/00_net.hidden"]] == [0, 2]

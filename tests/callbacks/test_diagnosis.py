@@ -304,8 +304,8 @@ def test_the_order_of_the_callbacks_makes_no_difference(every):
             logger=logger,
         )
         diagnosis = callbacks[Diagnosis]
-        found.append((diagnosis.table(), diagnosis.state_dict(), list(diagnosis._losses)))
-    assert "vanishing" in found[0][0]
+        found.append((diagnosis.verdicts, diagnosis._steps, diagnosis.state_dict(), list(diagnosis._losses)))
+    assert "vanishing gradient" in [verdict.kind for verdict in found[0][0]]
     assert all(each == found[0] for each in found)
 
 

@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, StochasticWeightAveraging
 from torch.utils.data import DataLoader
 
+from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from cli.lean import use_lean_loop
 from tests.callbacks.plain import MemoryLogger, rows
 from tests.cli.lean.ways import (
@@ -119,6 +120,13 @@ def test_loaders(tmp_path, loader):
 )
 def test_callbacks(tmp_path, make):
     assert_same(tmp_path, Own, make)
+
+
+def test_monitors_that_sleep_between_looks(tmp_path):
+    callbacks = (lambda: GradientMonitor(2), lambda: ActivationMonitor(4), NonFiniteGuard, Diagnosis)
+    _, logged, _, trainer = assert_same(tmp_path, Own, *callbacks)
+    looks = [0, *range(1, trainer.global_step, 2)]
+    assert [step for step, _ in logged["grad_norm_total"]] == looks
 
 
 @pytest.mark.parametrize("max_steps", [4, 5, 7])
