@@ -108,10 +108,14 @@ class NonFiniteGuard(Monitor):
         loss, self._loss = self._loss, None
         if self.probe is None:
             return
-        self.probe.detach(self)
         if not self._due and not self._glances:
             return
-        gradients = [p.grad for p in self._parameters(optimizer) if p.grad is not None]
+        if not self._due and self._seems_finite(optimizer):
+            self._bad = False
+            return
+        self.probe.detach(self)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         if not self._anywhere(trainer, not _all_finite(gradients, loss)):
             self._bad = False
             if self._due and self._logs.due(trainer.global_step):
@@ -140,15 +144,20 @@ class NonFiniteGuard(Monitor):
             self.probe.detach(self)
         self.probe = None
 
-    def _parameters(self, optimizer: Optimizer) -> list[Tensor]:
-        """What to look at: all parameters of the optimizer in a check, a few in a glance."""
-        if not self._due and id(optimizer) in self._watched:
-            return self._watched[id(optimizer)]
-        every = [p for group in optimizer.param_groups for p in group["params"]]
-        if not self._due:
+    def _seems_finite(self, optimizer: Optimizer) -> bool:
+        """A glance; not at shards, of which another process may hold a bad one."""
+        if self._sharded:
+            return False
+        watched = self._watched.get(id(optimizer))
+        if watched is None:
             few = {id(p) for layer in self.probe.bottom for p in telling(layer)}
-            self._watched[id(optimizer)] = [p for p in every if id(p) in few] or every
-        return every
+            every = [p for group in optimizer.param_groups for p in group["params"]]
+            watched = self._watched[id(optimizer)] = [p for p in every if id(p) in few] or every
+        total: complex = 0.0
+        for parameter in watched:
+            if parameter.grad is not None:
+                total += parameter.grad.sum().item()
+        return cmath.isfinite(total)
 
     def _anywhere(self, trainer: pl.Trainer, bad: bool) -> bool:
         """Whether it is bad in this process or, where each sees only its shard, in another."""

@@ -332,3 +332,11 @@ def test_where_no_layer_is_at_the_bottom_all_gradients_are_seen():
 
     with pytest.raises(FloatingPointError, match="step 3"):
         fit(WantsSlope(net), rows(X, Y), monitor, steps=6, log_every_n_steps=50)
+
+
+@pytest.mark.parametrize("every", [None, 2])
+def test_an_outbreak_is_told_once_however_often_it_is_looked_at(every):
+    monitor = NonFiniteGuard(every_n_steps=every)
+    with pytest.warns(UserWarning, match=WARNING):
+        guard(planted(where="backward", at=2), steps=12, guard=monitor, log_every_n_steps=4)
+    assert len(monitor.reports) == 1
