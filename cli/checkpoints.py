@@ -57,14 +57,16 @@ def check_form(checkpoint: dict[str, Any], path: Path | str) -> None:
             raise UsageError(f"{path} is not a Lightning checkpoint: its `{name}` is of type {kind}")
 
 
-def newest_valid(folder: Path) -> Path:
+def newest_valid(folder: Path, max_epochs: int | None = None) -> Path:
     """The newest checkpoint of a run, by its step, that is whole and that training can go on from.
 
     One that is damaged is passed over with a warning. Of two from the same step, `last.ckpt` is preferred: it was
-    written later.
+    written later. It is also preferred to one from the validation of the last epoch, from which nothing would be left to
+    train, and `last.ckpt` would stay behind it for good.
 
     Args:
         folder: of the run, runs/<name>/version_N.
+        max_epochs: how long it trains.
 
     Raises:
         UsageError: where there is none.
@@ -78,7 +80,9 @@ def newest_valid(folder: Path) -> Path:
         except UsageError as error:
             refused.append(str(error))
         else:
-            valid[path] = (checkpoint["global_step"], checkpoint["epoch"], path.name == "last.ckpt")
+            is_last, epoch = path.name == "last.ckpt", checkpoint["epoch"]
+            goes_on = is_last or max_epochs in (None, -1) or epoch + 1 < max_epochs
+            valid[path] = (goes_on, checkpoint["global_step"], epoch, is_last)
     if not valid:
         reasons = "\n".join(refused) or f"{folder / 'checkpoints'} holds none"
         raise UsageError(f"--resume {folder}: there is no checkpoint to go on from; train anew\n{reasons}")

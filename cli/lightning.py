@@ -135,7 +135,7 @@ class LightningInside(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Lightning would let the checkpoint's hyper-parameters win over the flags; here a contradiction is refused."""
         if self.resumed:
-            self.settings.ckpt_path = str(newest_valid(self.folder))
+            self.settings.ckpt_path = str(newest_valid(self.folder, self.settings.trainer.max_epochs))
         path = self.settings.get("ckpt_path")
         self.checkpoint = read_checkpoint(Path(path)) if path else None
         check_seed(self.settings.seed_everything)

@@ -43,6 +43,8 @@ class Accelerator(TorchFunctionMode):
         self.waits: list[str] = []
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func == Tensor.is_cpu.__get__:
+            return False
         output = func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "")
         on_host = isinstance(args[0] if args else None, Tensor) and getattr(args[0], "on_host", False)
@@ -69,9 +71,7 @@ def test_an_accelerator_is_not_waited_for_between_logging_steps(
 
         monkeypatch.setattr(LeanEpochLoop, "advance", counted)
         fit(mnist_dir)
-    # `Diagnosis` reads the loss of a look before the next step begins: nothing is under way then.
-    after_a_look = {step + 1 for step in LOGGED if waited.get(step + 1) == 1}
-    assert set(waited) - after_a_look == set(LOGGED)
+    assert set(waited) == set(LOGGED)
     assert max(waited.values()) <= 20  # a handful for each callback, whatever the number of layers
 
 

@@ -169,6 +169,15 @@ def write_run(folder: Path, **steps: int) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(("max_epochs", "newest"), [(None, "best"), (-1, "best"), (3, "best"), (2, "last")])
+def test_in_the_last_epoch_the_last_checkpoint_is_preferred(
+    max_epochs: int | None, newest: str, tmp_path: Path
+) -> None:
+    """Both are from the second epoch, and the best from its validation: training would be over."""
+    run = write_run(tmp_path, last=5, best=9)
+    assert newest_valid(run, max_epochs) == run / f"checkpoints/{newest}.ckpt"
+
+
 @pytest.mark.parametrize(
     ("steps", "newest"),
     [
