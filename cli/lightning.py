@@ -253,13 +253,15 @@ class LightningInside(LightningCLI):
             self.save_config()
 
     def save_config(self) -> None:
-        """Write the complete config into the run's folder."""
+        """Write the complete config into the run's folder; a kill leaves the one before."""
         if RANK == 0 and not self.settings.trainer.fast_dev_run:
             settings = self.settings.clone()
             settings.resume = settings.sweep = None
             settings.ckpt_path = None if self.resumed else settings.ckpt_path
             options = {"skip_unset": False, "skip_validation": True, "overwrite": True}  # they were validated
-            self._parser("fit").save(settings, self.folder / "config.yaml", **options)
+            temporary = self.folder / "config.yaml.tmp"
+            self._parser("fit").save(settings, temporary, **options)
+            os.replace(temporary, self.folder / "config.yaml")
 
     def after_validate(self) -> None:
         print_metrics(self.trainer, self._title(self.settings.ckpt_path))
