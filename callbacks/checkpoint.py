@@ -61,6 +61,11 @@ class BestCheckpoint(ModelCheckpoint):
         super().load_state_dict({**state_dict, **paths, "dirpath": self.dirpath})
         self.best_metrics = state_dict["best_metrics"]
 
+    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        """Remember first: a run may go on from this very file."""
+        self._remember(trainer, None)
+        super()._save_checkpoint(trainer, filepath)
+
     def _remember(self, trainer: Trainer, before: object) -> None:
         if self.best_model_score is before:
             return
