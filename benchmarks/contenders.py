@@ -21,8 +21,8 @@ from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy
 
 from benchmarks.problems import EVAL_BATCH_SIZE, NETWORKS, Problem
 from benchmarks.turns import EndTurn
-from cli.arguments import prepare
-from cli.lightning import LightningInside
+from cli.build import LightningInside
+from cli.request import prepare
 from lit_models.base import LitModel
 
 

@@ -13,7 +13,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
-from cli.lightning import LightningInside
+from cli.build import LightningInside
 from datamodules import TitanicDataModule
 
 Figures = dict[str, float]

@@ -35,8 +35,8 @@ from benchmarks.references import (
     textbook_loss,
 )
 from benchmarks.report import ROOT, write_between
-from cli.arguments import prepare
-from cli.lightning import LightningInside
+from cli.build import LightningInside
+from cli.request import prepare
 
 
 @dataclass(frozen=True)

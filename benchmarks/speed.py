@@ -33,7 +33,7 @@ from benchmarks import contenders
 from benchmarks.problems import Problem
 from benchmarks.report import ROOT, clock_options, machine, write_between
 from benchmarks.turns import Contender, Ratio, take_turns
-from cli.arguments import prepare
+from cli.request import prepare
 
 TITLES = {
     "conv": "conv 16-64-128, batch 64",

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities.types import TRAIN_DATALOADERS
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from cli.storage import AtomicIO
+from runtime.checkpoint_io import AtomicIO
 
 PHASES = ("start-up", "training", "validation", "end of an epoch", "writing a checkpoint", "end of the run")
 PHASE = mmap.mmap(-1, 1)  # number of the phase; the killer shares this memory

@@ -1,29 +1,24 @@
-"""Observers of a training run; a class is imported when it is first asked for.
-
-The first five work in a plain `pl.Trainer` on any LightningModule, unmodified:
+"""What a user adds to any Trainer; nothing here changes what is learnt.
 
     pl.Trainer(callbacks=[GradientMonitor(), ActivationMonitor(), NonFiniteGuard(), Diagnosis()])
+
+diagnostics   what the network does inside, and what is wrong with it
+pictures      what it has learnt
+predictions   predictions.csv
+progress      a progress bar that costs little
 """
 
-from importlib import import_module
-from typing import Any
+from callbacks.diagnostics import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
+from callbacks.pictures import DepthPlot
+from callbacks.predictions import PredictionWriter
+from callbacks.progress import Progress
 
-_HOMES = {
-    "GradientMonitor": "gradients",
-    "ActivationMonitor": "activations",
-    "NonFiniteGuard": "nonfinite",
-    "Diagnosis": "diagnosis",
-    "DepthPlot": "pictures.depth",
-    "BestCheckpoint": "checkpoint",
-    "LastCheckpoint": "checkpoint",
-    "ExactResume": "exact",
-    "PredictionWriter": "predictions",
-    "StopOnSignal": "interrupt",
-}
-__all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'callbacks' has no attribute {name!r}; it has {', '.join(_HOMES)}")
-    return getattr(import_module(f"callbacks.{_HOMES[name]}"), name)
+__all__ = [
+    "ActivationMonitor",
+    "DepthPlot",
+    "Diagnosis",
+    "GradientMonitor",
+    "NonFiniteGuard",
+    "PredictionWriter",
+    "Progress",
+]

@@ -11,8 +11,8 @@ from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
-from cli.errors import UsageError, nearest
 from lit_models.base import LitModel
+from runtime.errors import UsageError, nearest
 
 # The least that makes sense; Lightning divides by some of them, and passes over a negative bound in silence.
 AT_LEAST = {

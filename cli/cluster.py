@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.errors import UsageError
+from runtime.errors import UsageError
 
 JOBS = Path("runs", ".jobs")
 

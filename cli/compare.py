@@ -7,11 +7,11 @@ https://doi.org/10.1162/089976698300017197).
 
 import numpy as np
 
-from cli.answers import Answers, OnTestSplit, same
-from cli.arguments import Request
-from cli.errors import UsageError
-from cli.paired import mcnemar_exact, paired_t, tango_interval
-from cli.tables import number, print_table
+from cli.paired_tests import mcnemar_exact, paired_t, tango_interval
+from cli.request import Request
+from cli.row_scores import Answers, OnTestSplit, same
+from runtime.errors import UsageError
+from runtime.tables import number, print_table
 
 
 def compare(first: Request, second: Request) -> None:

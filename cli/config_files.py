@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from cli.errors import UsageError, nearest
 from cli.overview import CONFIGS
+from runtime.errors import UsageError, nearest
 
 # The first word of every flag, and the keys of a config.
 SETTINGS = (

@@ -6,7 +6,7 @@ import traceback
 from types import FrameType
 from typing import Any
 
-from cli.errors import UsageError
+from runtime.errors import UsageError
 
 LIBRARIES = ("torch.optim.", "pytorch_lightning.callbacks.")
 KINDS = {"Optimizer": "optimizer", "LRScheduler": "scheduler", "Callback": "callback"}  # by name: no import

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from callbacks.signals import Interrupted, already_raised, ignore_signals, raised_at_once
-from cli.arguments import COMPARE_USAGE, STUDIES, Request, comparison_requests, prepare
 from cli.cluster import forget_run, rank, requeue, slurm_job
 from cli.culprit import wrong_settings
-from cli.errors import exit_code, explain
 from cli.overview import overview
+from cli.request import COMPARE_USAGE, STUDIES, Request, comparison_requests, prepare
+from runtime.errors import exit_code, explain
+from runtime.signals import Interrupted, already_raised, ignore_signals, raised_at_once
 
 STARTED = time.perf_counter()  # before the seconds that the imports take
 
@@ -75,7 +75,7 @@ def run(args: Sequence[str]) -> int:
 
 def run_lightning(request: Request) -> int:
     """One of the four commands of Lightning's own command line."""
-    from cli.lightning import LightningInside  # seconds of imports, which a wrong word should not cost
+    from cli.build import LightningInside  # seconds of imports, which a wrong word should not cost
 
     LightningInside(request, STARTED)
     if request.job_file is not None:

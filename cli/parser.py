@@ -16,7 +16,7 @@ import callbacks
 import datamodules
 import lit_models
 from cli.config_files import ELSEWHERE
-from cli.errors import UsageError, nearest
+from runtime.errors import UsageError, nearest
 
 NOISE = (
     "Does not validate",

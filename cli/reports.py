@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pytorch_lightning import Trainer
 
-from callbacks.checkpoint import BestCheckpoint
 from callbacks.pictures.base import pictures_of
 from callbacks.predictions import PredictionWriter
-from cli.tables import number, print_table
+from runtime.checkpoint import BestCheckpoint
+from runtime.tables import number, print_table
 
 
 def print_result(trainer: Trainer, title: str, times: dict[str, str], folder: Path) -> None:

@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.pictures.style import BLUE, GRAY, VERMILION, drawing, new_figure, to_png
-from cli.arguments import prepare, take_option
-from cli.errors import UsageError
-from cli.runs import ROOT
-from cli.sweeps.trials import TrialCLI, silence
-from cli.tables import print_table
+from cli.request import prepare, take_option
+from runtime.errors import UsageError
+from runtime.run_folder import ROOT
+from runtime.tables import print_table
+from sweeps.trials import TrialCLI, silence
 
 USAGE = """\
 python train.py tune-lr --config configs/mnist_mlp.yaml [--low 1e-6] [--high 10] [--steps 200]

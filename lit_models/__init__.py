@@ -1,20 +1,17 @@
-"""One LightningModule per architecture; a class is imported when it is first asked for."""
+"""One LightningModule per architecture."""
 
-from importlib import import_module
-from typing import Any
+from lit_models.autoencoder import LitAutoencoder
+from lit_models.base import LitModel
+from lit_models.convnet import LitConvNet
+from lit_models.linear import LitLinear
+from lit_models.mlp import LitMLP
+from lit_models.rnn import LitRNN
 
-_HOMES = {
-    "LitModel": "base",
-    "LitLinear": "linear",
-    "LitMLP": "mlp",
-    "LitConvNet": "convnet",
-    "LitAutoencoder": "autoencoder",
-    "LitRNN": "rnn",
-}
-__all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lit_models' has no attribute {name!r}; it has {', '.join(_HOMES)}")
-    return getattr(import_module(f"lit_models.{_HOMES[name]}"), name)
+__all__ = [
+    "LitAutoencoder",
+    "LitConvNet",
+    "LitLinear",
+    "LitMLP",
+    "LitModel",
+    "LitRNN",
+]

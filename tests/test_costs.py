@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cli.arguments import prepare
-from cli.lean.loop import LeanEpochLoop
-from cli.lightning import LightningInside
+from cli.build import LightningInside
+from cli.request import prepare
 from datamodules import MNISTDataModule
 from datamodules.loader import TensorLoader
+from runtime.loop import LeanEpochLoop
 
 STEPS, EVERY, EPOCHS = 55, 10, 2  # 220 images in batches of 4
 LOGGED = [step for step in range(STEPS * EPOCHS) if step == 0 or (step + 1) % EVERY == 0]
@@ -144,7 +144,7 @@ def test_the_lean_loop_saves_most_calls_of_a_step(
         run = fit(mnist_dir, "--pictures=false")
         assert run.trainer.fit_loop.epoch_loop.obstacle == (None if name == "lean" else "for comparison")
         steps[name] = median(calls.pop(step) for step in range(STEPS * EPOCHS) if step not in LOGGED)
-        monkeypatch.setattr("cli.lean.loop.why_not_lean", lambda *args: "for comparison")
+        monkeypatch.setattr("runtime.loop.why_not_lean", lambda *args: "for comparison")
     assert steps["lean"] < 0.6 * steps["usual"]
 
 

@@ -1,40 +1,47 @@
 """Pictures of what a network has learnt: one kind per file, each a callback that chooses for itself what it suits."""
 
-from importlib import import_module
-from typing import Any
+from callbacks.pictures.base import Picture
+from callbacks.pictures.calibration import Calibration
+from callbacks.pictures.codes import Codes
+from callbacks.pictures.confusion import Confusion
+from callbacks.pictures.curve import Curve
+from callbacks.pictures.depth import DepthPlot
+from callbacks.pictures.feature_maps import FeatureMaps
+from callbacks.pictures.filters import Filters
+from callbacks.pictures.forecast import Forecast
+from callbacks.pictures.gradient_curve import GradientCurve
+from callbacks.pictures.hardest import Hardest
+from callbacks.pictures.importance import Importance
+from callbacks.pictures.plane import Plane
+from callbacks.pictures.plane_units import PlaneUnits
+from callbacks.pictures.predicted import Predicted
+from callbacks.pictures.projector import Projector
+from callbacks.pictures.reconstruction import Reconstruction
+from callbacks.pictures.robustness import Robustness
+from callbacks.pictures.roc import Roc
+from callbacks.pictures.time_delta import TimeDelta
+from callbacks.pictures.unit_space import UnitSpace
 
-_HOMES = {
-    "Plane": "plane",
-    "PlaneUnits": "plane_units",
-    "UnitSpace": "unit_space",
-    "Curve": "curve",
-    "Predicted": "predicted",
-    "Confusion": "confusion",
-    "Roc": "roc",
-    "Calibration": "calibration",
-    "Importance": "importance",
-    "Forecast": "forecast",
-    "TimeDelta": "time_delta",
-    "GradientCurve": "gradient_curve",
-    "Filters": "filters",
-    "FeatureMaps": "feature_maps",
-    "Hardest": "hardest",
-    "Robustness": "robustness",
-    "Reconstruction": "reconstruction",
-    "Codes": "codes",
-    "Projector": "projector",
-}
-__all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(
-            f"module 'callbacks.pictures' has no attribute {name!r}; it has {', '.join(_HOMES)}"
-        )
-    return getattr(import_module(f"callbacks.pictures.{_HOMES[name]}"), name)
-
-
-def every_kind() -> list[type]:
-    """The classes of all kinds."""
-    return [__getattr__(name) for name in _HOMES]
+# Drawn in every run that they suit, in this order; DepthPlot has to be asked for.
+EVERY_RUN: tuple[type[Picture], ...] = (
+    Plane,
+    PlaneUnits,
+    UnitSpace,
+    Curve,
+    Predicted,
+    Confusion,
+    Roc,
+    Calibration,
+    Importance,
+    Forecast,
+    TimeDelta,
+    GradientCurve,
+    Filters,
+    FeatureMaps,
+    Hardest,
+    Robustness,
+    Reconstruction,
+    Codes,
+    Projector,
+)
+__all__ = [*(kind.__name__ for kind in EVERY_RUN), "DepthPlot"]

@@ -31,9 +31,9 @@ import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from pytorch_lightning.utilities.seed import isolate_rng
 
-from callbacks.logs import write_image
+from callbacks.diagnostics.reduction import is_sharded
 from callbacks.pictures.style import drawing, to_png
-from callbacks.reduction import is_sharded
+from callbacks.tensorboard import write_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
-from callbacks.gradients import GradientMonitor
+from callbacks.diagnostics.gradients import GradientMonitor
 from callbacks.pictures.base import Picture
 from callbacks.pictures.style import drawing, new_figure, to_png
 

@@ -11,8 +11,8 @@ import pytorch_lightning as pl
 from torch import Tensor, nn
 
 from callbacks.pictures.base import Picture
+from callbacks.pictures.forward import Call, calls
 from callbacks.pictures.images import INK, first_of_each_class, has_images, ink, mosaic, show
-from callbacks.pictures.layers import Call, calls
 from callbacks.pictures.network import array
 from callbacks.pictures.style import SEQUENTIAL, new_figure
 

@@ -10,8 +10,8 @@ import pytorch_lightning as pl
 from torch import nn
 
 from callbacks.pictures.base import Picture
+from callbacks.pictures.forward import calls
 from callbacks.pictures.images import diverging, has_images, mosaic, show, show_captioned
-from callbacks.pictures.layers import calls
 from callbacks.pictures.network import array, class_name
 from callbacks.pictures.style import new_figure
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from callbacks.lean import implements_step_hook
 from callbacks.pictures.base import Picture
+from callbacks.step_hooks import implements_step_hook
 
 
 class Gallery(pl.Callback):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
-from callbacks.gradients import GradientMonitor
+from callbacks.diagnostics.gradients import GradientMonitor
 from callbacks.pictures.base import Picture
 from callbacks.pictures.style import COLORS, SEQUENTIAL, new_figure
 

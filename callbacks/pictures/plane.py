@@ -18,8 +18,8 @@ from callbacks.pictures.network import (
     probabilities,
     raw_inputs,
 )
+from callbacks.pictures.plane_axes import SIDE, View
 from callbacks.pictures.style import DIVERGING, new_figure
-from callbacks.pictures.view import SIDE, View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ import pytorch_lightning as pl
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import array, dense_layers, has_hidden_layer, prepared_inputs, raw_inputs
 from callbacks.pictures.plane import suits_plane
+from callbacks.pictures.plane_axes import SIDE, View
 from callbacks.pictures.style import SEQUENTIAL, new_figure
-from callbacks.pictures.view import SIDE, View
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

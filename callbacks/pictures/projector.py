@@ -7,10 +7,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from callbacks.logs import on_tensorboard
 from callbacks.pictures.base import Picture, datamodule, fixed_batch
 from callbacks.pictures.images import has_images, ink
 from callbacks.pictures.network import array, class_name, is_autoencoder
+from callbacks.tensorboard import on_tensorboard
 
 
 class Projector(Picture):

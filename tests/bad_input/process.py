@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 SECONDS = 120  # whatever takes longer hangs
 
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["cli.lightning"])
+context.set_forkserver_preload(["cli.build"])
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from cli.config_files import check_config
 from cli.config_files import settings as known_settings
-from cli.errors import UsageError
 from datamodules import titanic_table as tt
 from datamodules.idx import read_idx, read_images_and_labels
 from datamodules.titanic import FILES
+from runtime.errors import UsageError
 from tests.conftest import QUICK
 
 fuzzed = settings(

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from cli.checks import check_monitor
-from cli.errors import UsageError
 from lit_models import LitMLP
+from runtime.errors import UsageError
 
 ARGUMENTS: dict[str, Any] = {"in_shape": [2], "hidden_sizes": [2]}
 

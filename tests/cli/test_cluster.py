@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.signals import Interrupted
 from cli import cluster, main
-from cli.arguments import prepare
-from cli.errors import UsageError
 from cli.main import end
+from cli.request import prepare
 from lit_models import LitMLP
+from runtime.errors import UsageError
+from runtime.signals import Interrupted
 
 FIT = ["fit", "--config", "quick.yaml"]
 RUN = Path("runs/quick/version_0")

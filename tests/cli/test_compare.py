@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cli import main
-from cli.answers import same
+from cli.row_scores import same
 from datamodules import TitanicDataModule, ToyDataModule
 from lit_models import LitLinear, LitMLP
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from jsonargparse import ArgumentParser
 
-from cli.arguments import prepare
-from cli.lightning import LightningInside
+from cli.build import LightningInside
+from cli.request import prepare
 
 WORDS = [
     "fit",

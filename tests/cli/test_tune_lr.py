@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cli import main
-from cli.errors import UsageError
 from cli.tune_lr import RangeTest, TuneCLI, draw, smooth, suggest
+from runtime.errors import UsageError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Least squares on normalized x and y: the loss is a parabola of curvature 2 in the weight and in the bias.

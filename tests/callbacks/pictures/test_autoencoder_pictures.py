@@ -9,7 +9,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
-from callbacks.pictures import Codes, Projector, Reconstruction
+from callbacks.pictures import EVERY_RUN, Codes, Projector, Reconstruction
 from callbacks.pictures.codes import draw_neighbors, label_places, nearest, principal_plane
 from callbacks.pictures.images import corner, first_of_each_class
 from callbacks.pictures.style import BLUE, VERMILION
@@ -113,9 +113,7 @@ def test_only_autoencoders_of_images():
 
 @pytest.mark.parametrize("make", [convnet, Autoencoder])
 def test_in_a_training_without_a_warning(make, tmp_path: Path, recwarn: pytest.WarningsRecorder):
-    from callbacks.pictures import every_kind
-
-    fit(make(), *(kind(tmp_path) for kind in every_kind()))
+    fit(make(), *(kind(tmp_path) for kind in EVERY_RUN))
     assert not [text for each in recwarn if "cannot be drawn" in (text := str(each.message))]
     names = {path.name for path in tmp_path.iterdir()}
     expected = {"filters_00_net.0", "feature_maps_blocks", "errors_hardest"}

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from callbacks.pictures.feature_maps import FeatureMaps, block_outputs, stack
+from callbacks.pictures.forward import calls
 from callbacks.pictures.images import ink, mosaic
-from callbacks.pictures.layers import calls
 from tests.callbacks.pictures.small import X, classifier, convnet, data, figures
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from callbacks.pictures.forward import calls
 from callbacks.pictures.images import corner, diverging, first_of_each_class, ink, mosaic, show_captioned
-from callbacks.pictures.layers import calls
 from callbacks.pictures.style import new_figure
 from tests.callbacks.pictures.small import X, classifier
 from tests.callbacks.plain import has_hooks

@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from callbacks.lean import STEP_HOOKS, skip_empty_hooks
 from callbacks.pictures.base import Picture, pictures_of
 from callbacks.pictures.gallery import Gallery, hung
 from callbacks.pictures.style import new_figure
+from callbacks.step_hooks import STEP_HOOKS, skip_empty_hooks
 from tests.callbacks.plain import Plain, fit, rows
 
 

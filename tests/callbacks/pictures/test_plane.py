@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from callbacks.pictures import Plane, PlaneUnits, UnitSpace
+from callbacks.pictures.plane_axes import SIDE, View
 from callbacks.pictures.style import class_colors
 from callbacks.pictures.unit_space import draw_unit_space
-from callbacks.pictures.view import SIDE, View
 from tests.callbacks.pictures.plain import data_like, draw, network
 
 MEAN, STD = torch.tensor([2.0, 30.0]).double(), torch.tensor([0.5, 15.0]).double()

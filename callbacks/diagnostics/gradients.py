@@ -1,0 +1,197 @@
+"""GradientMonitor: how large the gradient is in each layer, and how far each layer moves.
+
+Tags, with `NN_layer` the layer's depth and name:
+
+    grad_norm/NN_layer       L2 norm of the gradients of all its parameters
+    grad_mean_abs/NN_layer   mean absolute gradient of its weights (its parameters without the biases)
+    delta_norm/NN_layer      L2 norm of dL/dy over the whole batch, y being the layer's output: its delta
+    weight_norm/NN_layer     L2 norm of its weights before the step
+    update_ratio/NN_layer    L2 norm of the step taken (weights after minus before) over weight_norm
+    grad_norm_total          L2 norm over all parameters of the optimizer, as `clip_grad_norm_` returns it
+    clip_factor              total norm after clipping over before; 1 where nothing was clipped
+    amp_scale                the loss scale of fp16 training
+
+All gradients are those of the true loss: after accumulation and all-reduce, before clipping, without AMP's
+loss scale. In manual optimization, where clipping is the user's own call before the step, they are what the
+optimizer gets.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.model_helpers import is_overridden
+from torch import Tensor
+from torch.optim import Optimizer
+
+from callbacks.diagnostics.measurement import Reading
+from callbacks.diagnostics.monitor import Looking
+from callbacks.diagnostics.probe import Layer, tensors_in
+from callbacks.diagnostics.reduction import local, norms, sum_over_processes, to_host
+from callbacks.tensorboard import on_tensorboard, write_scalars
+
+QUANTITIES = ("grad_norm", "grad_mean_abs", "delta_norm", "weight_norm", "update_ratio")
+
+
+class GradientMonitor(Looking):
+    """Logs gradients, deltas, weights and updates of every layer. See the head of this file for the tags.
+
+    Args:
+        every_n_steps: optimizer steps between two looks; default: the Trainer's `log_every_n_steps`. The
+            first step of a training is always looked at.
+        include, exclude: one or more shell patterns over layer names, such as `encoder.*`. Totals cover
+            everything.
+        per_parameter: one line per parameter (`NN_layer.weight`) instead of one per layer.
+        histograms: also a histogram of each layer's gradient (TensorBoard only; slow).
+
+    Raises:
+        ValueError: every_n_steps is not a positive integer, or no layer passes the patterns.
+
+    `latest` holds the last look: `latest[quantity][tag]`, with `latest_step`. For layers called several times
+    in a forward pass, such as the cell of a hand-written recurrent network, `calls[tag]` has the delta norm
+    of each call, in order of the forward pass; `missing` has the layers that got no gradient at all.
+    """
+
+    charts = QUANTITIES
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        *,
+        include: str | Sequence[str] = "*",
+        exclude: str | Sequence[str] = (),
+        per_parameter: bool = False,
+        histograms: bool = False,
+    ) -> None:
+        self.include = [include] if isinstance(include, str) else list(include)
+        self.exclude = [exclude] if isinstance(exclude, str) else list(exclude)
+        self.per_parameter, self.histograms = per_parameter, histograms
+        super().__init__(every_n_steps)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self.calls: dict[str, list[float]] = {}
+        self.missing: list[str] = []
+
+    def _clear(self) -> None:
+        self._handles: list[Any] = []
+        # by layer, for each call since the last optimizer step
+        self._deltas: dict[str, list[Tensor]] = {}
+        self._signals: dict[str, list[tuple[Tensor, int]]] = {}
+        self._call_norms: dict[str, dict[int, Tensor | None]] = {}
+        self._readings: list[Reading] = []
+
+    # --- when to look ---
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        if not any(self._selected(layer) for layer in self.probe.layers):
+            names = ", ".join(layer.name for layer in self.probe.layers)
+            raise ValueError(
+                f"GradientMonitor: no layer passes include={self.include} exclude={self.exclude}; "
+                f"there are: {names}"
+            )
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        if self._looking:
+            self._call_norms.clear()  # of several batches, the last
+
+    def _detach(self) -> None:
+        super()._detach()
+        for (
+            handle
+        ) in self._handles:  # a layer may return one of its own parameters, which would keep the hook
+            handle.remove()
+        self._handles = []
+
+    def _selected(self, layer: Layer) -> bool:
+        def matches(patterns: list[str]) -> bool:
+            return any(fnmatch.fnmatchcase(layer.name, pattern) for pattern in patterns)
+
+        return matches(self.include) and not matches(self.exclude)
+
+    # --- the forward and the backward pass ---
+
+    def on_layer_output(self, layer: Layer, output: Any) -> None:
+        for tensor in tensors_in(output):
+            if tensor.requires_grad:
+                calls = self._call_norms.setdefault(layer.name, {})
+                calls[len(calls)] = None  # until the backward pass comes by
+                hook = partial(self._on_delta, layer.name, len(calls) - 1)
+                self._handles.append(tensor.register_hook(hook))
+                values = local(tensor)
+                self._signals.setdefault(layer.name, []).append((norms([values])[0], values.numel()))
+
+    def _on_delta(self, name: str, call: int, gradient: Tensor) -> None:
+        norm = norms([local(gradient)])[0]
+        self._deltas.setdefault(name, []).append(norm)
+        self._call_norms[name][call] = norm
+
+    # --- the optimizer step ---
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        if not self._looking:
+            return
+        if any(reading.optimizer is optimizer for reading in self._readings):
+            return  # LBFGS comes here several times in one step
+        self._readings.append(Reading(trainer, self.probe, optimizer, self._deltas, self._signals))
+        self._deltas, self._signals = {}, {}
+        if self.histograms and self.writes:
+            self._write_histograms(trainer, self._readings[-1])
+
+    def _finish(self, trainer: pl.Trainer) -> None:
+        """Look at the weights again, reduce over processes, copy to the host once, write one event."""
+        if not self._readings:
+            return
+        clips = bool(trainer.gradient_clip_val) or is_overridden(
+            "configure_gradient_clipping", trainer.lightning_module
+        )
+        measured = [norm for reading in self._readings for norm in reading.after_step(clips)]
+        several = {name: calls for name, calls in self._call_norms.items() if len(calls) > 1}
+        measured += [norm for calls in several.values() for norm in calls.values() if norm is not None]
+        own = iter(to_host(measured))
+        parts = [part for reading in self._readings for part in reading.parts(trainer, own)]
+        numbers = iter(sum_over_processes(trainer, parts))
+        scalars: dict[str, dict[str, float]] = {}
+        self.missing, scale = [], 1.0
+        for reading in self._readings:
+            scale = reading.interpret(numbers, scalars, self.missing, self._selected, self.per_parameter)
+        tags = {layer.name: layer.tag for layer in self.probe.layers}
+        self.calls = {
+            tags[name]: [0.0 if norm is None else next(own) / scale for norm in calls.values()]
+            for name, calls in several.items()
+        }
+        self.latest, self.latest_step = scalars, self._readings[0].step
+        if self.writes:
+            flat_scalars = {
+                f"{quantity}/{tag}" if tag else quantity: value
+                for quantity, values in scalars.items()
+                if quantity != "signal_rms"
+                for tag, value in values.items()
+            }
+            write_scalars(trainer, flat_scalars, self.latest_step)
+
+    def _write_histograms(self, trainer: pl.Trainer, reading: Reading) -> None:
+        for layer in self.probe.layers:
+            parts = [local(p.grad).flatten().float() for _, p in layer.parameters() if p.grad is not None]
+            if parts and self._selected(layer):
+                values = torch.cat(parts) / (reading.scale.float() if reading.still_scaled else 1.0)
+                if bool(torch.isfinite(values).all()):  # TensorBoard refuses to bin a NaN
+                    tag = f"grad/{layer.tag}"
+                    on_tensorboard(
+                        trainer, partial(_add_histogram, tag=tag, values=values, step=reading.step)
+                    )
+
+
+def _add_histogram(writer: Any, tag: str, values: Tensor, step: int) -> None:
+    writer.add_histogram(tag, values, step)

@@ -1,0 +1,181 @@
+"""The command line before PyTorch is imported: find the config and the checkpoint, refuse what is plainly wrong."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.cluster import interrupted_run, job_file
+from cli.config_files import ELSEWHERE, check_config, settings
+from runtime.errors import UsageError, nearest
+
+COMMANDS = ("fit", "validate", "test", "predict", "compare")
+COMPARE_USAGE = "python train.py compare RUN_A RUN_B [flags for both, like --data.data_dir DIR]"
+# commands that run many fits, and where their `main` is
+STUDIES = {"sweep": "sweeps.command", "tune-lr": "cli.tune_lr"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What was asked for.
+
+    Args:
+        command: one of `COMMANDS`.
+        args: the words for the parser, the command first.
+        experiment: name of the folder below `runs`; empty where no config names one.
+        run_folder: the run that is gone on with or evaluated; None for a new one.
+        job_file: where a new run is noted for the case that a scheduler starts this job again; None without one.
+    """
+
+    command: str
+    args: list[str]
+    experiment: str = ""
+    run_folder: Path | None = None
+    job_file: Path | None = None
+
+
+def prepare(args: Sequence[str]) -> Request:
+    """Check the words and complete them: the config of a run is found beside its checkpoint.
+
+    Raises:
+        UsageError: for a command that does not exist, a flag before it, or a file that is missing or unreadable.
+    """
+    command, words = args[0], list(args[1:])
+    if command.startswith("-"):
+        raise UsageError(f"{command} stands before the command; write: python train.py fit {command} ...")
+    if command not in COMMANDS:
+        raise UsageError(f"there is no command {command!r}; {nearest(command, [*COMMANDS, *STUDIES])}")
+    if {"-h", "--help"} & set(words):
+        return Request(command, [command, *words])
+
+    if words and not words[0].startswith("-"):
+        raise UsageError(f"{words[0]} follows no flag; write: python train.py {command} --config {words[0]}")
+    check_flags(command, words)
+    resume, words = take_option(words, "--resume")
+    if resume is not None:
+        return resume_request(command, Path(resume), words)
+    job = job_file(args) if command == "fit" else None
+    if job is not None and (folder := interrupted_run(job)) is not None:
+        return dataclasses.replace(resume_request(command, folder, []), job_file=job)
+    paths = option_values(words, "--config", "-c")
+    for path in paths:
+        check_config(command, path)
+    configs = [Path(path) for path in paths]
+    ckpt_path = next(iter(option_values(words, "--ckpt_path")), None)
+    if ckpt_path is not None and "://" in ckpt_path:
+        raise UsageError(f"--ckpt_path {ckpt_path} is an address; download the file and give its path")
+    if command == "fit" and ckpt_path not in (None, "null") and not Path(ckpt_path).exists():
+        raise UsageError(
+            f"--ckpt_path {ckpt_path} does not exist; give a file, or leave it out to train anew"
+        )
+    if command != "fit" and ckpt_path not in (None, "null"):
+        return evaluation_request(command, Path(ckpt_path), words, bool(configs))
+    if command != "fit" and ckpt_path is None and not wants_config(words):
+        raise UsageError(
+            f"{command} needs --ckpt_path runs/.../checkpoints/best.ckpt; null stands for an untrained network"
+        )
+    if not configs and not option_values(words, "--model") and not wants_config(words):
+        raise UsageError(f"{command} needs --config configs/....yaml; python train.py lists the experiments")
+    experiments = [path.stem for path in configs if path.parent.name not in ("presets", "sweeps")]
+    return Request(command, [command, *words], experiment=experiments[0] if experiments else "", job_file=job)
+
+
+def resume_request(command: str, folder: Path, words: list[str]) -> Request:
+    """`fit --resume RUN`: the run's own config, then the flags given now; `cli.build` chooses the checkpoint."""
+    if command != "fit":
+        raise UsageError(f"--resume goes with fit, not with {command}; give --ckpt_path instead")
+    config = folder / "config.yaml"
+    for path in (folder, config, folder / "checkpoints"):
+        if not path.exists():
+            raise UsageError(
+                f"--resume {folder}: {path} does not exist; give the folder of a run, runs/<name>/version_N"
+            )
+    check_config(command, config)
+    return Request(command, [command, f"--config={config}", *words], folder.parent.name, folder)
+
+
+def evaluation_request(command: str, checkpoint: Path, words: list[str], has_config: bool) -> Request:
+    """`test --ckpt_path RUN/checkpoints/best.ckpt`: the run's own config, then the flags given now."""
+    if not checkpoint.is_file() and not (checkpoint / "meta.pt").is_file():  # the latter: FSDP's shards
+        raise UsageError(
+            f"--ckpt_path {checkpoint} does not exist; runs/<name>/version_N/checkpoints holds checkpoints"
+        )
+    folder = Path(os.path.relpath(checkpoint.absolute().parent.parent))
+    if has_config:
+        return Request(command, [command, *words])
+    if not (folder / "config.yaml").is_file():
+        raise UsageError(
+            f"{folder / 'config.yaml'} does not exist, so the model is unknown; give its --config too"
+        )
+    check_config(command, folder / "config.yaml")
+    return Request(
+        command, [command, f"--config={folder / 'config.yaml'}", *words], folder.parent.name, folder
+    )
+
+
+def comparison_requests(words: Sequence[str]) -> tuple[Request, Request]:
+    """`compare RUN_A RUN_B`: for each a prediction by its best checkpoint, on one device so that rows stay in order.
+
+    Raises:
+        UsageError: unless two runs or checkpoints are given, before any flags.
+    """
+    names, flags = words[:2], list(words[2:])
+    if len(names) < 2 or any(name.startswith("-") for name in names):
+        raise UsageError(
+            f"compare needs two runs, each a folder runs/<name>/version_N or a checkpoint: {COMPARE_USAGE}"
+        )
+    if option_values(flags, "--config", "-c") or option_values(flags, "--ckpt_path"):
+        raise UsageError(f"compare takes each run's own config and checkpoint; write: {COMPARE_USAGE}")
+    one_device = ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
+
+    def request(name: str) -> Request:
+        path = Path(name) if Path(name).is_file() else Path(name, "checkpoints", "best.ckpt")
+        if not path.is_file():
+            raise UsageError(f"{path} does not exist; give a run, runs/<name>/version_N, or a checkpoint")
+        return evaluation_request(
+            "predict", path, [f"--ckpt_path={path}", *one_device, *flags], has_config=False
+        )
+
+    return request(names[0]), request(names[1])
+
+
+def wants_config(words: Sequence[str]) -> bool:
+    """Whether only the complete config is asked for."""
+    return any(word.partition("=")[0] == "--print_config" for word in words)
+
+
+def check_flags(command: str, words: Sequence[str]) -> None:
+    """Refuse a flag that cannot exist, seconds before the classes are there that know the rest of them."""
+    known = [f"--{name}" for name in settings(command)]
+    for word in words:
+        flag = word.partition("=")[0].partition(".")[0].rstrip("+")
+        if flag.startswith("--") and flag not in known:
+            hint = nearest(flag, [*known, *(f"--{name}" for name in ELSEWHERE.split())])
+            raise UsageError(f"there is no flag {flag}; {hint}")
+
+
+def option_values(words: Sequence[str], *names: str) -> list[str]:
+    """Values given to an option, as `--name value` or `--name=value`."""
+    values = [word.partition("=")[2] for word in words if word.partition("=")[0] in names and "=" in word]
+    if "" in values:
+        raise UsageError(f"{names[0]} needs a value")
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        if word in names:
+            if not following or following.startswith("--"):
+                raise UsageError(f"{word} needs a value")
+            values.append(following)
+    return values
+
+
+def take_option(words: list[str], name: str) -> tuple[str | None, list[str]]:
+    """The value of an option and the words without it."""
+    values = option_values(words, name)
+    if not values:
+        return None, words
+    kept, skip = [], False
+    for word in words:
+        if skip or word.partition("=")[0] == name:
+            skip = word == name
+            continue
+        kept.append(word)
+    return values[-1], kept

@@ -1,0 +1,137 @@
+"""best.ckpt and last.ckpt."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from runtime.resume import STEPS_BETWEEN_AGREEMENTS
+
+SECONDS_BETWEEN_EPOCHS = 5.0  # between two checkpoints at the ends of short ones
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the best state so far as `best.ckpt`, and remembers all metrics that were measured with it.
+
+    Args:
+        monitor: metric that decides.
+        mode: "min" or "max".
+        kwargs: see `ModelCheckpoint`.
+    """
+
+    def __init__(self, monitor: str = "val/loss", mode: str = "min", **kwargs: Any) -> None:
+        super().__init__(monitor=monitor, mode=mode, filename="best", enable_version_counter=False, **kwargs)
+        self.best_metrics: dict[str, float] = {}
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """At every step, only where steps or minutes were asked for."""
+        if self._every_n_train_steps or self._train_time_interval is not None:
+            super().on_train_batch_end(*args)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        before = self.best_model_score
+        super().on_validation_end(trainer, pl_module)
+        self._remember(trainer, before)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        before = self.best_model_score
+        super().on_train_epoch_end(trainer, pl_module)
+        self._remember(trainer, before)
+
+    def after_last_step(self, trainer: Trainer) -> None:
+        """Fill TensorBoard's HPARAMS tab, before the last checkpoint declares the run complete."""
+        best = {f"best/{name.removeprefix('val/')}": value for name, value in self.best_metrics.items()}
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger) and best:
+                # at this step, so that it is hidden once the run goes on
+                logger.log_hyperparams(_columns(trainer.lightning_module), best, step=trainer.global_step)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "best_metrics": self.best_metrics}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Also in a folder that was moved, where Lightning would forget which score is to be beaten."""
+        path = os.path.join(self.dirpath or "", "best.ckpt")
+        best = dict(zip([path], state_dict["best_k_models"].values(), strict=False))
+        paths = {"best_k_models": best, "best_model_path": path, "kth_best_model_path": path} if best else {}
+        super().load_state_dict({**state_dict, **paths, "dirpath": self.dirpath})
+        self.best_metrics = state_dict["best_metrics"]
+
+    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        """Remember first: a run may go on from this very file."""
+        self._remember(trainer, None)
+        super()._save_checkpoint(trainer, filepath)
+
+    def _remember(self, trainer: Trainer, before: object) -> None:
+        if self.best_model_score is before:
+            return
+        metrics = {
+            name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")
+        }
+        self.best_metrics = {"epoch": trainer.current_epoch, "step": trainer.global_step, **metrics}
+
+
+def _columns(model: LightningModule) -> dict[str, Any]:
+    """Its class and its hyper-parameters, without what the command line puts there for itself."""
+    hparams = {name: value for name, value in model.hparams.items() if not name.startswith("_")}
+    return {"model": type(model).__name__, **hparams}
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps the newest state as `last.ckpt`, from which a run goes on; a kill loses no more than the time between two.
+
+    It is written after every epoch (where they take less than 5 seconds: every 5 seconds), within an epoch every
+    so many minutes or steps, and at the end. It takes an `ExactResume` among the callbacks, which says where.
+
+    Args:
+        dirpath: folder of checkpoints.
+        every_n_minutes: time between two checkpoints within an epoch.
+        every_n_steps: optimizer steps between two, instead.
+    """
+
+    def __init__(
+        self, dirpath: str | Path, *, every_n_minutes: float = 5.0, every_n_steps: int | None = None
+    ) -> None:
+        if every_n_steps is not None and every_n_steps < 1:
+            raise ValueError(f"every_n_steps is {every_n_steps}; it must be at least 1")
+        self.path = Path(dirpath) / "last.ckpt"
+        self.every_n_minutes = every_n_minutes
+        self.every_n_steps = every_n_steps
+        self._saved_step = 0
+        self._saved_at = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._saved_step = trainer.global_step
+        self._saved_at = time.monotonic()
+        if trainer.global_step == 0:
+            self._saved_at -= SECONDS_BETWEEN_EPOCHS  # a first epoch is always saved
+
+    def between_steps(self, trainer: Trainer, batches_done: int) -> None:
+        """Save, if it is time."""
+        if trainer.global_step > self._saved_step and self._is_due(trainer, batches_done):
+            self._save(trainer)
+
+    def after_last_step(self, trainer: Trainer) -> None:
+        """Save, unless nothing has happened since; before an average of the weights takes their place."""
+        if trainer.global_step > self._saved_step:
+            self._save(trainer)
+
+    def _is_due(self, trainer: Trainer, batches_done: int) -> bool:
+        """Processes agree on what the clock says, which costs a communication: only now and then."""
+        if self.every_n_steps is not None:
+            enough = trainer.global_step - self._saved_step >= self.every_n_steps
+            if enough or batches_done:
+                return enough
+        seconds = 60 * self.every_n_minutes if batches_done else SECONDS_BETWEEN_EPOCHS
+        is_due = time.monotonic() - self._saved_at >= seconds
+        if trainer.world_size == 1 or batches_done % STEPS_BETWEEN_AGREEMENTS:
+            return is_due and trainer.world_size == 1
+        return trainer.strategy.reduce_boolean_decision(is_due, all=False)
+
+    def _save(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.path, weights_only=False)  # the optimizer's state too
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()

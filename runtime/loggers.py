@@ -1,0 +1,171 @@
+"""Where scalars go: TensorBoard's events and metrics.csv, both written once a second instead of at every step.
+
+Opening and flushing files costs more than a step of a small network.
+"""
+
+import csv
+import math
+import os
+import time
+from abc import abstractmethod
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+PAUSE = 1.0  # seconds between two writings
+
+
+@dataclass
+class Row:
+    """What was logged at one step, and when."""
+
+    step: int | None
+    seconds: float
+    values: dict[str, Any]
+
+
+class BufferedLogger(Logger):
+    """Collects what belongs to one step, and writes once a second, before every checkpoint and at the end.
+
+    The newest row waits for more, except before a checkpoint and at the end: when it is written, what belongs to it does
+    not depend on the clock.
+    """
+
+    rows: list[Row]
+    _written = 0.0
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        if self.rows and self.rows[-1].step == step:
+            self.rows[-1].values.update(metrics)
+        else:
+            self.rows.append(Row(step, time.time(), dict(metrics)))
+            self.save()
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Lightning calls this after everything that it logs."""
+        if time.monotonic() - self._written >= PAUSE:
+            self._write(len(self.rows) - 1)
+
+    @rank_zero_only
+    def flush(self) -> None:
+        """Write everything."""
+        self._write(len(self.rows))
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        self.flush()
+
+    def _write(self, count: int) -> None:
+        rows, self.rows = self.rows[:count], self.rows[count:]
+        self._written = time.monotonic()
+        if rows:
+            self.write(rows)
+
+    @abstractmethod
+    def write(self, rows: list[Row]) -> None:
+        """Put rows where they stay."""
+
+
+class BufferedTensorBoardLogger(BufferedLogger, TensorBoardLogger):
+    """TensorBoard, with one event for all that was logged at a step."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.rows = []
+
+    @rank_zero_only
+    def flush(self) -> None:
+        super().flush()
+        TensorBoardLogger.save(self)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        super().finalize(status)
+        TensorBoardLogger.finalize(self, status)
+
+    def write(self, rows: list[Row]) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        writer = self.experiment.file_writer
+        for row in rows:
+            values = [Summary.Value(tag=tag, simple_value=value) for tag, value in row.values.items()]
+            writer.add_summary(Summary(value=values), row.step, row.seconds)
+        writer.flush()
+
+
+class MetricsCSV(BufferedLogger):
+    """Writes every scalar that goes to TensorBoard into a table as well.
+
+    Lightning's CSVLogger deletes the file of a run that is resumed; this one keeps it.
+
+    Args:
+        folder: of the run; the table is `metrics.csv` in it, with a column for `step`, `epoch` and each tag.
+        purge_step: of a run that goes on, the step it goes on with: rows from there on are logged once more.
+    """
+
+    def __init__(self, folder: Path, purge_step: int | None = None) -> None:
+        super().__init__()
+        self.path = folder / "metrics.csv"
+        self.rows = []
+        if purge_step is not None:
+            self._purge(purge_step)
+
+    @property
+    def name(self) -> str:
+        return self.path.parent.parent.name
+
+    @property
+    def version(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.path.parent)
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """They stand in config.yaml."""
+
+    def write(self, rows: list[Row]) -> None:
+        """Append rows; a tag seen for the first time gets a column."""
+        known = self._columns_in_file()
+        new = [tag for row in rows for tag in ("step", *row.values) if tag not in known]
+        columns = [*known, *dict.fromkeys(new)]
+        if new:
+            self._rewrite(columns)
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, columns).writerows({"step": row.step, **row.values} for row in rows)
+
+    @rank_zero_only
+    def _purge(self, purge_step: int) -> None:
+        if self.path.exists():
+            self._rewrite(self._columns_in_file(), before=purge_step)
+
+    def _columns_in_file(self) -> list[str]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            return next(csv.reader(file), [])
+
+    def _rewrite(self, columns: list[str], before: float = math.inf) -> None:
+        """Give the table more columns, or keep only the steps before one.
+
+        It is replaced as a whole, so that a kill leaves the old or the new one.
+        """
+        old: list[dict[str, str]] = []
+        if self.path.exists():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                whole = (line for line in file if line.endswith("\n"))  # a kill may cut the last one short
+                old = [row for row in csv.DictReader(whole) if float(row["step"] or 0) < before]
+        temporary = self.path.with_suffix(".tmp")
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(old)
+        os.replace(temporary, self.path)

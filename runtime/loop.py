@@ -1,0 +1,157 @@
+"""The loop itself."""
+
+from collections import OrderedDict
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loops.fetchers import _DataFetcher
+from pytorch_lightning.loops.optimization.automatic import Closure, ClosureResult
+from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+from torch import Tensor
+
+from runtime.logged_values import Results
+from runtime.step_plan import Epoch, why_not_lean
+
+
+def use_lean_loop(trainer: pl.Trainer) -> None:
+    """Have a Trainer walk through its epochs with `LeanEpochLoop`; to be called before it fits."""
+    usual = trainer.fit_loop.epoch_loop
+    trainer.fit_loop.epoch_loop = LeanEpochLoop(trainer, usual.min_steps, usual.max_steps)
+
+
+class LeanEpochLoop(_TrainingEpochLoop):
+    """Walks through an epoch as `_TrainingEpochLoop` does, in a third of the calls."""
+
+    _epoch: Epoch
+
+    def __init__(self, trainer: pl.Trainer, min_steps: int | None, max_steps: int) -> None:
+        super().__init__(trainer, min_steps, max_steps)
+        self._results = Results(training=True)
+        self.obstacle: str | None = "it has not begun"  # to being lean
+
+    @property
+    def global_step(self) -> int:
+        """Optimizer steps so far."""
+        if self.obstacle is None:
+            return self.automatic_optimization.optim_progress.optimizer.step.total.completed
+        return super().global_step
+
+    def on_run_start(self, data_fetcher: _DataFetcher) -> None:
+        """Find out what holds for the whole epoch."""
+        super().on_run_start(data_fetcher)
+        self.obstacle = why_not_lean(self.trainer, data_fetcher)
+        self._epoch = Epoch.of(self.trainer, len(self._build_kwargs(OrderedDict(), None, 0)))
+        self._results.changed = True
+
+    def advance(self, data_fetcher: _DataFetcher) -> None:
+        """One batch, and one optimizer step.
+
+        Raises:
+            StopIteration: at the end of a loader that does not know its length.
+        """
+        if self.obstacle or self.restarting:
+            super().advance(data_fetcher)
+            return
+        trainer, epoch, progress, results = self.trainer, self._epoch, self.batch_progress, self._results
+        batch, batch_idx = next(data_fetcher)[0], progress.current.ready
+        progress.is_last_batch = data_fetcher.done
+        if not epoch.is_in_place(batch):
+            batch = epoch.model._on_before_batch_transfer(batch, dataloader_idx=0)
+            batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+        progress.increment_ready()
+        connector = trainer._logger_connector
+        connector._first_loop_iter = connector._first_loop_iter is None
+        results.batch, results.batch_size, results.dataloader_idx = batch, None, None
+        outputs = None
+        if batch is None:
+            self._warning_cache.warn("the training loader gave None instead of a batch; there is no step")
+        else:
+            epoch.call("on_train_batch_start", batch, batch_idx)
+            progress.increment_started()
+            outputs = self._optimize(batch, batch_idx)
+        progress.increment_processed()
+        if trainer.lr_scheduler_configs:
+            self.update_lr_schedulers("step", update_plateau_schedulers=False)
+            if self._num_ready_batches_reached():
+                self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
+        epoch.call("on_train_batch_end", outputs, batch, batch_idx)
+        if results.changed:
+            connector.on_batch_end()
+            results.changed = False
+        results.batch = results.batch_size = None
+        progress.increment_completed()
+        if self._logs_now():
+            connector.update_train_step_metrics()
+
+    def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
+        """Validate, if it is time."""
+        if self.obstacle or self._skip_next_val or self._should_check_val_fx(data_fetcher):
+            super().on_advance_end(data_fetcher)
+            self._results.changed = True  # a validation may have logged under the same names
+            return
+        if self.trainer.lr_scheduler_configs:
+            self.update_lr_schedulers("step", update_plateau_schedulers=True)
+        self._batches_that_stepped += 1
+        self._save_loggers_on_train_batch_end()
+        if self.trainer.received_sigterm and not self._is_training_done:
+            raise SIGTERMException
+
+    def _optimize(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+        """The optimizer step, from the forward pass on; returns what `on_train_batch_end` gets."""
+        steps = self.automatic_optimization.optim_progress.optimizer.step
+        forward, zero_grad = partial(self._forward, batch, batch_idx), partial(self._zero_grad, batch_idx)
+        closure = Closure(forward, self._backward, zero_grad)
+        steps.increment_ready()
+        self._epoch.optimizer.step(partial(self._gradients, closure))
+        steps.increment_completed()
+        result = closure.consume_result()
+        return {} if result.loss is None else result.asdict()
+
+    def _gradients(self, closure: Closure) -> Tensor | None:
+        """What the optimizer asks for: gradients, ready to be used. LBFGS asks several times."""
+        loss = closure()
+        epoch, trainer = self._epoch, self.trainer
+        epoch.call("on_before_optimizer_step", epoch.optimizer)
+        if epoch.clips:
+            clipping = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+            trainer.precision_plugin._clip_gradients(epoch.model, epoch.optimizer, *clipping)
+        return loss
+
+    def _forward(self, batch: Any, batch_idx: int) -> ClosureResult:
+        output = self._epoch.training_step(batch, batch_idx)
+        if isinstance(output, Tensor):
+            return ClosureResult(output)
+        return ClosureResult.from_training_step_output(output)
+
+    def _zero_grad(self, batch_idx: int) -> None:
+        epoch, progress = self._epoch, self.automatic_optimization.optim_progress.optimizer.zero_grad
+        progress.increment_ready()
+        epoch.call("on_before_zero_grad", epoch.optimizer)
+        progress.increment_started()
+        epoch.model.optimizer_zero_grad(self.trainer.current_epoch, batch_idx, epoch.optimizer)
+        progress.increment_completed()
+
+    def _backward(self, loss: Tensor) -> None:
+        self._epoch.call("on_before_backward", loss)
+        self._epoch.model.backward(loss)
+        self._epoch.call("on_after_backward")
+
+    def _logs_now(self) -> bool:
+        """Whether this step is one whose logs are written."""
+        trainer = self.trainer
+        every = trainer.log_every_n_steps
+        is_due = every and ((self._batches_that_stepped + 1) % every == 0 or trainer.should_stop)
+        return bool(is_due or trainer.fast_dev_run)
+
+    def _should_accumulate(self) -> bool:
+        return self.trainer.accumulate_grad_batches != 1 and super()._should_accumulate()
+
+    def _should_check_val_fx(self, data_fetcher: _DataFetcher) -> bool:
+        """Most steps are neither the last nor one of those that `val_check_interval` counts."""
+        trainer, every = self.trainer, self.trainer.val_check_batch
+        within_epoch = isinstance(every, int) and trainer.check_val_every_n_epoch is not None
+        if within_epoch and self.batch_progress.current.ready % every and not trainer.should_stop:
+            return self.obstacle is not None and super()._should_check_val_fx(data_fetcher)
+        return super()._should_check_val_fx(data_fetcher)

@@ -1,0 +1,128 @@
+"""Goes on from a checkpoint exactly where it was written, within an epoch too."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+
+from runtime.epoch_state import epoch_sums, random_states, restore_epoch_sums, restore_random_states
+from runtime.loggers import BufferedLogger
+
+KEY = "exact_resume"  # in the checkpoint: one state per process
+STEPS_BETWEEN_AGREEMENTS = 10  # on whether to save or stop; asking all processes costs a communication
+
+
+class ExactResume(Callback):
+    """Puts into every checkpoint what Lightning leaves out, and says where a checkpoint is exact.
+
+    Left out are the states of the random generators and what was summed up since the epoch began; both are restored
+    just before the first batch is fetched. A checkpoint is exact between two steps, before the next batch is fetched:
+    then the step, its hooks, its validation and its schedules are complete. There, and before every epoch, every
+    callback with a method `between_steps(trainer, batches_done)` is called; `batches_done` is 0 between two epochs.
+    At the end it is `after_last_step(trainer)`.
+
+    It has to be the first callback: what others do when an epoch starts, or at the end, comes after the checkpoint.
+    """
+
+    def __init__(self) -> None:
+        self._pending: list[dict[str, Any]] = []
+        self._asked: list[Any] = []  # the callbacks to call between two steps
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._asked = [callback for callback in trainer.callbacks if hasattr(callback, "between_steps")]
+        fit_loop = trainer.fit_loop
+        epochs = fit_loop.epoch_progress.current
+        if fit_loop.restarting and epochs.ready == epochs.completed:
+            # With `max_steps`, Lightning takes every checkpoint for one from within an epoch, and would skip the next.
+            for loop in (fit_loop, fit_loop.epoch_loop, fit_loop.epoch_loop.val_loop):
+                loop._restarting = False
+        if fit_loop.restarting and fit_loop._combined_loader_states_to_load:
+            # A schedule that asked for the length of the training had the data loaded before there was a state.
+            fit_loop._load_combined_loader_states()
+            iter(fit_loop._data_fetcher)
+        fetch = fit_loop.epoch_loop._on_before_fetch
+        fit_loop.epoch_loop._on_before_fetch = lambda: self._before_fetch(trainer, fetch)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._pending:
+            # Let a DataLoader draw its order now, not before.
+            trainer.fit_loop._resuming_from_checkpoint = False
+        self._restore(trainer)
+        self._announce(trainer, 0)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for callback in trainer.callbacks:
+            if hasattr(callback, "after_last_step"):
+                callback.after_last_step(trainer)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        vars(trainer.fit_loop.epoch_loop).pop("_on_before_fetch", None)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        for logger in trainer.loggers:  # what was logged before the checkpoint is not logged again
+            logger.flush() if isinstance(logger, BufferedLogger) else logger.save()
+        epochs = trainer.fit_loop.epoch_progress.current
+        # As for best.ckpt: everything is done but for a schedule that follows the epoch's metrics.
+        epoch_is_over = epochs.completed < epochs.processed
+        state = {
+            "plateau_due": epoch_is_over,
+            "random": random_states(trainer.strategy.root_device),
+            "sums": epoch_sums(trainer, pl_module, epoch_is_over),
+        }
+        states = [state]
+        if trainer.world_size > 1:
+            states = [{}] * trainer.world_size
+            torch.distributed.all_gather_object(states, state)
+        checkpoint[KEY] = states
+        for counts in checkpoint["loops"]["fit_loop"]["epoch_progress"].values():
+            complete_epoch(counts)
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._pending = checkpoint.get(KEY, [])
+
+    def _before_fetch(self, trainer: Trainer, fetch: Callable[[], None]) -> None:
+        self._restore(trainer)
+        loop = trainer.fit_loop.epoch_loop
+        batches_done = loop.batch_progress.current.ready
+        # Not where gradients are being accumulated, nor where Lightning would skip or repeat a validation.
+        if (
+            batches_done
+            and not loop._should_accumulate()
+            and not loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+        ):
+            self._announce(trainer, batches_done)
+        fetch()
+
+    def _announce(self, trainer: Trainer, batches_done: int) -> None:
+        for callback in self._asked:
+            callback.between_steps(trainer, batches_done)
+
+    def _restore(self, trainer: Trainer) -> None:
+        states, self._pending = self._pending, []
+        if not states:
+            return
+        # Else Lightning leaves a ReduceLROnPlateau out when this epoch ends.
+        trainer.fit_loop._restarting = False
+        if len(states) != trainer.world_size:
+            rank_zero_warn(
+                f"the checkpoint was written by {len(states)} processes and goes on with {trainer.world_size}: random "
+                "numbers will not be those of a run that was never stopped"
+            )
+            return
+        state = states[trainer.global_rank]
+        restore_random_states(state["random"], trainer.strategy.root_device)
+        restore_epoch_sums(state["sums"], trainer)
+        if state["plateau_due"]:
+            trainer.fit_loop.epoch_loop.update_lr_schedulers("epoch", update_plateau_schedulers=True)
+
+
+def complete_epoch(counts: dict[str, int]) -> None:
+    """Count an epoch that is over as completed, and one that has only been announced not at all."""
+    if counts["started"] == counts["processed"]:
+        counts["ready"] = counts["completed"] = counts["processed"]

@@ -1,0 +1,103 @@
+"""What runs that trained together leave behind: each its own folder, as a run alone does."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+
+from cli.build import LightningInside
+from runtime.loggers import MetricsCSV
+from sweeps.bulk_stack import Stack
+
+
+class Curves:
+    """What was measured, and the weights at each run's best validation.
+
+    Args:
+        stack: the networks of all runs, changed by the training.
+        monitor, mode: the metric that tells the best.
+    """
+
+    def __init__(self, stack: Stack, monitor: str, mode: str) -> None:
+        self.stack = stack
+        self.monitor = monitor
+        self.sign = 1 if mode == "min" else -1
+        self.best = stack.copy()
+        self.best_metrics: list[dict[str, float]] = [{} for _ in range(stack.num_runs)]
+        self.final = {"epoch": 0, "step": 0}
+        self._logged: list[tuple[int, int, dict[str, Tensor] | list[dict[str, float]]]] = []
+
+    def log(self, step: int, epoch: int, values: dict[str, Tensor]) -> None:
+        """Keep values (R,) that belong to one step."""
+        self._logged.append((step, epoch, values))
+
+    def validate(self, step: int, epoch: int, metrics: list[dict[str, float]]) -> None:
+        """Keep each run's metrics, and its weights where they are the best so far."""
+        self._logged.append((step - 1, epoch, metrics))
+        for row, measured in enumerate(metrics):
+            before = self.best_metrics[row].get(self.monitor, math.inf * self.sign)
+            if self.sign * measured[self.monitor] < self.sign * before or not self.best_metrics[row]:
+                self.best_metrics[row] = {"epoch": epoch, "step": step, **measured}
+                for name, weight in self.stack.weights.items():
+                    self.best[name][row] = weight.detach()[row]
+
+    def of_run(self, row: int) -> list[tuple[int, dict[str, float]]]:
+        """Step and scalars of everything that was logged for a run."""
+        return [
+            (step, {"epoch": epoch, **(values[row] if isinstance(values, list) else one(values, row))})
+            for step, epoch, values in self._logged
+        ]
+
+
+def one(values: dict[str, Tensor], row: int) -> dict[str, float]:
+    return {name: float(value[row]) for name, value in values.items()}
+
+
+def write_run(
+    cli: LightningInside, seed: int, curves: Curves, row: int, monitor: str
+) -> tuple[Path, dict[str, float]]:
+    """Make the folder of one run: config, curves, checkpoints; the folder, and the metrics at its best.
+
+    The checkpoints hold weights only: they can be evaluated, but not trained on.
+    """
+    cli.settings.seed_everything = seed
+    cli._claim_folder()
+    cli.save_config()
+    best = curves.best_metrics[row]
+    for logger in cli._loggers():
+        for step, scalars in curves.of_run(row):
+            logger.log_metrics(scalars, step)
+        if isinstance(logger, TensorBoardLogger):
+            hparams = {name: value for name, value in cli.model.hparams.items() if not name.startswith("_")}
+            scores = {f"best/{name.removeprefix('val/')}": value for name, value in best.items()}
+            logger.log_hyperparams({"model": type(cli.model).__name__, **hparams}, scores)
+        assert isinstance(logger, TensorBoardLogger | MetricsCSV)
+        logger.finalize("success")
+    folder = cli.folder / "checkpoints"
+    folder.mkdir()
+    save(cli, folder / "best.ckpt", curves.best, row, best)
+    save(cli, folder / "last.ckpt", curves.stack.weights, row, curves.final)
+    return cli.folder, best
+
+
+def save(
+    cli: LightningInside, path: Path, weights: dict[str, Tensor], row: int, reached: dict[str, Any]
+) -> None:
+    """Write the weights of one run as a checkpoint that `test` and `predict` read."""
+    own = {name: weight.detach()[row].cpu().clone() for name, weight in weights.items()}
+    checkpoint = {
+        "epoch": reached["epoch"],
+        "global_step": reached["step"],
+        "pytorch-lightning_version": pl.__version__,
+        "state_dict": {**cli.model.state_dict(), **own},
+        pl.LightningModule.CHECKPOINT_HYPER_PARAMS_KEY: dict(cli.model.hparams),
+        type(cli.datamodule).__qualname__: cli.datamodule.state_dict(),
+    }
+    temporary = path.with_suffix(".tmp")
+    torch.save(checkpoint, temporary)
+    os.replace(temporary, path)  # a checkpoint is whole or not there

@@ -1,0 +1,167 @@
+"""`train.py sweep`: rehearse, train what waits, and say what came out."""
+
+import inspect
+import math
+import shlex
+import sys
+import time
+
+import pandas as pd
+from filelock import FileLock
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli.request import prepare
+from runtime.stop import Interrupted
+from runtime.tables import number, print_table
+from sweeps.bulk import FREE, MAX_RUNS, bundles, could_join, train_together, why_not
+from sweeps.pictures import draw_all
+from sweeps.plan import Plan, SweepOptions, read_plan
+from sweeps.space import key, rest
+from sweeps.study import Queue, Run
+from sweeps.summary import (
+    comparison,
+    lines,
+    runs_table,
+    setting_in,
+    settings_table,
+    short,
+    write_hparams,
+)
+from sweeps.trials import rehearse, train
+
+USAGE = """\
+python train.py sweep --config configs/mnist_4v9_logistic.yaml --config configs/sweeps/lr.yaml
+python train.py sweep --config configs/rings.yaml --vary model.hidden_sizes=[2],[3] --vary model.optimizer.lr=log:1e-3:1
+
+Any flag of fit may be given, and any may vary. The same command goes on with a sweep that was stopped, and shares it
+with other processes that run at the same time. Options of its own, below `sweep:` in a config or as --sweep.NAME:
+
+"""
+
+
+def main(given: list[str]) -> int:
+    """Begin a sweep or go on with it; the exit code, which is 1 where every run has failed.
+
+    Args:
+        given: the words after `train.py sweep`.
+
+    Raises:
+        UsageError: before the first run, for whatever is wrong with the command.
+    """
+    if {"-h", "--help"} & set(given):
+        options = inspect.cleandoc(SweepOptions.__doc__ or "").partition("Args:\n")[2]
+        print(USAGE + options)
+        return 0
+    plan = read_plan(given)
+    prepare(["fit", *plan.fit_words(plan.first_setting(), plan.seeds[0])])
+    cli, plan = rehearse(plan)
+    queue = Queue(plan)
+    try:
+        train_all(plan, queue, why_not(cli.model, cli.datamodule, cli.settings))
+    except (Interrupted, KeyboardInterrupt) as stop:
+        print(f"{str(stop) or 'stopped'}; the sweep is saved. Go on with the same command", file=sys.stderr)
+        return getattr(stop, "exit_code", 130)
+    runs = report(plan, queue)
+    return int((runs["state"] == "failed").all())
+
+
+def train_all(plan: Plan, queue: Queue, reason: str | None) -> None:
+    """Take run after run until none is left or the time is over.
+
+    Args:
+        reason: why runs cannot train together; None where they can.
+    """
+    deadline = time.monotonic() + 60 * (plan.options.minutes or math.inf)
+    wanted = plan.options.bulk and could_join(plan)
+    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        display = Display(plan, queue, bar)
+        if wanted and reason:
+            display.say(f"runs train one after the other: {reason}")
+        elif wanted:
+            display.say("small networks train together, without a look inside (for that: --sweep.bulk false)")
+        while time.monotonic() < deadline and (run := queue.next()) is not None:
+            runs = [run]
+            while wanted and not reason and len(runs) < MAX_RUNS and (run := queue.next()) is not None:
+                runs.append(run)
+            for bundle in bundles(runs):
+                train_bundle(plan, queue, bundle, display, deadline)
+
+
+def train_bundle(plan: Plan, queue: Queue, runs: list[Run], display: "Display", deadline: float) -> None:
+    """Train runs together, or, where that does not apply, one after the other."""
+    if len(runs) > 1:
+        reason = train_together(plan, queue, runs, lambda share: display.show(share * len(runs)))
+        display.show()
+        if reason is None:
+            display.say(f"{rest(runs[0].setting, FREE)} {len(runs)} runs trained together".lstrip())
+            return
+        display.say(f"runs train one after the other: {reason}")
+    for run in runs:
+        if time.monotonic() >= deadline and len(runs) > 1:
+            run.lock.release()  # the next start of the sweep finds it without a process
+            continue
+        display.say(f"{key(run.setting)} --seed_everything={run.seed}: {train(plan, queue, run)}")
+        display.show()
+
+
+class Display:
+    """The progress bar over all runs of the study, whichever process trains them."""
+
+    def __init__(self, plan: Plan, queue: Queue, bar: Progress) -> None:
+        self.plan = plan
+        self.queue = queue
+        self.bar = bar
+        self.task = bar.add_task("runs", total=None)
+        self.show()
+
+    def show(self, running: float = 0.0) -> None:
+        """Redraw; `running` counts runs of this process that are under way."""
+        trials = self.queue.trials()
+        ended = sum(trial.state.is_finished() for trial in trials)
+        self.bar.update(self.task, total=max(len(trials), self.plan.num_runs), completed=int(ended + running))
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def report(plan: Plan, queue: Queue) -> pd.DataFrame:
+    """Table, comparison, best setting and pictures; all of it is written again by every process that ends.
+
+    One after the other: the last one knows of all runs, and what it writes stays. Returns the table of runs.
+    """
+    with FileLock(plan.folder / "report.lock"):
+        runs = runs_table(queue.trials())
+        write_report(plan, runs)
+    return runs
+
+
+def write_report(plan: Plan, runs: pd.DataFrame) -> None:
+    """The report on the runs that there are so far."""
+    settings = settings_table(plan, runs)
+    runs.drop(columns="setting").to_csv(plan.folder / "runs.csv", index=False)
+    settings.drop(columns="setting").to_csv(plan.folder / "settings.csv", index=False)
+    counts = ", ".join(f"{count} {state}" for state, count in runs["state"].value_counts().items())
+    print(f"\n{plan.name}: {plan.monitor} of {len(settings)} settings; runs: {counts}")
+    if (runs["state"] == "running").any():
+        print("  Other processes are still training; the last one to end has the whole table.")
+    print("\n".join(f"  {line}" for line in lines(plan, settings)))
+    for error in runs["error"].dropna().unique()[:3] if "error" in runs else []:
+        print(f"  failed: {error}")
+    if not settings["runs"].any():
+        return
+    write_hparams(plan, settings, plan.folder / "settings")
+    pictures = draw_all(plan, runs, settings, plan.folder / "pictures")
+    print(f"\n{comparison(plan, runs, settings)}")
+    best = setting_in(plan, settings.iloc[0])
+    rows = {
+        "best": " ".join(f"{flag}={short(value)}" for flag, value in best.items()),
+        plan.monitor: number(settings["mean"].iloc[0]),
+        "train it": "python train.py fit " + shlex.join(plan.fit_words(best, plan.seeds[0])),
+        "tables": f"{plan.folder / 'settings.csv'}, {plan.folder / 'runs.csv'}",
+        "pictures": f"{pictures[0].parent} ({', '.join(path.stem for path in pictures)})",
+        "look inside": f"tensorboard --logdir {plan.folder}",
+    }
+    print_table("best setting", rows)

@@ -1,0 +1,170 @@
+"""Which run comes next: an Optuna study in a journal file that processes, machines and array tasks share."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from runtime.errors import UsageError
+from sweeps.plan import Plan
+from sweeps.space import Setting, key
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass
+class Run:
+    """One trial of the study that this process has taken on.
+
+    Args:
+        trial: where its outcome is told.
+        setting: what varies, and its values.
+        seed: of the run.
+        begun: the folder of the same run, where it was interrupted; None for a new one.
+        lock: held while this process lives; the system drops it when the process is killed.
+    """
+
+    trial: Trial
+    setting: Setting
+    seed: int
+    begun: Path | None
+    lock: FileLock
+
+
+class Queue:
+    """The study of a plan, opened or begun.
+
+    Runs wait in it. A process takes one under a lock, and holds another lock until it has told the outcome. A run
+    that is under way in the journal while nobody holds its lock has lost its process, and is queued again.
+
+    Raises:
+        UsageError: where the folder holds a sweep over something else.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        (plan.folder / "running").mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(plan.folder / "study.lock")
+        with self._lock:
+            backend = JournalFileBackend(str(plan.folder / "study.journal"))
+            self.study = optuna.create_study(
+                storage=JournalStorage(backend),
+                study_name=plan.name,
+                direction="minimize" if plan.mode == "min" else "maximize",
+                load_if_exists=True,
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+            )
+            self._check_definition()
+            num_known = len(self.study.trials)
+            if plan.sampler == "tpe":
+                # Runs of other processes count as bad ones until they end, so that all do not try the same.
+                self.study.sampler = optuna.samplers.TPESampler(seed=num_known, constant_liar=True)
+            known = {(key(setting_of(trial)), trial.user_attrs.get("seed")) for trial in self.trials()}
+            for setting, seed in plan.runs():
+                if (key(setting), seed) not in known:
+                    self.study.enqueue_trial(setting, user_attrs={"seed": seed})
+
+    def trials(self) -> list[FrozenTrial]:
+        """All runs, without those that were lost and are queued again."""
+        return [trial for trial in self.study.get_trials(deepcopy=False) if not is_lost(trial)]
+
+    def next(self) -> Run | None:
+        """Take the next run; None where none is left for this process."""
+        with self._lock:
+            self._requeue_lost()
+            trials = self.trials()
+            waiting = any(trial.state == TrialState.WAITING for trial in trials)
+            num_taken = sum(trial.state != TrialState.WAITING for trial in trials)
+            budget = self.plan.options.trials
+            if budget is not None and num_taken >= budget:
+                return None
+            if not waiting and not self._tpe_goes_on(trials):
+                return None
+            trial = self.study.ask()
+            setting = {axis.flag: axis.suggest(trial) for axis in self.plan.axes}
+            seed = trial.user_attrs.get("seed")
+            if seed is None:  # found by tpe just now
+                seed = self.plan.seeds[0]
+                trial.set_user_attr("seed", seed)
+            begun = trial.user_attrs.get("folder")
+            lock = self._lock_of(trial.number)
+            lock.acquire()
+            return Run(trial, setting, seed, Path(begun) if begun else None, lock)
+
+    def complete(self, run: Run, score: float, **attributes: Any) -> None:
+        """A run has ended; tpe tries a setting with further seeds once the first has come through."""
+        self._finish(run, attributes, value=score)
+        if self.plan.sampler == "tpe" and run.seed == self.plan.seeds[0]:
+            for seed in self.plan.seeds[1:]:
+                self.study.enqueue_trial(run.setting, user_attrs={"seed": seed})
+
+    def prune(self, run: Run, **attributes: Any) -> None:
+        """A run was stopped because others do better."""
+        self._finish(run, attributes, state=TrialState.PRUNED)
+
+    def fail(self, run: Run, error: str, **attributes: Any) -> None:
+        """A run has failed; the sweep goes on."""
+        self._finish(run, {**attributes, "error": error}, state=TrialState.FAIL)
+
+    def _finish(self, run: Run, attributes: dict[str, Any], **told: Any) -> None:
+        for name, value in attributes.items():
+            run.trial.set_user_attr(name, value)
+        self.study.tell(run.trial, told.get("value"), state=told.get("state"))
+        drop(run.lock)
+
+    def _tpe_goes_on(self, trials: list[FrozenTrial]) -> bool:
+        tried = {key(setting_of(trial)) for trial in trials}
+        return self.plan.sampler == "tpe" and len(tried) < self.plan.num_settings
+
+    def _requeue_lost(self) -> None:
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            lock = self._lock_of(trial.number)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:  # somebody is at it
+                continue
+            self.study.tell(trial.number, state=TrialState.FAIL)
+            drop(lock)
+            setting = setting_of(trial)
+            if "seed" in trial.user_attrs and setting.keys() == {axis.flag for axis in self.plan.axes}:
+                self.study.enqueue_trial(setting, user_attrs=trial.user_attrs)
+
+    def _lock_of(self, number: int) -> FileLock:
+        return FileLock(self.plan.folder / "running" / f"trial_{number}.lock")
+
+    def _check_definition(self) -> None:
+        definition = json.loads(json.dumps(self.plan.definition()))
+        before = self.study.user_attrs.get("definition")
+        for name, now in definition.items():
+            if before is None or before[name] == now:
+                continue
+            more_seeds = name == "seeds" and set(before[name]) < set(now) and self.plan.sampler != "tpe"
+            if not more_seeds:  # tpe gives a setting its seeds when the first has come through
+                raise UsageError(
+                    f"{self.plan.folder} holds a sweep with other {name}: {before[name]}, and now {now}; "
+                    "give this one its own --run_name"
+                )
+        if before != definition:
+            self.study.set_user_attr("definition", definition)
+
+
+def drop(lock: FileLock) -> None:
+    """Release a run's lock for good."""
+    lock.release()
+    Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def setting_of(trial: FrozenTrial) -> Setting:
+    """What varies, also of a run that only waits."""
+    return trial.system_attrs.get("fixed_params") or trial.params
+
+
+def is_lost(trial: FrozenTrial) -> bool:
+    """Whether the process of a run was killed; such a run is queued again under another number."""
+    return trial.state == TrialState.FAIL and "error" not in trial.user_attrs

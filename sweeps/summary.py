@@ -1,0 +1,149 @@
+"""Means over seeds, the best setting, and whether it differs from the next one."""
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+from scipy import stats
+from torch.utils.tensorboard import SummaryWriter
+
+from runtime.tables import number
+from sweeps.plan import Plan
+from sweeps.space import Setting, key
+from sweeps.study import setting_of
+
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+MAX_ROWS = 20
+
+
+def runs_table(trials: list[FrozenTrial]) -> pd.DataFrame:
+    """One row per run: what varied, `seed`, `state`, `score`, its other metrics, `seconds`, `folder`, `error`."""
+    rows = []
+    for trial in trials:
+        attributes: dict[str, Any] = dict(trial.user_attrs)
+        metrics = attributes.pop("metrics", {})
+        rows.append(
+            {
+                "trial": trial.number,
+                **setting_of(trial),
+                "seed": attributes.pop("seed", None),
+                "state": STATES[trial.state],
+                "score": trial.value if trial.state == TrialState.COMPLETE else math.nan,
+                **metrics,
+                **attributes,
+                "setting": key(setting_of(trial)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def settings_table(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per setting, the best first: `mean` and sample `deviation` of the score over the seeds.
+
+    `runs` counts complete ones. A setting that lacks seeds (failed, pruned, not yet run) comes after all that are
+    whole, because a mean over its lucky seeds says little.
+    """
+    rows = []
+    flags = [axis.flag for axis in plan.axes]
+    for _, group in runs.groupby("setting", sort=False):
+        scores = group["score"].dropna()
+        row = {flag: group[flag].iloc[0] for flag in flags}
+        row |= {"mean": scores.mean(), "deviation": scores.std(), "runs": len(scores)}
+        for state in ("pruned", "failed"):
+            row[state] = int((group["state"] == state).sum())
+        row["seconds"] = group["seconds"].mean() if "seconds" in group else math.nan
+        if "gradient_ratio" in group:
+            row["gradient_ratio"] = group["gradient_ratio"].median()
+        if "diagnosis" in group:
+            findings = group["diagnosis"].dropna()
+            row["diagnosis"] = findings.mode().iloc[0] if len(findings) else ""
+        rows.append({**row, "setting": group["setting"].iloc[0]})
+    table = pd.DataFrame(rows)
+    order = table.assign(lacking=-table["runs"], by=table["mean"] * (1 if plan.mode == "min" else -1))
+    return table.loc[order.sort_values(["lacking", "by"], kind="stable").index].reset_index(drop=True)
+
+
+def comparison(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame) -> str:
+    """One sentence: can the best setting be told from the runner-up, or may chance have chosen it?
+
+    Runs of the same seeds are compared in pairs (Student 1908), others by Welch's test (1947); 5 % is the usual level.
+    """
+    done = settings[settings["runs"] > 0]
+    if len(done) < 2:
+        return "There is no second setting to compare with."
+    if done["runs"].iloc[:2].min() < 2:
+        return "With one run per setting, chance cannot be told from merit; repeat with --sweep.seeds 5."
+    first, second = (scores_by_seed(runs, setting) for setting in done["setting"].iloc[:2])
+    difference = abs(first.mean() - second.mean())
+    paired = first.index.equals(second.index)
+    scatter = (first - second).std() if paired else first.std() + second.std()
+    seeds = f"{len(first)} seeds" if len(first) == len(second) else f"{len(first)} and {len(second)} seeds"
+    if scatter <= 1e-12 * max(abs(first.mean()), difference):  # no scatter, so no test
+        same = "no different from" if difference == 0 else f"always {number(difference)} better than"
+        return f"The best is {same} the runner-up, in each of {seeds}."
+    test = stats.ttest_rel(first, second) if paired else stats.ttest_ind(first, second, equal_var=False)
+    name = "paired t-test" if paired else "Welch's t-test"
+    verdict = "can be told" if test.pvalue < 0.05 else "cannot be told"
+    return (
+        f"The best {verdict} from the runner-up: they differ by {number(difference)} over {seeds} "
+        f"({name}, p = {test.pvalue:.2g})."
+    )
+
+
+def scores_by_seed(runs: pd.DataFrame, setting: str) -> pd.Series:
+    """Scores of one setting, by seed in ascending order."""
+    chosen = runs[(runs["setting"] == setting) & runs["score"].notna()]
+    return chosen.set_index("seed")["score"].sort_index()
+
+
+def lines(plan: Plan, settings: pd.DataFrame) -> list[str]:
+    """The table for the terminal."""
+    columns = [axis.flag for axis in plan.axes]
+    shown = settings[columns].map(short)
+    shown[plan.monitor] = [
+        f"{number(mean)} ± {number(deviation)}" if count > 1 else number(mean) if count else "-"
+        for mean, deviation, count in zip(
+            settings["mean"], settings["deviation"], settings["runs"], strict=True
+        )
+    ]
+    shown["runs"] = settings["runs"]
+    for name in ("pruned", "failed"):
+        if settings[name].any():
+            shown[name] = settings[name]
+    shown["s each"] = settings["seconds"].map("{:.1f}".format)
+    if "gradient_ratio" in settings:
+        shown["gradient ratio"] = settings["gradient_ratio"].map("{:.2g}".format)
+    if "diagnosis" in settings:
+        shown["diagnosis"] = settings["diagnosis"]
+    text = shown[:MAX_ROWS].to_string(index=False, max_colwidth=60).splitlines()
+    hidden = len(shown) - MAX_ROWS
+    return [*text, f"... and {hidden} more in {plan.folder / 'settings.csv'}"] if hidden > 0 else text
+
+
+def short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def setting_in(plan: Plan, row: pd.Series) -> Setting:
+    return {axis.flag: row[axis.flag] for axis in plan.axes}
+
+
+def write_hparams(plan: Plan, settings: pd.DataFrame, folder: Path) -> None:
+    """One line per setting for TensorBoard's HPARAMS tab: mean and deviation beside what varied."""
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier, shorter sweep
+    for place, row in settings[settings["runs"] > 0].iterrows():
+        with SummaryWriter(str(folder / f"{int(str(place)):03d}")) as writer:
+            hparams = {flag: short(value) for flag, value in setting_in(plan, row).items()}
+            scores = {f"mean/{plan.monitor}": row["mean"], "runs": row["runs"]}
+            if row["runs"] > 1:
+                scores[f"deviation/{plan.monitor}"] = row["deviation"]
+            writer.add_hparams(hparams, scores, run_name=".")

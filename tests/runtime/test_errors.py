@@ -1,0 +1,60 @@
+"""Messages and exit codes."""
+
+import pickle
+
+import pytest
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from runtime.errors import UsageError, exit_code, explain, nearest
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "hint"),
+    [
+        ("LitMPL", ["LitMLP", "LitRNN"], "did you mean 'LitMLP'?"),
+        ("titanicdatamodule", ["TitanicDataModule", "ToyDataModule"], "did you mean 'TitanicDataModule'?"),
+        ("convnet", ["LitConvNet", "LitRNN"], "did you mean 'LitConvNet'?"),
+        ("zzz", ["b", "a"], "it can be: a, b"),
+        ("zzz", [f"name{index}" for index in range(30)], "--help lists what there is"),
+        ("zzz", [], "there is none"),
+    ],
+)
+def test_nearest(word: str, known: list[str], hint: str) -> None:
+    assert nearest(word, known) == hint
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("x"), 2),
+        (ValueError("x"), 2),
+        (FileNotFoundError("x"), 2),
+        (MisconfigurationException("x"), 2),
+        (pickle.UnpicklingError("x"), 2),
+        (RuntimeError("x"), 1),
+        (KeyError("x"), 1),
+        (ZeroDivisionError("x"), 1),
+    ],
+)
+def test_exit_code(error: Exception, code: int) -> None:
+    assert exit_code(error) == code
+
+
+def test_wrong_input_is_told_without_the_type() -> None:
+    assert explain(ValueError("data.x  is\n\n  3")) == "error: data.x is\n  3"
+
+
+def test_a_failure_names_its_type_and_how_to_see_more() -> None:
+    assert explain(RuntimeError("no memory")) == (
+        "error: RuntimeError: no memory\n  --debug shows where this comes from"
+    )
+
+
+def test_an_error_without_words() -> None:
+    assert explain(UsageError()) == "error: UsageError"
+
+
+def test_long_messages_are_cut() -> None:
+    lines = explain(ValueError("\n".join(map(str, range(100))))).splitlines()
+    assert len(lines) == 10
+    assert lines[-1].strip() == "..."

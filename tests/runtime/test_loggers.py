@@ -1,0 +1,118 @@
+"""metrics.csv keeps every row, whatever comes later."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV
+
+
+def test_rows_of_one_step_are_one_row(tmp_path: Path) -> None:
+    logger = MetricsCSV(tmp_path)
+    logger.log_metrics({"train/loss": 0.5, "epoch": 0}, step=3)
+    logger.log_metrics({"val/loss": 0.25, "epoch": 0}, step=3)
+    logger.finalize("success")
+    assert (tmp_path / "metrics.csv").read_text() == "step,train/loss,epoch,val/loss\n3,0.5,0,0.25\n"
+
+
+def test_a_column_that_comes_later_leaves_earlier_rows_as_they_are(tmp_path: Path) -> None:
+    logger = MetricsCSV(tmp_path)
+    logger.log_metrics({"a": 1}, step=0)
+    logger.flush()
+    logger.log_metrics({"b": 2}, step=1)
+    logger.flush()
+    assert (tmp_path / "metrics.csv").read_text() == "step,a,b\n0,1,\n1,,2\n"
+
+
+def test_a_second_logger_appends(tmp_path: Path) -> None:
+    for step in range(3):
+        logger = MetricsCSV(tmp_path)
+        logger.log_metrics({"a": step}, step=step)
+        logger.finalize("success")
+    assert (tmp_path / "metrics.csv").read_text() == "step,a\n0,0\n1,1\n2,2\n"
+
+
+def test_nothing_logged_writes_nothing(tmp_path: Path) -> None:
+    MetricsCSV(tmp_path).finalize("success")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_run_is_written_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(10**6))
+    monkeypatch.setattr("runtime.loggers.time.monotonic", lambda: next(clock) / 10)
+    logger, written = MetricsCSV(tmp_path), []
+    for step in range(250):
+        logger.log_metrics({"a": step}, step=step)
+        written.append(
+            len(pd.read_csv(tmp_path / "metrics.csv")) if (tmp_path / "metrics.csv").exists() else 0
+        )
+    assert written[-1] > 230
+    assert 20 < len(set(written)) < 40  # ten times slower than the clock that is asked at each step
+    logger.finalize("success")
+    assert pd.read_csv(tmp_path / "metrics.csv")["step"].tolist() == list(range(250))
+
+
+@pytest.mark.parametrize("pause", [0.0, 1e9])
+def test_what_shares_a_row_does_not_depend_on_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pause: float
+) -> None:
+    monkeypatch.setattr("runtime.loggers.PAUSE", pause)
+    logger = MetricsCSV(tmp_path)
+    for step in (0, 1):
+        for tag in ("a", "b"):
+            logger.log_metrics({tag: step}, step=step)
+            logger.save()
+    logger.finalize("success")
+    assert (tmp_path / "metrics.csv").read_text() == "step,a,b\n0,0,0\n1,1,1\n"
+
+
+def test_one_event_for_each_step(tmp_path: Path) -> None:
+    logger = BufferedTensorBoardLogger(tmp_path, name="run", version="version_0")
+    logger.log_hyperparams({"width": 3})
+    for step in (0, 50):
+        logger.log_metrics({"train/loss": 0.5, "epoch": 0}, step=step)
+        logger.log_metrics({"grad_norm/00_net": 1.0}, step=step)
+    logger.log_metrics({"val/loss": 0.25}, step=54)
+    logger.finalize("success")
+    (path,) = (tmp_path / "run" / "version_0").glob("events*")
+    found = {
+        event.step: [value.tag for value in event.summary.value]
+        for event in EventFileLoader(str(path)).Load()
+        if event.summary.value and not event.summary.value[0].tag.startswith(("_hparams_", "hp_metric"))
+    }
+    both = ["train/loss", "epoch", "grad_norm/00_net"]
+    assert found == {0: both, 50: both, 54: ["val/loss"]}
+    assert (tmp_path / "run" / "version_0" / "hparams.yaml").read_text() == "width: 3\n"
+
+
+def test_tags_with_commas_and_quotes_survive(tmp_path: Path) -> None:
+    for tag in ('x, "y"', "z"):
+        logger = MetricsCSV(tmp_path)
+        logger.log_metrics({tag: 1.0}, step=0)
+        logger.flush()
+    assert list(pd.read_csv(tmp_path / "metrics.csv").columns) == ["step", 'x, "y"', "z"]
+
+
+def test_what_comes_after_the_checkpoint_is_logged_once(tmp_path: Path) -> None:
+    """Stopped after step 9 with a checkpoint of 5 steps (0 to 4), it goes on with step 5."""
+    for first, purge_step in ((0, None), (5, 5)):
+        logger = MetricsCSV(tmp_path, purge_step)
+        for step in range(first, 10):
+            logger.log_metrics({"a": step}, step=step)
+        logger.finalize("success")
+    assert pd.read_csv(tmp_path / "metrics.csv")["step"].tolist() == list(range(10))
+
+
+def test_a_run_without_a_table_goes_on(tmp_path: Path) -> None:
+    MetricsCSV(tmp_path, purge_step=3)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_that_a_kill_cut_short_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,a\n8,0.5\n9,0.25\n1")  # of "10,0.125"
+    logger = MetricsCSV(tmp_path, purge_step=10)
+    logger.log_metrics({"a": 0.125}, step=10)
+    logger.finalize("success")
+    assert (tmp_path / "metrics.csv").read_text() == "step,a\n8,0.5\n9,0.25\n10,0.125\n"

@@ -1,0 +1,244 @@
+"""Files that are no checkpoint of this model are refused in words, and never run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lit_models import LitMLP
+from runtime.errors import UsageError
+from runtime.read_checkpoint import (
+    check_architecture,
+    check_length,
+    check_resumable,
+    check_shapes,
+    newest_valid,
+    read_checkpoint,
+)
+
+
+class Malice:
+    """Pickled, it writes a file when it is loaded."""
+
+    def __init__(self, proof: Path) -> None:
+        self.proof = proof
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.proof,)
+
+
+@pytest.fixture
+def checkpoint() -> dict[str, Any]:
+    model = LitMLP(in_shape=[2], hidden_sizes=[4])
+    return {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+
+
+def test_a_good_one(checkpoint: dict[str, Any], tmp_path: Path) -> None:
+    torch.save(checkpoint, tmp_path / "good.ckpt")
+    read = read_checkpoint(tmp_path / "good.ckpt")
+    assert read.keys() == checkpoint.keys()
+    check_shapes(read, "good.ckpt", LitMLP(in_shape=[2], hidden_sizes=[4]), {"hidden_sizes": [4]})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "damaged or no checkpoint"),
+        (b"model: LitMLP\n", "damaged or no checkpoint"),
+        (bytes(range(256)) * 10, "damaged or no checkpoint"),
+        (b"PK\x03\x04 cut off", "damaged or no checkpoint"),
+    ],
+    ids=["empty", "yaml", "garbage", "zip"],
+)
+def test_no_checkpoint_at_all(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=message) as raised:
+        read_checkpoint(path)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_one(share: float, checkpoint: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "cut.ckpt"
+    torch.save(checkpoint, path)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(UsageError, match="damaged or no checkpoint"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [{"weights": torch.ones(2)}, {"state_dict": [1]}, [1, 2], torch.ones(3)])
+def test_a_file_of_another_program(content: object, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "foreign.ckpt")
+    with pytest.raises(UsageError, match="not a Lightning checkpoint"):
+        read_checkpoint(tmp_path / "foreign.ckpt")
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_code_in_a_checkpoint_is_not_run(as_zip: bool, checkpoint: dict[str, Any], tmp_path: Path) -> None:
+    proof, path = tmp_path / "it ran", tmp_path / "evil.ckpt"
+    torch.save({**checkpoint, "extra": Malice(proof)}, path, _use_new_zipfile_serialization=as_zip)
+    with pytest.raises(UsageError, match="it may carry code" if as_zip else "no checkpoint"):
+        read_checkpoint(path)
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize("class_path", ["lit_models.LitMLP", "lit_models.mlp.LitMLP", "LitMLP"])
+def test_a_class_has_several_addresses(class_path: str) -> None:
+    check_architecture({"hyper_parameters": {"_class_path": "lit_models.LitMLP"}}, "x.ckpt", class_path)
+
+
+def test_another_architecture() -> None:
+    saved = {"hyper_parameters": {"_class_path": "lit_models.LitRNN"}}
+    with pytest.raises(
+        UsageError, match=r"x.ckpt holds a lit_models.LitRNN, but the config asks for a .*LitMLP"
+    ):
+        check_architecture(saved, "x.ckpt", "lit_models.LitMLP")
+
+
+@pytest.mark.parametrize(
+    ("changed", "lines"),
+    [
+        ({"hidden_sizes": [5]}, ["model.hidden_sizes is [5], and [4] in the checkpoint"]),
+        ({"in_shape": [3]}, ["model.in_shape is [3], and [2] in the checkpoint"]),
+        (
+            {"bias": False},
+            ["model.bias is False, and True in the checkpoint", "layers.0.bias: missing, and [4]"],
+        ),
+        ({"depth": 2}, ["model.depth is 2, and 1 in the checkpoint", "layers.4.weight: [1, 4], and missing"]),
+    ],
+)
+def test_contradicting_flags_name_both_values(
+    changed: dict[str, Any], lines: list[str], checkpoint: dict[str, Any]
+) -> None:
+    model = LitMLP(**{"in_shape": [2], "hidden_sizes": [4], **changed})
+    with pytest.raises(UsageError) as raised:
+        check_shapes(checkpoint, "x.ckpt", model, model.hparams)
+    assert "x.ckpt does not fit this model" in str(raised.value)
+    for line in lines:
+        assert line in str(raised.value)
+    assert len(str(raised.value).splitlines()) < 10
+
+
+ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.1, "betas": [0.9, 0.999]}}
+SGD = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}}
+STATE = {"optimizer_states": [], "loops": {}, "hyper_parameters": {"optimizer": ADAM, "scheduler": None}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"optimizer": SGD}, "model.optimizer is SGD, and Adam in x.ckpt"),
+        (
+            {"optimizer": {**ADAM, "init_args": {"lr": 0.5, "betas": [0.9, 0.999]}}},
+            r"model.optimizer is Adam\(lr=0.5\), and Adam\(lr=0.1\) in x.ckpt",
+        ),
+        ({"scheduler": {"class_path": "StepLR"}}, "model.scheduler is StepLR, and None in x.ckpt"),
+    ],
+)
+def test_a_run_keeps_its_optimizer(changed: dict[str, Any], message: str) -> None:
+    now = {"optimizer": {**ADAM, "init_args": {"lr": 0.1, "betas": (0.9, 0.999)}}, "scheduler": None}
+    check_resumable(STATE, "x.ckpt", now)
+    with pytest.raises(UsageError, match=message):
+        check_resumable(STATE, "x.ckpt", {**now, **changed})
+
+
+def test_weights_alone_cannot_go_on() -> None:
+    with pytest.raises(UsageError, match=r"x.ckpt holds weights only"):
+        check_resumable({"state_dict": {}}, "x.ckpt", {})
+
+
+def test_a_schedule_that_ends_is_not_trained_beyond(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("trainer: {max_epochs: 3}")
+    one_cycle = {"lr_schedulers": [{"total_steps": 30}]}
+    check_length(one_cycle, config, 3)
+    check_length({"lr_schedulers": [{}]}, config, 9)
+    with pytest.raises(UsageError, match=r"trainer.max_epochs is 9, but .* ends after 3"):
+        check_length(one_cycle, config, 9)
+
+
+def write_run(folder: Path, **steps: int) -> Path:
+    """A run folder with checkpoints from these steps."""
+    (folder / "checkpoints").mkdir()
+    for name, step in steps.items():
+        state = {"state_dict": {"w": torch.full((100,), step)}, "optimizer_states": [], "loops": {}}
+        torch.save({**state, "epoch": 1, "global_step": step}, folder / f"checkpoints/{name}.ckpt")
+    return folder
+
+
+@pytest.mark.parametrize(("max_epochs", "newest"), [(None, "best"), (-1, "best"), (3, "best"), (2, "last")])
+def test_in_the_last_epoch_the_last_checkpoint_is_preferred(
+    max_epochs: int | None, newest: str, tmp_path: Path
+) -> None:
+    """Both are from the second epoch, and the best from its validation: training would be over."""
+    run = write_run(tmp_path, last=5, best=9)
+    assert newest_valid(run, max_epochs) == run / f"checkpoints/{newest}.ckpt"
+
+
+@pytest.mark.parametrize(
+    ("steps", "newest"),
+    [
+        ({"last": 9, "best": 5}, "last"),
+        ({"last": 5, "best": 9}, "best"),
+        ({"best": 9, "last": 9, "other": 9}, "last"),
+        ({"best": 3}, "best"),
+    ],
+)
+def test_the_newest_checkpoint_is_that_of_the_latest_step(
+    steps: dict[str, int], newest: str, tmp_path: Path
+) -> None:
+    assert newest_valid(write_run(tmp_path, **steps)) == tmp_path / f"checkpoints/{newest}.ckpt"
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip_a_bit(path: Path) -> None:
+    """In a weight: the file loads, with another value."""
+    content = bytearray(path.read_bytes())
+    place = content.index(torch.full((100,), 9).numpy().tobytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def remove_the_optimizer(path: Path) -> None:
+    torch.save({"state_dict": {}, "epoch": 1, "global_step": 9}, path)
+
+
+def carry_code(path: Path) -> None:
+    torch.save({"state_dict": {}, "x": Malice(path.with_name("it ran"))}, path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (truncate, "is damaged or no checkpoint"),
+        (flip_a_bit, "is damaged: the checksum"),
+        (remove_the_optimizer, "holds weights only"),
+        (carry_code, "holds more than numbers and plain values"),
+    ],
+)
+def test_a_damaged_one_is_passed_over_with_a_warning(damage: Any, reason: str, tmp_path: Path) -> None:
+    last, best = (tmp_path / f"checkpoints/{name}.ckpt" for name in ("last", "best"))
+    write_run(tmp_path, last=9, best=5)
+    damage(last)
+    with pytest.warns(UserWarning, match=f"passed over: {last} {reason}.*Going on from {best}"):
+        assert newest_valid(tmp_path) == best
+    best.unlink()
+    with pytest.raises(UsageError, match=f"there is no checkpoint to go on from(.|\n)*{last} {reason}"):
+        newest_valid(tmp_path)
+    assert not last.with_name("it ran").exists()
+
+
+def test_a_sharded_checkpoint_is_a_folder(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, best=5) / "checkpoints/last.ckpt"
+    folder.mkdir()
+    torch.save({"epoch": 1, "global_step": 9, "loops": {}}, folder / "meta.pt")
+    assert newest_valid(tmp_path) == folder
+    truncate(folder / "meta.pt")
+    with pytest.warns(UserWarning, match="passed over"):
+        assert newest_valid(tmp_path).name == "best.ckpt"

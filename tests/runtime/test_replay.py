@@ -1,0 +1,138 @@
+"""A foreign DataLoader goes on within an epoch, with any number of workers and processes."""
+
+import random
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    SequentialSampler,
+    WeightedRandomSampler,
+)
+
+from runtime.replay import ReplayLoader
+
+
+class Noisy(Dataset):
+    """A sample is its index and three random numbers, of the three generators."""
+
+    def __len__(self) -> int:
+        return 23
+
+    def __getitem__(self, index: int) -> Tensor:
+        return torch.tensor([index, random.random(), np.random.rand(), torch.rand(()).item()])
+
+
+def noisy_collate(samples: list[Tensor]) -> Tensor:
+    return torch.stack(samples) + torch.tensor([0, 0, 0, 1]) * torch.rand(())
+
+
+class Pairs(BatchSampler):
+    """A batch sampler of one's own."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __len__(self) -> int:
+        return 11
+
+    def __iter__(self):
+        order = torch.randperm(22).tolist()
+        return iter([order[start : start + 2] for start in range(0, 22, 2)])
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "shuffled": {"batch_size": 4, "shuffle": True},
+    "in order": {"batch_size": 4},
+    "last dropped": {"batch_size": 4, "shuffle": True, "drop_last": True},
+    "own generator": {"batch_size": 4, "shuffle": True, "generator": torch.Generator().manual_seed(3)},
+    "weighted": {"batch_size": 4, "sampler": WeightedRandomSampler(torch.arange(23.0), 20)},
+    "with replacement": {
+        "batch_size": 4,
+        "sampler": RandomSampler(range(23), replacement=True, num_samples=20),
+    },
+    "own batches": {"batch_sampler": Pairs()},
+    "no batches": {"batch_size": None, "sampler": SequentialSampler(range(23))},
+    "noisy collate": {"batch_size": 4, "shuffle": True, "collate_fn": noisy_collate},
+}
+
+
+def replay(kind: str = "shuffled", epoch: int = 2, num_workers: int = 0, **options: Any) -> ReplayLoader:
+    loader = ReplayLoader(DataLoader(Noisy(), num_workers=num_workers, **KINDS[kind]), **options)
+    loader.set_epoch(epoch)
+    return loader
+
+
+def assert_same(first: list[Tensor], second: list[Tensor]) -> None:
+    assert len(first) == len(second)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_going_on_after_a_stop_gives_the_same_batches(kind: str) -> None:
+    expected = list(replay(kind))
+    assert len(expected) == len(replay(kind)) > 0
+    stopped = replay(kind)
+    before = list(islice(stopped, 3))
+    torch.manual_seed(random.randrange(1000))  # what others draw does not matter
+    resumed = replay(kind, epoch=0)
+    resumed.load_state_dict(stopped.state_dict())
+    resumed.set_epoch(2)
+    iter(resumed)  # Lightning makes one more than it uses
+    assert_same(expected, before + list(resumed))
+    resumed.set_epoch(3)
+    assert_same(list(replay(kind, epoch=3)), list(resumed))
+
+
+def test_any_number_of_workers_gives_the_same_batches() -> None:
+    expected = list(replay("noisy collate"))
+    two = replay("noisy collate", num_workers=2)
+    assert_same(expected, list(two))
+    stopped = replay("noisy collate", num_workers=2)
+    before = list(islice(stopped, 2))
+    assert stopped.state_dict()["next_batch"] == 2  # not what the workers have read ahead
+    resumed = replay("noisy collate", num_workers=2)
+    resumed.load_state_dict(stopped.state_dict())
+    assert_same(expected, before + list(resumed))
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"epoch": 1}, {"rank": 1, "world_size": 2}])
+def test_order_and_noise_depend_on_seed_epoch_and_process(change: dict[str, int]) -> None:
+    batches, others = torch.cat(list(replay())), torch.cat(list(replay(**change)))
+    assert batches[:, 0].tolist() != others[:, 0].tolist()
+    assert not set(batches[:, 3].tolist()) & set(others[:, 3].tolist())
+
+
+def test_the_global_generators_are_left_alone() -> None:
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    list(replay())
+    assert random.getstate() == before[0]
+    assert np.random.get_state()[1].tolist() == before[1]
+    assert torch.equal(torch.get_rng_state(), before[2])
+
+
+@pytest.mark.parametrize("kind", ["shuffled", "in order", "weighted", "own batches", "last dropped"])
+def test_processes_share_what_one_would_see(kind: str) -> None:
+    ranks = [replay(kind, rank=rank, world_size=2) for rank in (0, 1)]
+    batches = [list(loader) for loader in ranks]
+    assert [len(each) for each in batches] == [len(loader) for loader in ranks]
+    assert len(batches[0]) == len(batches[1])
+    whole = torch.cat(list(replay(kind.replace("last dropped", "shuffled"))))[:, 0].tolist()
+    seen = torch.cat([torch.cat(each) for each in batches])[:, 0].tolist()
+    assert all(seen.count(index) <= whole.count(index) for index in seen)
+    left_out = {"last dropped": 7, "own batches": 2}.get(kind, 1)
+    assert len(whole) - len(seen) <= left_out
+
+
+def test_an_epoch_of_another_length_is_refused() -> None:
+    stopped = replay("shuffled")
+    next(iter(stopped))
+    with pytest.raises(ValueError, match=r"inside an epoch of other batches \(batches 6, now 11\)"):
+        replay("own batches").load_state_dict(stopped.state_dict())
