@@ -3,12 +3,13 @@
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from runtime.private import saves_within_epochs
 from runtime.resume import STEPS_BETWEEN_AGREEMENTS
 
 SECONDS_BETWEEN_EPOCHS = 5.0  # between two checkpoints at the ends of short ones
@@ -29,7 +30,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_train_batch_end(self, *args: Any) -> None:
         """At every step, only where steps or minutes were asked for."""
-        if self._every_n_train_steps or self._train_time_interval is not None:
+        if saves_within_epochs(self):
             super().on_train_batch_end(*args)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -79,6 +80,11 @@ def _columns(model: LightningModule) -> dict[str, Any]:
     """Its class and its hyper-parameters, without what the command line puts there for itself."""
     hparams = {name: value for name, value in model.hparams.items() if not name.startswith("_")}
     return {"model": type(model).__name__, **hparams}
+
+
+def best_mode(metric: str) -> Literal["min", "max"]:
+    """Whether the smallest or the largest value of a metric is the best."""
+    return "min" if metric.rpartition("/")[2] in ("loss", "mse", "mae", "error") else "max"
 
 
 class LastCheckpoint(Checkpoint):

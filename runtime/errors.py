@@ -18,7 +18,7 @@ class RunError(Exception):
     """Something outside the program went wrong, such as a full disk; the message says it all."""
 
 
-def nearest(word: str, known: Iterable[str], otherwise: str = "--help lists what there is") -> str:
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "--help lists what there is") -> str:
     """A hint such as "did you mean 'test'?", or where nothing is close the whole list, or `otherwise` if it is long."""
     known = sorted(known)
     if not known:

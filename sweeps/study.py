@@ -15,8 +15,6 @@ from runtime.errors import UsageError
 from sweeps.plan import Plan
 from sweeps.space import Setting, key
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
 
 @dataclass
 class Run:
@@ -48,6 +46,7 @@ class Queue:
     """
 
     def __init__(self, plan: Plan) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.plan = plan
         (plan.folder / "running").mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(plan.folder / "study.lock")

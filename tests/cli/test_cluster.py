@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli import cluster, main
-from cli.main import end
+from cli.main import end_after
 from cli.request import prepare
 from lit_models import LitMLP
 from runtime.errors import UsageError
@@ -194,7 +194,7 @@ def test_who_requeues(
     asked = scontrol(0)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURM_PROCID", rank)
-    assert end(stop) == code
+    assert end_after(stop) == code
     assert asked.exists() == requeues
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cli.sweep import read_plan
 from runtime.errors import UsageError
-from sweeps.plan import Plan, read_plan
+from sweeps.plan import Plan
 from sweeps.space import Choice, Range
 
 Read = Callable[..., Plan]
@@ -71,7 +72,7 @@ def test_what_is_wrong_is_said(plan: Read, given: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(Path(__file__).parents[3].glob("configs/sweeps/*.yaml")), ids=lambda path: path.stem
+    "path", sorted(Path(__file__).parents[2].glob("configs/sweeps/*.yaml")), ids=lambda path: path.stem
 )
 def test_every_study_is_a_plan_and_its_header_says_command_and_finding(
     path: Path, monkeypatch: pytest.MonkeyPatch
