@@ -69,10 +69,10 @@ def interrupted_run(file: Path) -> Path | None:
 def note_run(file: Path, folder: Path) -> None:
     """Tie the run to the job."""
     if rank() == 0:
+        from callbacks.files import write_whole  # by now PyTorch is there
+
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f"{file.name}.tmp")
-        temporary.write_text(str(folder), encoding="utf-8")
-        os.replace(temporary, file)
+        write_whole(file, str(folder))
 
 
 def forget_run(file: Path) -> None:
