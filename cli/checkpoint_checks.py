@@ -57,7 +57,7 @@ def check_shapes(
 
 
 def check_resumable(checkpoint: dict[str, Any], path: Path | str, settings: Mapping[str, Any]) -> None:
-    """Refuse to go on where the optimizer is not in the checkpoint, or is another one than the config asks for.
+    """Refuse to resume where the optimizer is not in the checkpoint, or is another one than the config asks for.
 
     Its state, learning rate and schedule come from the checkpoint, so such flags would be ignored, or fail later.
     `settings` are the model's hyper-parameters now.
@@ -71,7 +71,7 @@ def check_resumable(checkpoint: dict[str, Any], path: Path | str, settings: Mapp
             and (then := nested(saved[name])) != (now := nested(settings[name]))
         ):
             raise UsageError(
-                f"model.{name} is {describe(now, then)}, and {describe(then, now)} in {path}; a run goes on with the "
+                f"model.{name} is {describe(now, then)}, and {describe(then, now)} in {path}; a run is resumed with the "
                 f"{name} that it began with: leave the flag out, or train anew"
             )
 

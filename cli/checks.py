@@ -160,5 +160,5 @@ class MonitorCheck(Callback):
         trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt", weights_only=False)
         raise UsageError(
             f"--monitor {self.monitor} is not logged; {did_you_mean(self.monitor, logged)}\n"
-            f"the epoch is saved; go on with: python train.py fit --resume {self.folder} --monitor ..."
+            f"the epoch is saved; resume with: python train.py fit --resume {self.folder} --monitor ..."
         )

@@ -1,7 +1,7 @@
 """Jobs that are started again: by SLURM after a requeue, by torchrun after the death of a worker.
 
 While a run is under way, a small file `runs/.jobs/<job>` names its folder. A job that is started again finds it there
-and goes on as `fit --resume` would; a new job has another name. All processes must see the same `runs`.
+and resumes it as `fit --resume` would; a new job has another name. All processes must see the same `runs`.
 """
 
 import hashlib
@@ -85,7 +85,7 @@ def check_leftovers(folder: Path) -> None:
     """Refuse a folder with a checkpoint that Lightning would load on SLURM without being asked."""
     if slurm_job() and (found := sorted(folder.glob("hpc_ckpt_*.ckpt"))):
         raise UsageError(
-            f"{found[-1]} was left by another job, and Lightning would go on with it; move it out of the way"
+            f"{found[-1]} was left by another job, and Lightning would resume from it; move it out of the way"
         )
 
 
@@ -98,4 +98,4 @@ def requeue() -> str:
         return f"job {job} is not requeued: {error}"
     if done.returncode != 0:
         return f"job {job} is not requeued: {done.stderr.strip()}"
-    return f"job {job} is requeued and goes on by itself"
+    return f"job {job} is requeued and will resume by itself"

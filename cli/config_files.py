@@ -16,7 +16,7 @@ SETTINGS = (
     "model data trainer monitor monitor_mode diagnostics pictures run_name resume ckpt_path seed_everything "
     "save_every_n_steps weights_only sweep debug config print_config help"
 )
-# What people look for at the top, and where it is.
+# Settings that people expect at the top, and where they are.
 ELSEWHERE = (
     "model.optimizer model.optimizer.lr model.scheduler model.hidden_sizes model.activation model.dropout "
     "data.batch_size data.data_dir data.csv trainer.max_epochs trainer.max_steps trainer.devices "
@@ -79,7 +79,7 @@ def check_sections(command: str, path: str | Path, content: Mapping[Any, Any]) -
         if isinstance(section, dict) and "class_path" in section and (odd := section.keys() - CLASS_KEYS):
             first = min(map(str, odd))
             raise UsageError(
-                f"--config {path}: {name}.{first} stands beside class_path; it belongs below init_args"
+                f"--config {path}: {name}.{first} stands next to class_path; it belongs below init_args"
             )
 
 

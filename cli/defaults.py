@@ -68,7 +68,7 @@ def savers(settings: Namespace, folder: Path) -> list[Callback]:
 
 
 def loggers_of(folder: Path, purge_step: int | None = None) -> list[Logger]:
-    """TensorBoard, and metrics.csv; a run that goes on hides what it logged from `purge_step` on."""
+    """TensorBoard, and metrics.csv; a run that is resumed hides what it logged from `purge_step` on."""
     board = BufferedTensorBoardLogger(
         folder.parent.parent,
         name=folder.parent.name,

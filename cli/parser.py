@@ -1,7 +1,7 @@
 """A parser whose complaints fit on a line or two and name what was probably meant.
 
 jsonargparse reports an error as one exception that has the others as causes: down to the import that failed, or to the
-error of this parser for a nested class. These are what is looked at here; of its sentences only the value is read.
+error of this parser for a nested class. The message is made from these; of the library's own only the value is read.
 """
 
 import ast

@@ -23,7 +23,7 @@ class Request:
         command: one of `COMMANDS`.
         args: the words for the parser, the command first.
         experiment: name of the folder below `runs`; empty where no config names one.
-        run_folder: the run that is gone on with or evaluated; None for a new one.
+        run_folder: the run that is resumed or evaluated; None for a new one.
         job_file: where a new run is noted for the case that a scheduler starts this job again; None without one.
     """
 
@@ -35,7 +35,7 @@ class Request:
 
 
 def prepare(args: Sequence[str]) -> Request:
-    """Check the words and complete them: the config of a run is found beside its checkpoint.
+    """Check the words and complete them: the config of a run is found next to its checkpoint.
 
     Raises:
         UsageError: for a command that does not exist, a flag before it, or a file that is missing or unreadable.

@@ -35,7 +35,7 @@ USAGE = """\
 python train.py sweep --config configs/mnist_4v9_logistic.yaml --config configs/sweeps/lr.yaml
 python train.py sweep --config configs/rings.yaml --vary model.hidden_sizes=[2],[3] --vary model.optimizer.lr=log:1e-3:1
 
-Any flag of fit may be given, and any may vary. The same command goes on with a sweep that was stopped, and shares it
+Any flag of fit may be given, and any may vary. The same command resumes a sweep that was stopped, and shares it
 with other processes that run at the same time. Options of its own, below `sweep:` in a config or as --sweep.NAME:
 
 """
@@ -121,7 +121,7 @@ def read_plan(given: list[str]) -> Plan:
     for forbidden in ("--resume", "--ckpt_path"):
         if option_values(left, forbidden):
             raise UsageError(
-                f"{forbidden} goes with one run, not with sweep; a sweep goes on with its own command"
+                f"{forbidden} goes with one run, not with sweep; a sweep is resumed with its own command"
             )
     name, left = take_option(left, "--run_name")
     configs = [Path(path) for path in option_values(left, "--config", "-c")]

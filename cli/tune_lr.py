@@ -157,7 +157,7 @@ def suggest(rates: list[float], losses: list[float]) -> float:
     smoothed = smooth(losses)
     least = int(np.nanargmin(smoothed))
     if least < 2 or not smoothed[least] < smoothed[0]:
-        raise UsageError("the loss never falls in this range; give a lower --low, or look at the model")
+        raise UsageError("the loss never falls in this range; give a lower --low, or check the model")
     slope = np.gradient(smoothed[: least + 1], np.log10(rates[: least + 1]))
     return rates[int(np.argmin(slope))]
 

@@ -48,7 +48,7 @@ class BestCheckpoint(ModelCheckpoint):
         best = {f"best/{name.removeprefix('val/')}": value for name, value in self.best_metrics.items()}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and best:
-                # at this step, so that it is hidden once the run goes on
+                # at this step, so that it is hidden once the run is resumed
                 logger.log_hyperparams(_columns(trainer.lightning_module), best, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class BestCheckpoint(ModelCheckpoint):
         self.best_metrics = state_dict["best_metrics"]
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
-        """Remember first: a run may go on from this very file."""
+        """Remember first: a run may be resumed from this very file."""
         self._remember(trainer, None)
         super()._save_checkpoint(trainer, filepath)
 
@@ -88,7 +88,7 @@ def best_mode(metric: str) -> Literal["min", "max"]:
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps the newest state as `last.ckpt`, from which a run goes on; a kill loses no more than the time between two.
+    """Keeps the newest state as `last.ckpt`, from which a run is resumed; a kill loses no more than the time between two.
 
     It is written after every epoch (where they take less than 5 seconds: every 5 seconds), within an epoch every
     so many minutes or steps, and at the end. It takes an `ExactResume` among the callbacks, which says where.

@@ -74,7 +74,7 @@ def epoch_sums(trainer: Trainer, pl_module: LightningModule, epoch_is_over: bool
 
 
 def restore_epoch_sums(sums: dict[str, Any], trainer: Trainer) -> None:
-    """Let the epoch go on adding to what `epoch_sums` found."""
+    """Let the epoch continue the sums that `epoch_sums` found."""
     pl_module = trainer.lightning_module
     modules = dict(pl_module.named_modules())
     for name, state in sums["metrics"].items():

@@ -1,11 +1,11 @@
-"""Errors told to people: what, where, the value seen, and how to put it right; never a traceback."""
+"""Errors as people read them: what, where, the value seen, and how to put it right; never a traceback."""
 
 import difflib
 from collections.abc import Iterable
 
 MAX_LINES = 10
 HINTS = {  # what helps, by what the operating system says
-    "No space left on device": "the disk is full; make room, and go on with: python train.py fit --resume RUN",
+    "No space left on device": "the disk is full; make room, and resume with: python train.py fit --resume RUN",
     "EADDRINUSE": "another program uses this port; set MASTER_PORT to a free one, or do not set it",
 }
 

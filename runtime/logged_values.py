@@ -1,4 +1,4 @@
-"""What `self.log` was told, kept with less copying."""
+"""The values given to `self.log`, kept with less copying."""
 
 from functools import partial
 from typing import Any
@@ -12,8 +12,8 @@ from runtime.private import LoggedValue, LoggedValues
 class Results(LoggedValues):
     """What was logged in this epoch.
 
-    Lightning copies all of it after every step, also where nothing was logged, and looks through all that a value was
-    summed up in at every call of `self.log`, lest some of it be on another device.
+    Lightning copies all of it after every step, also where nothing was logged. At every call of `self.log` it moves each
+    part of the sum to the device, where nearly always all of them are already.
     """
 
     changed = True  # since it was copied

@@ -108,7 +108,7 @@ class MetricsCSV(BufferedLogger):
 
     Args:
         folder: of the run; the table is `metrics.csv` in it, with a column for `step`, `epoch` and each tag.
-        purge_step: of a run that goes on, the step it goes on with: rows from there on are logged once more.
+        purge_step: of a run that is resumed, the step at which it begins again: rows from there on are logged once more.
     """
 
     def __init__(self, folder: Path, purge_step: int | None = None) -> None:

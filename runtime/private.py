@@ -147,7 +147,7 @@ def metric_updates(metric: Metric) -> int:
 
 
 def restore_metric(metric: Metric, sums: dict[str, Any], updates: int) -> None:
-    """Let a metric go on from what `metric_sums` and `metric_updates` gave."""
+    """Let a metric continue from what `metric_sums` and `metric_updates` gave."""
     for name, value in sums.items():
         setattr(metric, name, value)
     metric._update_count = updates

@@ -12,13 +12,13 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from runtime.errors import UsageError
 
 VERSION = "pytorch-lightning_version"
-SHARDED = "meta.pt"  # what Lightning writes beside the shards of a checkpoint that is a folder
+SHARDED = "meta.pt"  # what Lightning writes next to the shards of a checkpoint that is a folder
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Load plain data only; tensors stay on disk until they are needed.
 
-    Of a sharded checkpoint, which is a folder (FSDP), this is what lies beside the shards.
+    Of a sharded checkpoint, which is a folder (FSDP), this is what lies next to the shards.
 
     Raises:
         UsageError: where the file is damaged, no Lightning checkpoint, or carries code.
@@ -46,7 +46,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def newest_valid(folder: Path, max_epochs: int | None = None) -> Path:
-    """The newest checkpoint of a run, by its step, that is whole and that training can go on from.
+    """The newest checkpoint of a run, by its step, that is whole and that training can be resumed from.
 
     One that is damaged is passed over with a warning. Of two from the same step, `last.ckpt` is preferred: it was
     written later. It is also preferred to one from the validation of the last epoch, from which nothing would be left to
@@ -73,7 +73,7 @@ def newest_valid(folder: Path, max_epochs: int | None = None) -> Path:
             valid[path] = (goes_on, checkpoint["global_step"], epoch, is_last)
     if not valid:
         reasons = "\n".join(refused) or f"{folder / 'checkpoints'} holds none"
-        raise UsageError(f"--resume {folder}: there is no checkpoint to go on from; train anew\n{reasons}")
+        raise UsageError(f"--resume {folder}: there is no checkpoint to resume from; train anew\n{reasons}")
     newest = max(valid, key=valid.__getitem__)
     for reason in refused:
         rank_zero_warn(f"passed over: {reason}. Going on from {newest}.")
@@ -89,7 +89,9 @@ def check_contents(path: Path) -> None:
 
 
 def check_complete(checkpoint: dict[str, Any], path: Path | str) -> None:
-    """Refuse a checkpoint without the state that training goes on from."""
+    """Refuse a checkpoint without the state that training is resumed from."""
     sharded = "state_dict" not in checkpoint  # then the optimizer's state is in the shards as well
     if ("optimizer_states" not in checkpoint and not sharded) or "loops" not in checkpoint:
-        raise UsageError(f"{path} holds weights only, without the optimizer's state; training cannot go on")
+        raise UsageError(
+            f"{path} holds weights only, without the optimizer's state; training cannot be resumed"
+        )

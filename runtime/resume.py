@@ -101,7 +101,7 @@ class ExactResume(Callback):
         private.leave_no_schedule_out(trainer)
         if len(states) != trainer.world_size:
             rank_zero_warn(
-                f"the checkpoint was written by {len(states)} processes and goes on with {trainer.world_size}: random "
+                f"the checkpoint was written by {len(states)} processes and is resumed with {trainer.world_size}: random "
                 "numbers will not be those of a run that was never stopped"
             )
             return

@@ -93,7 +93,7 @@ class Plan:
         return {axis.flag: axis.examples()[0] for axis in self.axes}
 
     def definition(self) -> dict[str, Any]:
-        """What must not change when a sweep goes on; budgets may."""
+        """What must not change when a sweep is resumed; budgets may."""
         axes = {axis.flag: repr(axis) for axis in self.axes}
         return {"words": self.words, "vary": axes, "sampler": self.sampler, "seeds": self.seeds}
 

@@ -115,7 +115,7 @@ def check_learning_rate(plan: Plan, arguments: Any) -> None:
 
 
 def train(plan: Plan, queue: Queue, build: Build, run: Run) -> str:
-    """Train one run and tell the study how it ended; the same in words.
+    """Train one run and report to the study how it ended; returns the same in words.
 
     Raises:
         BaseException: where the user or the system stops the process; the sweep's next start resumes the run.
@@ -126,7 +126,9 @@ def train(plan: Plan, queue: Queue, build: Build, run: Run) -> str:
         with silence():
             fit = build_run(plan, run, build, (pruner,) if plan.options.prune else ())
             run.trial.set_user_attr("folder", str(fit.folder))
-            if not fit.is_finished:  # it may be, where its process was killed before it could tell the study
+            if (
+                not fit.is_finished
+            ):  # it may be, where its process was killed before it could report to the study
                 fit.fit()
         metrics, folder = best_metrics(fit), fit.folder
     except Exception as error:
@@ -136,15 +138,15 @@ def train(plan: Plan, queue: Queue, build: Build, run: Run) -> str:
     score = metrics.get(plan.monitor, math.nan)
     seconds = round(time.perf_counter() - started, 2)
     found = {"metrics": metrics, "seconds": seconds, **look_inside(folder)}
-    told = f"{plan.monitor} {number(score)} in {seconds:.0f} s"
+    summary = f"{plan.monitor} {number(score)} in {seconds:.0f} s"
     if pruner.pruned:
         queue.prune(run, **found)
-        return f"pruned with {told}"
+        return f"pruned with {summary}"
     if not math.isfinite(score):
         queue.fail(run, f"{plan.monitor} is {score}", **found)
         return f"failed: {plan.monitor} is {score}"
     queue.complete(run, score, **found)
-    return told
+    return summary
 
 
 def in_words(error: Exception) -> str:
@@ -186,7 +188,7 @@ def look_inside(folder: Path) -> dict[str, Any]:
 def gradient_ratio(metrics: pd.DataFrame) -> float | None:
     """Norm of the loss gradient at the first layer's output over that at the last's: median over the run.
 
-    None where it was not measured; 0 where it vanishes below what can be told from 0.
+    None where it was not measured; 0 where it is too small to be distinguished from 0.
     """
     deltas = metrics[sorted(name for name in metrics.columns if name.startswith("delta_norm/"))].dropna()
     if deltas.shape[1] < 2 or deltas.empty:

@@ -156,10 +156,10 @@ def test_what_stock_lightning_left_is_not_picked_up(monkeypatch: pytest.MonkeyPa
 def test_requeue_asks_scontrol(scontrol: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     asked = scontrol(0)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    assert cluster.requeue() == "job 7 is requeued and goes on by itself"
+    assert cluster.requeue() == "job 7 is requeued and will resume by itself"
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "6")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
-    assert cluster.requeue() == "job 6_3 is requeued and goes on by itself"
+    assert cluster.requeue() == "job 6_3 is requeued and will resume by itself"
     assert asked.read_text() == "requeue 7\nrequeue 6_3\n"
 
 

@@ -1,4 +1,4 @@
-"""The config in a run's folder, from which the run goes on."""
+"""The config in a run's folder, from which the run is resumed."""
 
 from pathlib import Path
 

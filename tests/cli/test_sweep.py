@@ -60,7 +60,7 @@ def test_seeds_count_from_that_of_the_experiment(plan: Read, given: list[str], f
         ("--vary a=1 --sweep.trials 0", "sweep.trials is 0"),
         ("--vary a=1 --sweep.minutes -1", "sweep.minutes is -1"),
         ("--vary a=log:1:2 --sweep.sampler grid", "sweep.sampler is grid, but a has a range"),
-        ("--vary a=1 --resume runs/x/version_0", "a sweep goes on with its own command"),
+        ("--vary a=1 --resume runs/x/version_0", "a sweep is resumed with its own command"),
         ("--vary a=1 --config nowhere.yaml", "nowhere.yaml does not exist"),
         ("--config wrong.yaml", "`sweep:` holds 'lr'"),
     ],

@@ -229,7 +229,7 @@ def test_a_damaged_one_is_passed_over_with_a_warning(damage: Any, reason: str, t
     with pytest.warns(UserWarning, match=f"passed over: {last} {reason}.*Going on from {best}"):
         assert newest_valid(tmp_path) == best
     best.unlink()
-    with pytest.raises(UsageError, match=f"there is no checkpoint to go on from(.|\n)*{last} {reason}"):
+    with pytest.raises(UsageError, match=f"there is no checkpoint to resume from(.|\n)*{last} {reason}"):
         newest_valid(tmp_path)
     assert not last.with_name("it ran").exists()
 
