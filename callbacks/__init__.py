@@ -6,6 +6,7 @@ diagnostics   what the network does inside, and what is wrong with it
 pictures      what it has learnt
 predictions   predictions.csv
 progress      a progress bar that costs little
+files         files that are whole or not there
 """
 
 from callbacks.diagnostics import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
