@@ -84,7 +84,7 @@ class Monitor(pl.Callback):
         self._cadence = Cadence(self.every_n_steps, trainer)
 
     def is_due(self, step: int) -> bool:
-        """Whether what follows is called at this optimizer step, which is about to begin or to go on."""
+        """Whether what follows is called in the next batch, which belongs to this optimizer step."""
         return self._cadence.due(step)
 
     def listens(self) -> bool:

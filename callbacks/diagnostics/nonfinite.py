@@ -39,7 +39,7 @@ class NonFiniteGuard(Monitor):
     """Names the first layer where a NaN or infinity appears, and warns or stops.
 
     Args:
-        action: "warn" prints once per outbreak and goes on; "stop" raises before the weights are touched.
+        action: "warn" prints once per outbreak; "stop" raises before the weights are touched.
         every_n_steps: optimizer steps between two checks; 1 always catches it at its origin. Default: as often as
             Lightning logs, or the loss scaler waits, and on a processor a quick check of all other steps.
 

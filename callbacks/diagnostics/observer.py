@@ -1,8 +1,8 @@
-"""Observer: the one callback that looks on while a Trainer trains, and drives all those that measure or read.
+"""Observer: the one callback that follows a training step by step, and drives those that measure or read.
 
-Monitors measure (`GradientMonitor`, `ActivationMonitor`, `NonFiniteGuard`); readers make something of what they have
-measured (`Diagnosis`, `DepthPlot`, `GradientCurve`). Each of them joins in its `setup`, in any order; the first brings
-the Observer along. At a probe step monitors come first, and readers when all numbers are there.
+Monitors measure: `GradientMonitor`, `ActivationMonitor`, `NonFiniteGuard`. Readers use what was measured: `Diagnosis`,
+`DepthPlot`, `GradientCurve`. Each joins in its `setup`, in any order, and the first inserts the Observer. At a probe step
+all monitors measure before any reader reads.
 """
 
 from __future__ import annotations
@@ -140,10 +140,7 @@ class Observer(pl.Callback):
         if self.probe is not None:
             self.probe.detach()
 
-    # --- its end, whichever comes; after an exception Lightning calls no `teardown` ---
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._stop()
+    # --- its end: Lightning calls `teardown`, or after an exception only `on_exception` ---
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException

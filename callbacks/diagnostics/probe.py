@@ -60,7 +60,7 @@ def find_layers(model: nn.Module) -> list[Layer]:
 
 
 def owns_parameters(module: nn.Module) -> bool:
-    """Whether it has a place for parameters of its own, as a norm has that is told to do without (`affine=False`)."""
+    """Whether it has places for parameters of its own, used or not: a norm with `affine=False` has unused ones."""
     return bool(module._parameters)
 
 

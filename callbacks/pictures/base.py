@@ -45,7 +45,7 @@ class Picture(pl.Callback):
     """Draws before training, after a few epochs (further and further apart), and at the end.
 
     The network runs in eval mode, without gradients, on one validation batch that stays the same, on
-    rank zero; no random number is used up. What cannot be drawn gets one warning, and training goes on.
+    rank zero; no random number is used up. What cannot be drawn gets one warning, and training continues.
 
     Args:
         folder: for the PNG files; default: `pictures` in the folder of the Trainer's first logger.

@@ -1,7 +1,7 @@
 """DepthPlot: gradient and delta against depth on a log scale, before any training and at its end.
 
-The picture `depth/gradients` shows at a glance what the vanishing gradient is: a straight line down towards
-the first layer. Its axes span ten decades at least, so that those of a healthy network look level, and the
+The picture `depth/gradients` shows what the vanishing gradient is: a straight line down towards
+the first layer. Its axes span ten decades at least, so that those of a healthy network are level, and the
 pictures of two runs can be compared.
 """
 

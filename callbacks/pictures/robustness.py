@@ -28,8 +28,8 @@ NOISE = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 class Robustness(Picture):
     """`robustness/accuracy`: on validation images that were turned, shifted or got noise.
 
-    Every other image is turned clockwise, the others counterclockwise; shifts go left, right, up and down by turns;
-    noise is normal, its deviation in units of the range from black to white, in which pixels stay.
+    Every other image is turned clockwise, the others counterclockwise. Four images in a row are shifted down, up, right
+    and left. Noise is normal, its deviation in units of the range from black to white, in which pixels stay.
     """
 
     only_at_end = True  # the network is asked 21 times
@@ -92,9 +92,9 @@ def shift(pixels: Tensor, distance: float) -> Tensor:
     padded = F.pad(pixels, [far] * 4)
     moves = [(far, 0), (-far, 0), (0, far), (0, -far)]
     moved = torch.empty_like(pixels)
-    for turn_of, (down, right) in enumerate(moves):
+    for first, (down, right) in enumerate(moves):
         rows, columns = slice(far - down, far - down + height), slice(far - right, far - right + width)
-        moved[turn_of::4] = padded[turn_of::4, :, rows, columns]
+        moved[first::4] = padded[first::4, :, rows, columns]
     return moved
 
 

@@ -1,4 +1,4 @@
-"""Pictures look on: when, at what, and nothing is learnt differently for it."""
+"""When pictures are drawn, and of what; nothing is learnt differently for it."""
 
 import gc
 import warnings
