@@ -225,11 +225,12 @@ class Run(LightningCLI):
         """
         other = copy.copy(self)
         other.with_trainer = False
-        other._instantiate_anew(config)
+        other.instantiate_anew(config)
         other.datamodule = self.datamodule
         return other
 
-    def _instantiate_anew(self, config: Namespace) -> None:
+    def instantiate_anew(self, config: Namespace) -> None:
+        """Make model and data of another config."""
         self.config = config
         self.__dict__.pop("config_dump", None)
         self._add_instantiators()

@@ -15,6 +15,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from callbacks.diagnostics.probe import forward_hooks
+
 
 def array(tensor: Tensor) -> np.ndarray:
     """In float64, on the host."""
@@ -47,17 +49,10 @@ def accuracy(pl_module: pl.LightningModule, task: str, x: Tensor, y: Tensor) -> 
 
 def dense_layers(pl_module: pl.LightningModule, x: Tensor) -> list[tuple[nn.Linear, Tensor]]:
     """The linear layers in order of the forward pass, each with what it read: of all but the first, hidden units."""
-    calls: list[tuple[nn.Linear, Tensor]] = []
-    hooks = [
-        module.register_forward_pre_hook(lambda layer, inputs: calls.append((layer, inputs[0])))
-        for module in pl_module.modules()
-        if isinstance(module, nn.Linear)
-    ]
-    try:
+    calls: list[tuple[Any, Tensor]] = []
+    linear = [module for module in pl_module.modules() if isinstance(module, nn.Linear)]
+    with forward_hooks(linear, lambda layer, inputs, output: calls.append((layer, inputs[0]))):
         pl_module(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return calls
 
 
