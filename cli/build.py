@@ -24,7 +24,7 @@ import datamodules
 import lit_models
 from callbacks.pictures.base import Picture
 from callbacks.step_hooks import NoProfiler, skip_empty_hooks
-from cli.checks import check_cluster, check_monitor, check_seed, check_trainer
+from cli.checks import check_cluster, check_learning_rate, check_monitor, check_seed, check_trainer
 from cli.cluster import check_leftovers, forget_run, note_run, slurm_job
 from cli.defaults import AfterFirstStep, as_list, callbacks_of, loggers_of
 from cli.parser import Parser
@@ -154,6 +154,8 @@ class LightningInside(LightningCLI):
             raise UsageError("the config has no data; add --data TitanicDataModule, or a `data:` to it")
 
     def instantiate_classes(self) -> None:
+        if self.request.command == "fit" and not self.resumed:
+            check_learning_rate(self.settings.model, self.request.args)
         try:
             super().instantiate_classes()
         except ValueError as error:

@@ -16,6 +16,7 @@ from optuna.trial import Trial
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from cli.build import LightningInside
+from cli.checks import check_learning_rate
 from cli.defaults import best_mode
 from cli.request import Request, prepare
 from runtime.checkpoint import BestCheckpoint
@@ -143,23 +144,13 @@ def rehearse(plan: Plan) -> tuple[LightningInside, Plan]:
         cli = Rehearsal(plan.fit_words(first, plan.seeds[0]))
         for axis in plan.axes:
             for value in axis.examples():
-                cli._parser("fit").parse_args(plan.fit_words({**first, axis.flag: value}, plan.seeds[0]))
+                words = plan.fit_words({**first, axis.flag: value}, plan.seeds[0])
+                check_learning_rate(cli._parser("fit").parse_args(words).model, words)
     monitor = cli.settings.monitor
     if monitor not in cli.trainer.callback_metrics:
         known = ", ".join(sorted(cli.trainer.callback_metrics)) or "nothing"
         raise UsageError(f"--monitor {monitor} is never logged; a run logs {known}")
-    check_learning_rate(plan, cli.settings.model.get("init_args", {}))
     return cli, plan.with_metric(monitor, cli.settings.monitor_mode or best_mode(monitor))
-
-
-def check_learning_rate(plan: Plan, arguments: Any) -> None:
-    """Refuse to vary a learning rate that a schedule overrides."""
-    scheduler = (arguments.get("scheduler") or {}).get("class_path", "").split(".")[-1]
-    if scheduler in ("OneCycleLR", "CyclicLR") and "model.optimizer.lr" in plan.first_setting():
-        raise UsageError(
-            f"model.optimizer.lr changes nothing under {scheduler}, which sets the learning rate; "
-            "vary model.scheduler.max_lr, or add --model.scheduler null"
-        )
 
 
 def train(plan: Plan, queue: Queue, run: Run) -> str:
