@@ -59,7 +59,7 @@ def check_learning_rate(model: Namespace, words: Sequence[str]) -> None:
         name = scheduler.class_path.rpartition(".")[2]
         raise UsageError(
             f"model.optimizer.lr {rate:g} has no effect: model.scheduler.max_lr is {peak}, and {name} follows that; "
-            f"leave max_lr out, or add --model.scheduler.max_lr {rate:g}"
+            "leave max_lr out, or give the rate as model.scheduler.max_lr"
         )
     optimizer.init_args.lr = max(peaks)
 

@@ -53,7 +53,7 @@ def test_a_rate_that_has_no_effect_is_refused(flag: str, schedule: str, others: 
             check_learning_rate(settings(0.001, 0.003, schedule), ["fit", *words, *others])
         assert str(refused.value) == (
             f"model.optimizer.lr 0.001 has no effect: model.scheduler.max_lr is 0.003, and {schedule} follows that; "
-            "leave max_lr out, or add --model.scheduler.max_lr 0.001"
+            "leave max_lr out, or give the rate as model.scheduler.max_lr"
         )
 
 
