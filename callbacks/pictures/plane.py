@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytorch_lightning as pl
 
+from callbacks.data_spec import spec_of
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import (
     array,
@@ -30,7 +31,7 @@ MAX_LINES = 12
 
 def suits_plane(data: Any) -> bool:
     """Whether the inputs are the points of a plane, and the task is to tell classes apart."""
-    return is_table(data, "binary", "multiclass") and data.in_shape[0] == 2
+    return is_table(data, "binary", "multiclass") and spec_of(data).in_shape[0] == 2
 
 
 class Plane(Picture):
@@ -47,7 +48,7 @@ class Plane(Picture):
         x, y = batch
         view = View(raw_inputs(data, x), array(y).astype(int), data)
         grid = prepared_inputs(data, view.grid(), like=x)
-        yield "fit/plane", draw_plane(view, probabilities(pl_module, data.task, grid))
+        yield "fit/plane", draw_plane(view, probabilities(pl_module, spec_of(data).task, grid))
         layers = dense_layers(pl_module, grid)
         if len(layers) > 1 and layers[0][0].in_features == 2:
             yield "fit/lines", draw_lines(view, *in_table_units(layers[0][0], data))
