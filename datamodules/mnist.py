@@ -13,16 +13,13 @@ from datamodules.augment import random_affine
 from datamodules.base import Split, TensorDataModule, check_choice, check_seed, split_rows
 from datamodules.download import ensure_files
 from datamodules.idx import NUM_CLASSES, SIDE, read_images_and_labels
-from datamodules.mnist_files import FOLDERS, check_published
+from datamodules.mnist_files import FOLDERS, SETS, check_published
 from datamodules.spec import DataSpec
 
 CLASS_NAMES = {
-    "mnist": tuple("0123456789"),
-    "fashion": (
-        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-    ),
-    "kmnist": ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+    "mnist": list("0123456789"),
+    "fashion": SETS["fashion"].classes,
+    "kmnist": SETS["kmnist"].classes,
 }
 NORMALIZATIONS = ("none", "dataset", "pixel", "image")
 AUGMENTATIONS = tuple(inspect.signature(random_affine).parameters)[1:]
