@@ -106,7 +106,7 @@ def categories(table: pd.DataFrame, column: str, known: tuple[object, ...]) -> p
     Raises:
         ValueError: at the first cell that is something else.
     """
-    # Beside empty cells, programs write whole numbers with a decimal point.
+    # In columns with empty cells, programs write whole numbers with a decimal point.
     text = cells(table, column).str.removesuffix(".0")
     wrong = text.notna() & ~text.isin([str(value) for value in known])
     if wrong.any():

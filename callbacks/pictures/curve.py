@@ -134,7 +134,7 @@ def draw_curve(fit: Fit) -> Figure:
 
 
 def draw_terms(fit: Fit) -> Figure:
-    """Above what each unit adds, with a dot at its threshold; below their sum, beside the data."""
+    """Above what each unit adds, with a dot at its threshold; below their sum, next to the data."""
     assert fit.terms is not None
     figure = new_figure(5.0, 5.6)
     above, below = figure.subplots(2, 1, sharex=True)

@@ -40,11 +40,11 @@ def first_of_each_class(y: Tensor, count: int) -> list[int]:
     """Rows (count,) of a batch: the first of each class, then the second of each, and so on."""
     labels = y.flatten().tolist()
     seen: dict[int, int] = {}
-    turns = []
+    places = []
     for row, label in enumerate(labels):
         seen[label] = seen.get(label, 0) + 1
-        turns.append((seen[label], label, row))
-    return [row for _, _, row in sorted(turns)[:count]]
+        places.append((seen[label], label, row))
+    return [row for _, _, row in sorted(places)[:count]]
 
 
 def mosaic(tiles: np.ndarray, columns: int, gap: int = 1, head: int = 0) -> np.ndarray:

@@ -18,7 +18,7 @@ GOLDEN = 0.5 * (5**0.5 - 1)  # its multiples, modulo 1, lie evenly: a jitter wit
 SPREAD = 0.7  # width of that jitter, where the two values of a feature are 1 apart
 
 
-class View:
+class PlaneAxes:
     """What the pictures of one plane share.
 
     Args:

@@ -21,7 +21,7 @@ HALF: dict[str, Any] = {"color": VERMILION, "linestyle": "none", "marker": "o", 
 
 
 def suits_two_classes(data: Any) -> bool:
-    """Whether a table of more than a plane's two inputs tells two classes apart."""
+    """Whether the data are a table of more than a plane's two inputs, and two classes are to be separated."""
     return is_table(data, "binary") and spec_of(data).in_shape[0] > 2
 
 
