@@ -11,7 +11,7 @@ import yaml
 from cli import main
 from sweeps.bulk import MAX_RUNS, Prepared, why_not
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 QUIET = ["--trainer.accelerator=cpu", "--trainer.log_every_n_steps=5"]
 MLP = ["--config", str(ROOT / "configs" / "circles.yaml"), *QUIET]
 SHORT = ["--trainer.max_epochs=2", "--data.passes_per_epoch=4", "--diagnostics=false"]
