@@ -89,7 +89,7 @@ def build_trial(
     """
     if like is not None:
         config = like.settings.clone()
-        if not all(put_number(config, flag, value) for flag, value in (changes or {}).items()):
+        if not all(replace_number(config, flag, value) for flag, value in (changes or {}).items()):
             config = like.parser.parse_args([*QUIET, *words])
         return like.variant(config)
     if resume is not None:
@@ -98,7 +98,7 @@ def build_trial(
     return build(request, callbacks=callbacks, with_trainer=with_trainer)
 
 
-def put_number(settings: Namespace, flag: str, value: Value) -> bool:
+def replace_number(settings: Namespace, flag: str, value: Value) -> bool:
     """Replace a real number in a config, which spares reading it anew; whether that is what the flag stands for."""
     node = settings
     *path, name = flag.replace("init_args.", "").split(".")

@@ -12,14 +12,12 @@ from itertools import groupby
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
-from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from datamodules.base import TensorDataModule
 from lit_models import LitLinear, LitMLP
 from sweeps.bulk_results import write_run
-from sweeps.bulk_stack import schedule_of
+from sweeps.bulk_stack import make_own
 from sweeps.bulk_training import RATES, Group, train_rows
 from sweeps.plan import Plan
 from sweeps.space import key, rest
@@ -84,11 +82,10 @@ def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | Non
     for name, plain in PLAIN_TRAINER.items():
         if settings.trainer[name] not in plain:
             return f"trainer.{name} is set"
-    chosen: Any = model.make_optimizer([nn.Parameter(torch.zeros(1))], lambda: 100)
-    optimizer = type(chosen["optimizer"]).__name__
-    if optimizer not in PROPORTIONAL:
-        return f"{optimizer} does not step each weight for itself, in proportion to the learning rate"
-    if isinstance(schedule_of(chosen).get("scheduler"), ReduceLROnPlateau):
+    optimizer, schedule = make_own(model, total_steps=100)
+    if type(optimizer).__name__ not in PROPORTIONAL:
+        return f"{type(optimizer).__name__} does not step each weight for itself, in proportion to the learning rate"
+    if isinstance(schedule.get("scheduler"), ReduceLROnPlateau):
         return "ReduceLROnPlateau follows each run's own metric"
     return None
 

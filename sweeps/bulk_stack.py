@@ -1,34 +1,28 @@
-"""R small networks as one: their weights side by side, and one optimizer for all that differ in learning rate only."""
+"""R small networks as one: their weights stacked, and one optimizer for all that differ in learning rate only."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
 from torch.optim import Optimizer
 
-from lit_models import LitLinear, LitMLP
 from lit_models.base import LitModel, build_optimizer
 
-Loss = Callable[[Tensor, Tensor], Tensor]  # logits (N, K) and targets (N, ...) to their mean loss
+Loss = Callable[[Tensor, Tensor], Tensor]  # logits (N, ...) and targets (N, ...) to their mean loss
 
 
 class Stack:
     """Networks of one architecture, `weights` holding one tensor (R, *shape) for each of their parameters.
 
-    Inside, the samples are the last dimension: whole rows of memory are then computed alike, and the first layer,
-    whose inputs are the same for all networks, is one product of two matrices.
+    The networks have no buffers that change in training (as of batch norm): the first one's are used for all.
     """
 
     def __init__(self, models: Sequence[LitModel], device: torch.device) -> None:
-        model = models[0]
-        assert isinstance(model, LitLinear | LitMLP)
-        self.layers: list[nn.Module] = [model.linear] if isinstance(model, LitLinear) else list(model.layers)
-        parameters = [dict(each.named_parameters()) for each in models]
-        self.weights = {
-            name: torch.stack([each[name].detach() for each in parameters]).to(device).requires_grad_()
-            for name in parameters[0]
-        }
+        self.weights = stack_module_state([model.to(device) for model in models])[0]
+        self._forward = vmap(partial(functional_call, models[0]), in_dims=(0, None))
 
     @property
     def num_runs(self) -> int:
@@ -36,20 +30,13 @@ class Stack:
         return len(next(iter(self.weights.values())))
 
     def logits(self, x: Tensor) -> Tensor:
-        """Inputs (N, *in_shape) to the logits of all networks (R, N, K)."""
-        weights = iter(self.weights.values())
-        signal = x.flatten(1).T  # (F, N), from the first layer on (R, width, N)
-        for layer in self.layers:
-            if isinstance(layer, nn.Linear):
-                weight = next(weights)
-                bias = weight.new_zeros(weight.shape[:2]) if layer.bias is None else next(weights)
-                signal = linear(signal, weight, bias)
-            else:
-                signal = layer(signal)
-        return signal.transpose(1, 2)
+        """Inputs (N, *in_shape) to the logits of all networks (R, N, ...)."""
+        # Inputs that require a gradient, though none is computed, make `matmul` multiply all first layers at once,
+        # twice as fast as one after the other.
+        return self._forward(self.weights, (x.detach().requires_grad_(),))
 
     def gradients(self, loss: Loss, logits: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        """Of each network's own mean loss, in the order of `weights`, from logits (R, N, K) and targets (N, ...).
+        """Of each network's own mean loss, in the order of `weights`, from logits (R, N, ...) and targets (N, ...).
 
         The mean over the samples of all networks, times R, is the sum of their losses; of these, only its own depends
         on a network's weights.
@@ -62,20 +49,19 @@ class Stack:
         """The weights as they are now."""
         return {name: weight.detach().clone() for name, weight in self.weights.items()}
 
-
-def linear(signal: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """weight signal + bias for all networks: inputs (F, N) or (R, F, N), weight (R, K, F), bias (R, K)."""
-    if signal.dim() == 3:
-        return torch.baddbmm(bias.unsqueeze(2), weight, signal)
-    return torch.addmm(bias.reshape(-1, 1), weight.flatten(0, 1), signal).unflatten(0, bias.shape)
+    def copy_to(self, model: LitModel, row: int) -> None:
+        """Give a model the weights of one network."""
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(self.weights[name][row])
 
 
 class Stepper:
     """The optimizer of neighboring networks whose settings differ in learning rate, initial weights and seed only.
 
     A step of the optimizers that come here is proportional to the learning rate. So one optimizer steps all networks
-    with learning rate 1, and each then goes its own share of the way. What this rate is at each step, and what else a
-    schedule changes, is told by the optimizers of the settings themselves, each made for a single number.
+    with learning rate 1, and then each network keeps as much of its step as its own rate says. This rate, and whatever
+    else a schedule changes, comes from an optimizer and a schedule that each setting has for itself, of a single number.
 
     Args:
         stack: of which some networks are stepped.
@@ -94,15 +80,16 @@ class Stepper:
         self.schedules: dict[str, list[Any]] = {"step": [], "epoch": []}
         self._own: list[Optimizer] = []  # for each network, its setting's
         for model, count in zip(models, counts, strict=True):
-            chosen: Any = model.make_optimizer([nn.Parameter(torch.zeros(1))], lambda: total_steps)
-            self._own += count * [chosen["optimizer"]]
-            if schedule := schedule_of(chosen):
+            optimizer, schedule = make_own(model, total_steps)
+            self._own += count * [optimizer]
+            if schedule:
                 self.schedules[schedule["interval"]].append(schedule["scheduler"])
 
     def step(self, gradients: Sequence[Tensor]) -> None:
         """Take one step against gradients (R, *shape)."""
         for weight, gradient in zip(self.weights, gradients, strict=True):
-            weight.grad = gradient[self.rows]
+            # In the memory order of the weight: the fused optimizers do not check it, and go wrong without a word.
+            weight.grad = gradient[self.rows].contiguous()
         before = [weight.clone() for weight in self.weights]
         (group,) = self.optimizer.param_groups
         group.update({**self._own[0].param_groups[0], "params": self.weights, "lr": 1.0})
@@ -113,7 +100,13 @@ class Stepper:
         for old, weight in zip(before, self.weights, strict=True):
             torch.lerp(old, weight, rates.view(-1, *[1] * (old.dim() - 1)), out=weight)
 
+    def step_schedules(self, interval: str) -> None:
+        """Advance the schedules that count this: "step" or "epoch"."""
+        for schedule in self.schedules[interval]:
+            schedule.step()
 
-def schedule_of(chosen: Any) -> dict[str, Any]:
-    """The schedule in what `make_optimizer` returns; empty where there is none."""
-    return chosen.get("lr_scheduler", {})
+
+def make_own(model: LitModel, total_steps: int) -> tuple[Optimizer, dict[str, Any]]:
+    """A setting's optimizer, of a single number, and its schedule as Lightning describes it; empty for none."""
+    chosen: Any = model.make_optimizer([nn.Parameter(torch.zeros(1))], lambda: total_steps)
+    return chosen["optimizer"], chosen.get("lr_scheduler", {})

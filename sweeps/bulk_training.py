@@ -6,10 +6,9 @@ from itertools import groupby
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 from torch.func import vmap
 
-from lit_models.base import LitModel
+from lit_models.base import Batch, LitModel
 from sweeps.bulk_results import Curves
 from sweeps.bulk_stack import Stack, Stepper
 from sweeps.plan import Plan
@@ -17,7 +16,7 @@ from sweeps.space import rest
 from sweeps.study import Run
 from sweeps.trials import Fit
 
-# In what settings may differ that share a `Stepper`.
+# Flags in which the settings of one `Stepper` may differ.
 RATES = ("model.optimizer.lr", "model.scheduler.max_lr", "model.init", "model.init_gain")
 
 
@@ -42,14 +41,14 @@ def train_rows(plan: Plan, groups: list[Group], tick: Callable[[float], None]) -
     trainer = pl.Trainer(
         accelerator=settings.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False
     )
-    data.trainer = trainer  # it tells the device, and that there is one process
+    data.trainer = trainer  # from it the data take the device, and that there is one process
     data.setup("fit")
-    loader, val_loader = data.train_dataloader(), data.val_dataloader()
-    max_epochs: int = groups[0].fit.settings.trainer.max_epochs
-    log_every: int = groups[0].fit.settings.trainer.log_every_n_steps or 50
+    loader, val_batches = data.train_dataloader(), list(data.val_dataloader())
+    max_epochs: int = settings.trainer.max_epochs
+    log_every: int = settings.trainer.log_every_n_steps or 50
     device = trainer.strategy.root_device
     model.to(device)
-    stack = Stack([fresh(group.fit.model, run.seed) for group in groups for run in group.runs], device)
+    stack = Stack([new_model(group.fit.model, run.seed) for group in groups for run in group.runs], device)
     steppers = make_steppers(stack, groups, max_epochs * len(loader))
     curves = Curves(stack, plan.monitor, plan.mode)
     all_losses = vmap(model.task.loss, in_dims=(0, None))
@@ -62,18 +61,13 @@ def train_rows(plan: Plan, groups: list[Group], tick: Callable[[float], None]) -
             gradients = stack.gradients(model.task.loss, logits, target)
             for stepper in steppers:
                 stepper.step(gradients)
-                for schedule in stepper.schedules["step"]:
-                    schedule.step()
+                stepper.step_schedules("step")
             step += 1
             if step % log_every == 0:
                 curves.log(step - 1, epoch, {"train/loss": all_losses(logits.detach(), target)})
         for stepper in steppers:
-            for schedule in stepper.schedules["epoch"]:
-                schedule.step()
-        model.eval()
-        with torch.no_grad():
-            outputs = [(stack.logits(x), model.target(x, y)) for x, y in val_loader]
-        curves.validate(step, epoch, list(measure(model, outputs)))
+            stepper.step_schedules("epoch")
+        curves.validate(step, epoch, list(measure(stack, model, val_batches)))
         tick((epoch + 1) / max_epochs)
     curves.final = {"epoch": max_epochs - 1, "step": step}
     return curves
@@ -90,17 +84,20 @@ def make_steppers(stack: Stack, groups: list[Group], total_steps: int) -> list[S
     return steppers
 
 
-def measure(model: LitModel, outputs: list[tuple[Tensor, Tensor]]) -> Iterator[dict[str, float]]:
-    """Each run's validation metrics, from logits (R, N, K) and targets (N, ...) of every batch."""
-    for row in range(len(outputs[0][0])):
-        for logits, target in outputs:
-            model.add_to_metrics(model.val_metrics, logits[row], target)
+@torch.no_grad()
+def measure(stack: Stack, model: LitModel, batches: list[Batch]) -> Iterator[dict[str, float]]:
+    """Each run's validation metrics, which the model measures with the run's weights in the place of its own."""
+    model.eval()
+    for row in range(stack.num_runs):
+        stack.copy_to(model, row)
+        for batch in batches:
+            model.update_metrics(model.val_metrics, batch)
         yield {f"val/{name}": float(metric.compute()) for name, metric in model.val_metrics.items()}
         for metric in model.val_metrics.values():
             metric.reset()
 
 
-def fresh(model: LitModel, seed: int) -> LitModel:
+def new_model(model: LitModel, seed: int) -> LitModel:
     """A model of the same settings, with the initial weights that its own run would draw with this seed."""
     own = ("optimizer", "scheduler", "_class_path", "_instantiator")
     arguments = {name: value for name, value in model.hparams.items() if name not in own}

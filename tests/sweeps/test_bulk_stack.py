@@ -93,7 +93,8 @@ def check(models: list[LitModel], **tolerance: float) -> None:
     untouched = stack.copy()
     stepper = Stepper(stack, 1, models[::2], [2] * (len(models) // 2), STEPS)
     shapes = [weight.shape for weight in stack.weights.values()]
-    gradients = [[torch.randn(shape) for shape in shapes] for _ in range(STEPS)]
+    # Laid out in memory as those of `vmap`, with the last two dimensions swapped.
+    gradients = [[torch.randn(shape).mT.contiguous().mT for shape in shapes] for _ in range(STEPS)]
     for found in gradients:
         stepper.step(found)
         for schedule in [*stepper.schedules["step"], *stepper.schedules["epoch"]]:
