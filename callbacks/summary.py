@@ -27,7 +27,7 @@ def summary(model: nn.Module) -> list[str]:
     parameters = [each for each in model.parameters() if not nn.parameter.is_lazy(each)]
     total = sum(parameter.numel() for parameter in parameters)
     frozen = sum(parameter.numel() for parameter in parameters if not parameter.requires_grad)
-    heading = f"{type(model).__name__}: {total:,} parameters" + (
+    heading = f"{type(model).__name__}: {total:,} parameter{'s' if total != 1 else ''}" + (
         f", {frozen:,} of them frozen" if frozen else ""
     )
     rows = [row(layer) for layer in layers]

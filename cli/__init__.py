@@ -1,4 +1,15 @@
-"""The command line: `main` answers what can be answered without PyTorch, and leaves the rest to `cli.build`."""
+"""The command line, to be read from `main.py`: words -> request -> run -> exit code.
+
+main                                `run = build(request); run.fit(); report(run)`
+request, config_files, overview     what is answered or refused without PyTorch
+build, parser, defaults             settings, model, data, callbacks and Trainer of one command
+checks, checkpoint_checks           what is refused once PyTorch is there
+reports                             the closing table
+wrong_settings                      which setting made a library fail
+cluster                             jobs that a scheduler starts again
+sweep, tune_lr                      commands that train many times, or to find a learning rate
+compare, row_scores, paired_tests   `train.py compare`: is the difference between two runs real?
+"""
 
 from cli.main import main
 

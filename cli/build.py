@@ -144,12 +144,10 @@ class Run(LightningCLI):
         )
         for name in FROM_DATA:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
-        method, skip = self.request.command, {"model", "datamodule", "dataloaders"}
-        if method == "fit":
-            skip |= {"train_dataloaders", "val_dataloaders"}
-        parser.add_method_arguments(
-            Trainer, method, skip=skip - ({"dataloaders"} if method == "fit" else set())
-        )
+        command = self.request.command
+        parser.add_method_arguments(Trainer, command, skip=set(self.subcommands()[command]))
+        if command in ("validate", "test"):
+            parser.set_defaults(verbose=False)  # the closing table has the same figures
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Read the words, then the checkpoint that they name; both must be right before any class is made."""

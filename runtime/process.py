@@ -43,12 +43,12 @@ def hide_noise() -> None:
         "SLURM_JOB_ID" not in os.environ
     ):  # where SLURM is installed, Lightning wants every run to be one of its jobs
         warnings.filterwarnings("ignore", message="The `srun` command is available")
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(is_no_tip)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(is_for_users)
 
 
-def is_no_tip(record: logging.LogRecord) -> bool:
-    """Whether Lightning's message is more than advertising."""
-    return "Tip:" not in record.msg
+def is_for_users(record: logging.LogRecord) -> bool:
+    """Whether Lightning's message is neither advertising nor said again in the next line."""
+    return not any(part in record.msg for part in ("Tip:", "TPU available: False", "Restoring states from"))
 
 
 def report_failed_thread(failure: threading.ExceptHookArgs) -> None:

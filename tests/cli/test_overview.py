@@ -1,5 +1,6 @@
 """The overview comes from a light process: no PyTorch, no traceback."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,13 @@ def test_pytorch_is_not_imported_for_it(words: list[str]) -> None:
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=30).returncode
         == 0
     )
+
+
+def test_a_first_sign_of_life_comes_before_pytorch(tmp_path: Path) -> None:
+    """The imports take seconds; a torch that fails at once shows what came before it."""
+    (tmp_path / "torch.py").write_text("raise SystemExit(7)")
+    command = [sys.executable, str(ROOT / "train.py"), "fit", "--config", str(CONFIGS / "circles.yaml")]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (7, "loading PyTorch and Lightning ...\n")
