@@ -88,7 +88,7 @@ class Monitor(pl.Callback):
         return self._cadence.due(step)
 
     def listens(self) -> bool:
-        """Whether, when it is due, the probe calls `on_layer_output` and `on_activation`."""
+        """Whether, when it is due, it wants to hear from the probe."""
         return True
 
     def start_batch(self, batch: Any, batch_idx: int) -> None:
@@ -96,9 +96,6 @@ class Monitor(pl.Callback):
 
     def on_layer_output(self, layer: Layer, output: Any) -> None:
         """After each call of a layer."""
-
-    def on_activation(self, layer: Layer, key: str, function: str, y: Tensor) -> None:
-        """After each call of a nonlinearity; `key` is the name of the layer that feeds it, made unique."""
 
     def before_backward(self, loss: Tensor) -> None:
         """Before each backward pass."""
