@@ -79,21 +79,22 @@ def check_learning_rate(model: Namespace, words: Sequence[str]) -> None:
         model: the settings of the model; the optimizer's rate may be changed.
         words: of the command line.
     """
-    parts = model.get("init_args", Namespace())
-    optimizer, scheduler = parts.get("optimizer") or Namespace(), parts.get("scheduler") or Namespace()
-    rate, peak = optimizer.get("init_args.lr"), scheduler.get("init_args.max_lr")
+    rate, peak = (
+        model.get(f"init_args.{name}") for name in ("optimizer.init_args.lr", "scheduler.init_args.max_lr")
+    )
     peaks = peak if isinstance(peak, list) else [peak]  # PyTorch takes one for each group of parameters
     if rate is None or peak is None or rate in peaks:
         return
     flags = [word.replace("init_args.", "").partition("=")[0] for word in words]
     peak_is_flag = any(flag.startswith("--model.scheduler") for flag in flags)
+    optimizer, scheduler = model.init_args.optimizer, model.init_args.scheduler
     make_optimizer: Any = pydoc.locate(optimizer.class_path)
     lr = inspect.signature(make_optimizer).parameters.get("lr")
     is_default = lr is not None and rate == lr.default
     if "--model.optimizer.lr" in flags or not (peak_is_flag or is_default):
         name = scheduler.class_path.rpartition(".")[2]
         raise UsageError(
-            f"model.optimizer.lr {rate:g} has no effect: model.scheduler.max_lr is {peak}, and {name} follows that; "
+            f"model.optimizer.lr {rate} has no effect: model.scheduler.max_lr is {peak}, and {name} follows that; "
             "leave max_lr out, or give the rate as model.scheduler.max_lr"
         )
     optimizer.init_args.lr = max(peaks)

@@ -7,12 +7,15 @@ from pytorch_lightning.cli import LRSchedulerCallable
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
-# They count steps, and set the learning rate themselves: the optimizer's own is their peak, `max_lr`.
+# They count steps and move the learning rate up and down; its peak, `max_lr`, is the rate of the optimizer.
 CYCLES = (OneCycleLR, CyclicLR)
 
 
 class WithoutPeak(Protocol):
-    """A schedule whose `max_lr` is still to come, although PyTorch requires one: so may a config leave it out."""
+    """What makes a schedule from an optimizer and a peak.
+
+    The command line asks a config for every argument that PyTorch's class requires, except those that are named here.
+    """
 
     def __call__(self, optimizer: Optimizer, max_lr: Any) -> LRScheduler:
         """The schedule of this optimizer."""

@@ -82,8 +82,13 @@ def test_rates_that_agree_are_one_afterwards(model: Namespace, words: list[str],
     assert model.init_args.optimizer.init_args.lr == trained_with
 
 
-@pytest.mark.parametrize("model", [Namespace(), Namespace(init_args=Namespace(scheduler=None, lr=0.1))])
-def test_a_model_without_optimizer_or_schedule_has_no_rates_to_compare(model: Namespace) -> None:
+@pytest.mark.parametrize(
+    "arguments", [None, Namespace(optimizer="adam", scheduler="cosine"), Namespace(scheduler=None, lr=0.1)]
+)
+def test_a_model_without_optimizer_or_schedule_has_no_rates_to_compare(
+    arguments: Namespace | None,
+) -> None:
+    model = Namespace(class_path="Foreign", init_args=arguments)
     before = model.clone()
     check_learning_rate(model, ["fit", "--model.optimizer.lr=0.1"])
     assert model == before

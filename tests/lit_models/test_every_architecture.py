@@ -162,8 +162,3 @@ def test_compiling_in_place_keeps_the_names(tmp_path: Path, monkeypatch: pytest.
 def test_wrong_arguments_are_named(case: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(case, **options)
-
-
-def test_unknown_architecture() -> None:
-    with pytest.raises(AttributeError, match="it has LitModel, LitLinear"):
-        _ = lit_models.LitMPL
