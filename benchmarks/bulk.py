@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from cli import main
-from sweeps.command import main as sweep  # with all that is imported, before the clock starts
+from cli.sweep import main as sweep  # with all that is imported, before the clock starts
 
 ROOT = Path(__file__).parents[1]
 RATES = {  # flag, smallest and largest

@@ -21,7 +21,7 @@ from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy
 
 from benchmarks.problems import EVAL_BATCH_SIZE, NETWORKS, Problem
 from benchmarks.turns import EndTurn
-from cli.build import LightningInside
+from cli.build import build
 from cli.request import prepare
 from lit_models.base import LitModel
 
@@ -160,22 +160,11 @@ class Same(LitModel):
         return self.net(x)
 
 
-class Ours(LightningInside):
-    """`train.py fit` that ends a turn with each epoch."""
-
-    end_turn: EndTurn
-
-    def before_fit(self) -> None:
-        super().before_fit()
-        self.model.on_train_epoch_start = type(self).end_turn  # a callback would add to each step
-
-
 def with_everything(problem: Problem, end_turn: EndTurn, *, model: dict[str, Any], flags: list[str]) -> None:
     """`train.py fit` with logs, validation, diagnostics, checkpoints and progress bar.
 
     Without pictures: five of each are drawn however long a run is, and the turns here are few.
     """
-    Ours.end_turn = staticmethod(end_turn)
     settings = {
         "model": model,
         "data": {
@@ -188,7 +177,11 @@ def with_everything(problem: Problem, end_turn: EndTurn, *, model: dict[str, Any
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         Path("speed.yaml").write_text(yaml.safe_dump(settings))
-        Ours(prepare(["fit", "--config", "speed.yaml", "--pictures=false", *flags]))
+        run = build(prepare(["fit", "--config", "speed.yaml", "--pictures=false", *flags]))
+        run.model.on_train_epoch_start = (
+            end_turn  # ends a turn with each epoch; a callback would add to each step
+        )
+        run.fit()
 
 
 def ours(

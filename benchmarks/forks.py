@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-import cli.build
 from benchmarks.victim import PHASE, PHASES
 from cli import main as train
 
@@ -85,7 +84,6 @@ def become(rank: int, processes: int, port: int) -> None:
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
         os.environ |= {"TORCHELASTIC_RUN_ID": "none"}
         rank_zero_only.rank = rank
-        cli.build.RANK = rank
 
 
 def free_port() -> int:

@@ -32,7 +32,7 @@ from benchmarks.problems import convnet, mlp
 from benchmarks.report import clock_options, machine, write_between
 from benchmarks.turns import EndTurn, Ratio, take_turns
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
-from runtime.memory import keep_freed_memory
+from runtime.process import keep_freed_memory
 
 PERIOD = 50  # steps, of the default cadence
 

@@ -13,21 +13,21 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
-from cli.build import LightningInside
+from cli.build import Run
 from datamodules import TitanicDataModule
 
 Figures = dict[str, float]
-Reference = Callable[[LightningInside], tuple[str, float]]
+Reference = Callable[[Run], tuple[str, float]]
 
 
-def coefficient_error(cli: LightningInside) -> Figures:
+def coefficient_error(cli: Run) -> Figures:
     """Largest difference between the model's coefficients, in table units, and those of the textbook's solution."""
     weight, bias = cli.datamodule.coefficients_in_table_units(cli.model.linear.weight, cli.model.linear.bias)
     ours = np.concatenate([weight.detach().numpy().ravel(), bias.detach().numpy().ravel()])
     return {"coefficient error": float(np.abs(ours - textbook_coefficients(cli)).max())}
 
 
-def textbook_coefficients(cli: LightningInside) -> np.ndarray:
+def textbook_coefficients(cli: Run) -> np.ndarray:
     """Weights and intercept by maximum likelihood (scikit-learn, no penalty) or by least squares (NumPy)."""
     x, y = (part.double().numpy() for part in cli.datamodule.splits["train"])
     if cli.datamodule.task == "binary":
@@ -36,7 +36,7 @@ def textbook_coefficients(cli: LightningInside) -> np.ndarray:
     return np.linalg.lstsq(np.column_stack([x, np.ones(len(x))]), y, rcond=None)[0]
 
 
-def textbook_loss(cli: LightningInside) -> tuple[str, float]:
+def textbook_loss(cli: Run) -> tuple[str, float]:
     """Log loss or mean squared error of `textbook_coefficients`."""
     x, y = (part.double() for part in cli.datamodule.splits["train"])
     coefficients = torch.from_numpy(textbook_coefficients(cli))
@@ -49,7 +49,7 @@ def textbook_loss(cli: LightningInside) -> tuple[str, float]:
 def sklearn_accuracy(make: Callable[[], object]) -> Reference:
     """Accuracy of a scikit-learn classifier on the rows that the last run was trained and validated on."""
 
-    def accuracy(cli: LightningInside) -> tuple[str, float]:
+    def accuracy(cli: Run) -> tuple[str, float]:
         data = cli.datamodule
         (x_train, y_train), (x_val, y_val) = (
             (data.transform_batch(data.prepare_inputs(x)).flatten(1).numpy(), y.numpy())
@@ -61,7 +61,7 @@ def sklearn_accuracy(make: Callable[[], object]) -> Reference:
     return accuracy
 
 
-def sklearn_folds(cli: LightningInside) -> tuple[str, float]:
+def sklearn_folds(cli: Run) -> tuple[str, float]:
     """Mean accuracy of scikit-learn's MLP over the same folds."""
     scores = []
     for seed in range(10):
@@ -81,7 +81,7 @@ def sklearn_folds(cli: LightningInside) -> tuple[str, float]:
 def hand_written_loop(metric: str) -> Reference:
     """The same network, data and seed, trained without Lightning in float32; its metric on the test split."""
 
-    def train(cli: LightningInside) -> tuple[str, float]:
+    def train(cli: Run) -> tuple[str, float]:
         data, epochs = cli.datamodule, cli.trainer.max_epochs
         torch.manual_seed(42)
         skip = ("optimizer", "scheduler", "_class_path", "_instantiator")

@@ -41,7 +41,7 @@ from benchmarks.references import (
     textbook_loss,
 )
 from benchmarks.report import ROOT, cores, duration, machine, write_between, write_time
-from cli.build import LightningInside
+from cli.build import Run, build
 from cli.request import prepare
 
 
@@ -66,7 +66,7 @@ class Experiment:
     runs: list[list[str]] = field(default_factory=lambda: [[]])
     command: str = "test"
     checkpoint: str = "best"
-    measure: Callable[[LightningInside], Figures] = lambda cli: {}
+    measure: Callable[[Run], Figures] = lambda cli: {}
     reference: Reference | None = None
 
     @property
@@ -75,7 +75,7 @@ class Experiment:
         return f"`{self.config}`" + (f", {self.title}" if self.title else "")
 
 
-def count_verdicts(cli: LightningInside) -> Figures:
+def count_verdicts(cli: Run) -> Figures:
     """How many things `Diagnosis` found wrong with the run."""
     return {"verdicts": len(json.loads((cli.folder / "diagnosis.json").read_text())["verdicts"])}
 
@@ -184,18 +184,18 @@ NAMES = [experiment.name for experiment in EXPERIMENTS]  # in the order of the t
 HEADER = "| experiment | must reach | reached | reference | training |\n|---|---|---|---|---|"
 
 
-def run(
-    experiment: Experiment, flags: list[str], shared: list[str]
-) -> tuple[Figures, float, LightningInside]:
+def run(experiment: Experiment, flags: list[str], shared: list[str]) -> tuple[Figures, float, Run]:
     """Train, then evaluate the checkpoint: the figures, the seconds that training took, and what was trained."""
     config = f"--config={ROOT / 'configs' / experiment.config}.yaml"
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
     started = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
-        trained = LightningInside(prepare(["fit", config, *shared, *quiet, *flags]))
+        trained = build(prepare(["fit", config, *shared, *quiet, *flags]))
+        trained.fit()
         seconds = time.perf_counter() - started
         checkpoint = trained.folder / "checkpoints" / f"{experiment.checkpoint}.ckpt"
-        tested = LightningInside(prepare([experiment.command, f"--ckpt_path={checkpoint}", *quiet]))
+        tested = build(prepare([experiment.command, f"--ckpt_path={checkpoint}", *quiet]))
+        getattr(tested, experiment.command)()
     metrics = tested.trainer.callback_metrics
     figures = {name.partition("/")[2]: float(value) for name, value in metrics.items()}
     return {**figures, **experiment.measure(tested)}, seconds, trained

@@ -33,6 +33,7 @@ from benchmarks import contenders
 from benchmarks.problems import Problem
 from benchmarks.report import ROOT, clock_options, machine, write_between
 from benchmarks.turns import Contender, Ratio, take_turns
+from cli.build import Run, build
 from cli.request import prepare
 
 TITLES = {
@@ -107,17 +108,12 @@ def compare(names: list[str], options: argparse.Namespace) -> None:
         write_between("speed", [*lines, "", machine(options.threads) + "."])
 
 
-class Timed(contenders.LightningInside):
-    """`train.py fit` that notes when the first batch came and when the last epoch was done."""
-
-    def before_fit(self) -> None:
-        super().before_fit()
-        self.model.on_train_start = self.note  # type: ignore[method-assign]
-        self.model.on_train_end = self.note  # type: ignore[method-assign]
-        self.notes: list[float] = []
-
-    def note(self) -> None:
-        self.notes.append(time.perf_counter())
+def seconds_of_training(run: Run) -> float:
+    """Train; the seconds from the first batch to the end of the last epoch."""
+    times: list[float] = []
+    run.model.on_train_start = run.model.on_train_end = lambda: times.append(time.perf_counter())
+    run.fit()
+    return times[1] - times[0]
 
 
 def fast(options: argparse.Namespace) -> None:
@@ -132,10 +128,11 @@ def fast(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for seed in range(options.rounds or 3):  # each shows its own progress
-            run = Timed(prepare(["fit", f"--config={config}", f"--seed_everything={seed}", *common]))
-            seconds.append(run.notes[1] - run.notes[0])
+            run = build(prepare(["fit", f"--config={config}", f"--seed_everything={seed}", *common]))
+            seconds.append(seconds_of_training(run))
             checkpoint = run.folder / "checkpoints" / "last.ckpt"
-            tested = contenders.LightningInside(prepare(["test", f"--ckpt_path={checkpoint}"]))
+            tested = build(prepare(["test", f"--ckpt_path={checkpoint}"]))
+            tested.test()
             accuracies.append(float(tested.trainer.callback_metrics["test/accuracy"]))
     print(
         f"mnist_fast, {len(seconds)} seeds: {median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f})"

@@ -6,18 +6,22 @@ diagnostics   what the network does inside, and what is wrong with it
 pictures      what it has learnt
 predictions   predictions.csv
 progress      a progress bar that costs little
+summary       the layers and their sizes, before training
+files         files that are whole or not there
 """
 
 from callbacks.diagnostics import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.pictures import DepthPlot
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
+from callbacks.summary import LayerSummary
 
 __all__ = [
     "ActivationMonitor",
     "DepthPlot",
     "Diagnosis",
     "GradientMonitor",
+    "LayerSummary",
     "NonFiniteGuard",
     "PredictionWriter",
     "Progress",

@@ -4,12 +4,10 @@ Around each step Lightning calls six hooks of every callback and a dozen of the 
 a context of the profiler. What is left out here does nothing; what is learnt stays the same to the bit.
 """
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.profilers import PassThroughProfiler
 
 STEP_HOOKS = (
     "on_train_batch_start",
@@ -39,12 +37,3 @@ def step_hook(owner: pl.Callback | pl.LightningModule, name: str) -> Callable[..
     hook = getattr(type(owner), name).__get__(owner) if sleeps else getattr(owner, name)
     parent = pl.LightningModule if isinstance(owner, pl.LightningModule) else pl.Callback
     return None if getattr(hook, "__func__", None) is getattr(parent, name) else hook
-
-
-class NoProfiler(PassThroughProfiler):
-    """Measures nothing, like the profiler that Lightning takes by default, in a tenth of the time."""
-
-    _nothing: Any = contextlib.nullcontext()
-
-    def profile(self, action_name: str) -> Any:
-        return self._nothing

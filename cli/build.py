@@ -1,115 +1,128 @@
-"""LightningCLI with run folders, checkpoints that bring their config, and closing tables."""
+"""From a request to a run: settings, model, data, callbacks and Trainer.
 
-import logging
+`build` reads the words, refuses what cannot work (`cli/checks.py`) and makes all objects; nothing is trained before
+`fit`, `validate`, `test` or `predict` of the run is called.
+"""
+
+import contextlib
+import copy
 import math
 import os
 import pkgutil
 import tempfile
-import threading
 import time
-import warnings
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
-from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 import datamodules
 import lit_models
+from callbacks.files import replacing
 from callbacks.pictures.base import Picture
-from callbacks.step_hooks import NoProfiler, skip_empty_hooks
-from cli.checks import check_cluster, check_monitor, check_seed, check_trainer
-from cli.cluster import check_leftovers, forget_run, note_run, slurm_job
-from cli.defaults import AfterFirstStep, as_list, callbacks_of, loggers_of
-from cli.parser import Parser
-from cli.reports import print_metrics, print_predictions, print_result
+from callbacks.step_hooks import skip_empty_hooks
+from cli import checks
+from cli.cluster import check_leftovers, note_run
+from cli.defaults import AfterFirstStep, as_list, callbacks_of, loggers_of, plugins_of
+from cli.parser import Parser, constructor_error
 from cli.request import Request
 from runtime.errors import UsageError
 from runtime.loop import use_lean_loop
-from runtime.memory import keep_freed_memory
-from runtime.plugins import complete
-from runtime.read_checkpoint import (
-    check_architecture,
-    check_form,
-    check_length,
-    check_resumable,
-    check_shapes,
-    newest_valid,
-    read_checkpoint,
-)
+from runtime.process import prepare_process
+from runtime.read_checkpoint import newest_valid, read_checkpoint
 from runtime.replay import replay_training
 from runtime.resume import ExactResume
 from runtime.run_folder import discard, new_run_folder
 from runtime.signals import Interrupted
+from runtime.step_plan import NoProfiler
 from runtime.stop import StopOnSignal
 
-warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
-# Lightning's own use of a deprecated test
-warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
-# A run that goes on has checkpoints.
-warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-# An evaluation saves nothing.
-warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
-if slurm_job() is None:  # where SLURM is installed, Lightning wants every run to be one of its jobs
-    warnings.filterwarnings("ignore", message="The `srun` command is available")
-logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
-
-# TensorBoard's writing thread ends with a traceback where the disk is full; its error comes to the main thread, too.
-threading.excepthook = lambda failure: rank_zero_warn(f"{failure.exc_type.__name__}: {failure.exc_value}")
-
-# Lightning sets this on import; on a machine without a GPU each optimizer step would ask the driver again (130 us).
-os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-
-RANK: int = getattr(rank_zero_only, "rank", 0)
 FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
 
 
-class LightningInside(LightningCLI):
-    """The four commands of `train.py`.
+def build(
+    request: Request,
+    *,
+    callbacks: Sequence[Callback] = (),
+    folder: Path | None = None,
+    with_trainer: bool = True,
+    started: float | None = None,
+) -> "Run":
+    """Read the settings of a request and make its objects.
 
     Args:
         request: what was asked for.
+        callbacks: added to those of the config and of every run.
+        folder: of the run, where it is not to be the next `runs/<experiment>/version_N`.
+        with_trainer: False leaves out callbacks, loggers and Trainer, and makes no folder.
         started: reading of `time.perf_counter()` when the program began; default: now.
+
+    Raises:
+        UsageError: for settings that cannot work; then nothing is left behind.
+    """
+    prepare_process()
+    return Run(
+        request,
+        callbacks=callbacks,
+        folder=folder,
+        with_trainer=with_trainer,
+        started=started or time.perf_counter(),
+    )
+
+
+class Run(LightningCLI):
+    """One command with all its objects: `settings`, `model`, `datamodule`, `trainer`, `checkpoint` and `folder`.
+
+    The methods of `LightningCLI` are called in the order in which they stand here.
     """
 
-    def __init__(self, request: Request, started: float | None = None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        *,
+        callbacks: Sequence[Callback],
+        folder: Path | None,
+        with_trainer: bool,
+        started: float,
+    ) -> None:
         self.request = request
-        self.started = time.perf_counter() if started is None else started
+        self.added_callbacks = callbacks
+        self.folder = (
+            folder or request.run_folder or Path()
+        )  # of a new run, chosen when its model and data exist
+        self.with_trainer = with_trainer
+        self.started = started
         self.start_up = math.nan  # seconds until the first step was done
-        self.folder = request.run_folder or Path()  # of a new run, chosen when its model and data exist
-        kept = set(self.folder.iterdir()) if request.run_folder else None
-        self.claimed = False  # whether this launch made it
-        keep_freed_memory()
-        # A class can be named on the command line once it is imported.
-        for package in (lit_models, datamodules):
-            for module in pkgutil.iter_modules(package.__path__):
-                import_module(f"{package.__name__}.{module.name}")
-        try:
+        self.checkpoint: dict[str, Any] | None = None
+        self._claims_folder = folder is None and request.run_folder is None
+        self._claimed = False
+        self._kept = set(self.folder.iterdir()) if request.run_folder else None
+        import_all_classes()
+        with self._nothing_left_behind():
             super().__init__(
-                args=request.args,
+                args=request.args[1:],
+                run=False,
                 parser_class=Parser,
-                parser_kwargs={"allow_abbrev": False},
+                parser_kwargs={"allow_abbrev": False, "prog": f"train.py {request.command}"},
                 seed_everything_default=42,
                 auto_configure_optimizers=False,
                 save_config_callback=None,
                 trainer_defaults={"max_epochs": 10, "deterministic": "warn", "logger": None},
             )
-        except Exception:
-            if RANK == 0 and math.isnan(self.start_up) and (self.claimed or kept):  # no step was trained
-                discard(self.folder, kept)
-            raise
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The flags that Lightning does not have, and what the data dictate to the model."""
         parser.add_argument(
             "--run_name", type=str | None, help="Folder below runs/; by default the config's name."
         )
-        parser.add_argument("--resume", type=str | None, help="Folder of a run to go on with (fit only).")
+        parser.add_argument("--resume", type=str | None, help="Folder of a run to resume (fit only).")
         parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
         parser.add_argument("--monitor", type=str, default="val/loss", help="Metric that chooses best.ckpt.")
         parser.add_argument(
@@ -131,83 +144,104 @@ class LightningInside(LightningCLI):
         )
         for name in FROM_DATA:
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        method, skip = self.request.command, {"model", "datamodule", "dataloaders"}
+        if method == "fit":
+            skip |= {"train_dataloaders", "val_dataloaders"}
+        parser.add_method_arguments(
+            Trainer, method, skip=skip - ({"dataloaders"} if method == "fit" else set())
+        )
 
-    def _parse_ckpt_path(self) -> None:
-        """Lightning would let the checkpoint's hyper-parameters win over the flags; here a contradiction is refused."""
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Read the words, then the checkpoint that they name; both must be right before any class is made."""
+        super().parse_arguments(parser, args)
         if self.resumed:
             self.settings.ckpt_path = str(newest_valid(self.folder, self.settings.trainer.max_epochs))
         path = self.settings.get("ckpt_path")
         self.checkpoint = read_checkpoint(Path(path)) if path else None
-        check_seed(self.settings.seed_everything)
-        if self.checkpoint is not None:
-            check_form(self.checkpoint, path)
-            check_architecture(self.checkpoint, path, self.settings.model.class_path)
+        checks.check_settings(self.settings, self.checkpoint)
 
     @property
     def settings(self) -> Namespace:
-        """The config of this command."""
-        return self.config[self.request.command]
+        """The config."""
+        return self.config
 
-    def before_instantiate_classes(self) -> None:
-        arguments = self.settings.model.get("init_args", {})
-        if self.settings.get("data") is None and arguments.get("in_shape", ()) is None:
-            raise UsageError("the config has no data; add --data TitanicDataModule, or a `data:` to it")
+    @property
+    def resumed(self) -> bool:
+        """Whether `fit` continues in the folder of an earlier one."""
+        return self.request.command == "fit" and self.request.run_folder is not None
 
     def instantiate_classes(self) -> None:
+        """Make model, data and Trainer; what a constructor complains of is said in its own words."""
         try:
             super().instantiate_classes()
         except ValueError as error:
-            raise original(error) from None
+            raise constructor_error(error) from None
 
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        if self.checkpoint is not None:
-            check_shapes(self.checkpoint, self.settings.ckpt_path, self.model, self.model.hparams)
-            if self.request.command == "fit":
-                check_resumable(self.checkpoint, self.settings.ckpt_path, self.model.hparams)
-            if self.resumed:
-                check_length(self.checkpoint, self.folder / "config.yaml", self.settings.trainer.max_epochs)
-                self._end_if_finished(self.checkpoint)
-        config = self.config_init[self.request.command].trainer
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer | None:
+        """Check what needs the model, claim the run's folder, and add what every run has."""
+        checks.check_checkpoint(self)
+        if not self.with_trainer or self.is_finished:
+            return None
+        config = self.config_init.trainer
         config.callbacks = as_list(config.callbacks)
         if not self.settings.pictures:
             config.callbacks = [each for each in config.callbacks if not isinstance(each, Picture)]
-        check_trainer(config)
-        check_monitor(self.settings.monitor, self.model)
-        if self.request.run_folder is None:
-            self._claim_folder()
-        self.config_init[self.request.command].weights_only = True  # checkpoints never run code
-        self.trainer_defaults["callbacks"] = self._own_callbacks(config.callbacks)
-        if config.logger in (None, True):
-            kwargs["logger"] = self._loggers()
-        kwargs["plugins"] = complete(config.plugins)
-        if config.profiler is None:
-            kwargs["profiler"] = NoProfiler()
-        if config.default_root_dir is None:
-            kwargs["default_root_dir"] = self.folder
+        checks.check_trainer(config)
+        checks.check_monitor(self.settings.monitor, self.model)
+        if self._claims_folder:
+            self.claim_folder()
         check_leftovers(Path(config.default_root_dir or self.folder))
+        own = callbacks_of(self.request.command, self.settings, config.callbacks, self.folder)
+        if self.request.command == "fit":
+            own.append(AfterFirstStep(self._first_step_done))
+        self.trainer_defaults["callbacks"] = [*own, *self.added_callbacks]
+        if config.logger in (None, True):
+            kwargs["logger"] = self.new_loggers()
+        kwargs["plugins"] = plugins_of(config.plugins)
+        kwargs["profiler"] = NoProfiler() if config.profiler is None else config.profiler
+        kwargs["default_root_dir"] = config.default_root_dir or self.folder
+        kwargs["enable_model_summary"] = False  # there is one of our own
         trainer = super().instantiate_trainer(**kwargs)
-        check_cluster(trainer)
+        checks.check_cluster(trainer)
         if self.request.command == "fit":
             use_lean_loop(trainer)
             trainer.callbacks.insert(0, ExactResume())
             replay_training(self.datamodule or self.model, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
         return trainer
 
-    def _end_if_finished(self, checkpoint: dict[str, Any]) -> None:
-        """Leave a run that is complete as it is."""
-        limits = self.settings.trainer
-        epochs, steps = checkpoint["epoch"], checkpoint["global_step"]
-        if not 0 <= (limits.max_epochs or -1) <= epochs and not 0 <= limits.max_steps <= steps:
-            return
-        if RANK == 0:
-            print(
-                f"{self.folder} is finished: {epochs} epochs, {steps} steps; for more, --trainer.max_epochs"
-            )
-        if self.request.job_file is not None:
-            forget_run(self.request.job_file)
-        raise SystemExit(0)
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run that `fit` should resume has trained for as long as it should."""
+        if not self.resumed or self.checkpoint is None:
+            return False
+        limits, done = self.settings.trainer, self.checkpoint
+        epochs_done = 0 <= (limits.max_epochs or -1) <= done["epoch"]
+        return epochs_done or 0 <= limits.max_steps <= done["global_step"]
 
-    def _claim_folder(self) -> None:
+    def variant(self, config: Namespace) -> "Run":
+        """The same command with another config, on the same data and without callbacks, loggers and Trainer.
+
+        It takes the parser over, which takes longest to make.
+        """
+        other = copy.copy(self)
+        other.with_trainer = False
+        other._instantiate_anew(config)
+        other.datamodule = self.datamodule
+        return other
+
+    def _instantiate_anew(self, config: Namespace) -> None:
+        self.config = config
+        self.__dict__.pop("config_dump", None)
+        self._add_instantiators()
+        self.instantiate_classes()
+
+    def _dump_config(self) -> None:
+        """From this a model takes its hyper-parameters; unlike Lightning's, nothing is validated once more."""
+        if not hasattr(self, "config_dump"):
+            options = {"skip_link_targets": False, "skip_unset": False, "skip_validation": True}
+            self.config_dump = yaml.safe_load(self.parser.dump(self.config, **options))
+
+    def claim_folder(self) -> None:
         """Make the folder of a new run; only now, so that a wrong flag leaves none behind."""
         if self.settings.trainer.fast_dev_run:
             self.folder = Path(tempfile.gettempdir())  # nothing is written
@@ -218,75 +252,86 @@ class LightningInside(LightningCLI):
                 f"--run_name is {name}; it is a folder below runs/, without / in front and without .."
             )
         self.settings.run_name = name or self.settings.model.class_path.split(".")[-1]
-        self.folder = new_run_folder(self.settings.run_name, RANK)
-        self.claimed = True
+        self.folder = new_run_folder(self.settings.run_name, rank_zero_only.rank)
+        self._claimed = True
         if self.request.job_file is not None:
             note_run(self.request.job_file, self.folder)
 
-    def _own_callbacks(self, given: list[Callback]) -> list[Callback]:
-        """What is added to the callbacks of the config."""
-        own = callbacks_of(self.request.command, self.settings, given, self.folder)
-        return [*own, AfterFirstStep(self.first_step_done)] if self.request.command == "fit" else own
-
-    def _loggers(self) -> list[Logger]:
+    def new_loggers(self) -> list[Any]:
+        """TensorBoard and metrics.csv in the run's folder; none for predictions."""
         if self.request.command == "predict":
             return []
         return loggers_of(
             self.folder, self.checkpoint["global_step"] if self.resumed and self.checkpoint else None
         )
 
-    @property
-    def resumed(self) -> bool:
-        """Whether `fit` goes on in the folder of an earlier one."""
-        return self.request.command == "fit" and self.request.run_folder is not None
+    def fit(self) -> None:
+        """Train.
 
-    def before_fit(self) -> None:
+        Raises:
+            Interrupted: where a signal asked for it; the run is saved before.
+        """
         for each in (self.model, *self.trainer.callbacks):
             skip_empty_hooks(each)
         if not self.resumed:
             self.save_config()
+        self._call_trainer()
+        for callback in self.trainer.callbacks:  # a signal that came too late still ends the process
+            if isinstance(callback, StopOnSignal) and callback.signum is not None:
+                raise Interrupted(callback.signum, self.folder)
 
-    def first_step_done(self) -> None:
-        """Note the time; a run that goes on takes new flags over only if they work."""
+    def validate(self) -> None:
+        """Measure the metrics of the validation split."""
+        self._call_trainer(verbose=self.settings.verbose)
+
+    def test(self) -> None:
+        """Measure the metrics of the test split."""
+        self._call_trainer(verbose=self.settings.verbose)
+
+    def predict(self) -> None:
+        """Write predictions.csv."""
+        self._call_trainer(return_predictions=self.settings.return_predictions)
+
+    def _call_trainer(self, **options: Any) -> None:
+        data = {} if self.datamodule is None else {"datamodule": self.datamodule}
+        with self._nothing_left_behind():
+            getattr(self.trainer, self.request.command)(
+                self.model,
+                **data,
+                ckpt_path=self.settings.ckpt_path,
+                weights_only=True,  # checkpoints never run code
+                **options,
+            )
+
+    def _first_step_done(self) -> None:
+        """Note the time; a run that is resumed takes new flags over only if they work."""
         self.start_up = time.perf_counter() - self.started
         if self.resumed:
             self.save_config()
 
     def save_config(self) -> None:
         """Write the complete config into the run's folder; a kill leaves the one before."""
-        if RANK == 0 and not self.settings.trainer.fast_dev_run:
+        if rank_zero_only.rank == 0 and not self.settings.trainer.fast_dev_run:
             settings = self.settings.clone()
             settings.resume = settings.sweep = None
             settings.ckpt_path = None if self.resumed else settings.ckpt_path
             options = {"skip_unset": False, "skip_validation": True, "overwrite": True}  # they were validated
-            temporary = self.folder / "config.yaml.tmp"
-            self._parser("fit").save(settings, temporary, **options)
-            os.replace(temporary, self.folder / "config.yaml")
+            with replacing(self.folder / "config.yaml") as temporary:
+                self.parser.save(settings, temporary, **options)
 
-    def after_validate(self) -> None:
-        print_metrics(self.trainer, self._title(self.settings.ckpt_path))
-
-    def after_test(self) -> None:
-        print_metrics(self.trainer, self._title(self.settings.ckpt_path))
-
-    def after_predict(self) -> None:
-        print_predictions(self.trainer)
-
-    def after_fit(self) -> None:
-        times = {
-            "time": f"{time.perf_counter() - self.started:.0f} s, the first step after {self.start_up:.1f} s"
-        }
-        print_result(self.trainer, self._title(f"best by {self.settings.monitor}"), times, self.folder)
-        for callback in self.trainer.callbacks:  # a signal that came too late still ends the process
-            if isinstance(callback, StopOnSignal) and callback.signum is not None:
-                raise Interrupted(callback.signum, self.folder)
-
-    def _title(self, about: str) -> str:
-        return f"{self.folder.resolve().parent.name}: {about}"
+    @contextlib.contextmanager
+    def _nothing_left_behind(self) -> Iterator[None]:
+        """Where it fails before the first step, remove what was written."""
+        try:
+            yield
+        except Exception:
+            if rank_zero_only.rank == 0 and math.isnan(self.start_up) and (self._claimed or self._kept):
+                discard(self.folder, self._kept)
+            raise
 
 
-def original(error: BaseException) -> BaseException:
-    """What the constructor of a model, data module or callback raised, out of what jsonargparse made of it."""
-    while str(error).startswith(("Does not validate", "Parser key")) and error.__cause__ is not None:
-        error = error.__cause__
-    return error
+def import_all_classes() -> None:
+    """A class can be named on the command line once its module is imported, also one that a user has just added."""
+    for package in (lit_models, datamodules):
+        for module in pkgutil.iter_modules(package.__path__):
+            import_module(f"{package.__name__}.{module.name}")

@@ -1,8 +1,11 @@
-"""What is refused between the reading of the flags and the first step: devices, numbers, ports, metrics."""
+"""What is refused once PyTorch is there, from the reading of the flags to the first step.
+
+What needs no PyTorch is refused in `cli/request.py`, before seconds of imports.
+"""
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jsonargparse import Namespace
@@ -11,8 +14,18 @@ from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
+from cli.checkpoint_checks import (
+    check_architecture,
+    check_form,
+    check_length,
+    check_resumable,
+    check_shapes,
+)
 from lit_models.base import LitModel
-from runtime.errors import UsageError, nearest
+from runtime.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from cli.build import Run
 
 # The least that makes sense; Lightning divides by some of them, and passes over a negative bound in silence.
 AT_LEAST = {
@@ -22,6 +35,28 @@ AT_LEAST = {
     "num_nodes": 1,
     "gradient_clip_val": 0,
 }
+
+
+def check_settings(settings: Namespace, checkpoint: dict[str, Any] | None) -> None:
+    """Refuse what cannot work whatever the model turns out to be, before any class is made."""
+    check_seed(settings.seed_everything)
+    if checkpoint is not None:
+        check_form(checkpoint, settings.ckpt_path)
+        check_architecture(checkpoint, settings.ckpt_path, settings.model.class_path)
+    if settings.get("data") is None and settings.model.get("init_args", {}).get("in_shape", ()) is None:
+        raise UsageError("the config has no data; add --data TitanicDataModule, or a `data:` to it")
+
+
+def check_checkpoint(run: "Run") -> None:
+    """Refuse a checkpoint that does not fit the model, or that `fit` cannot resume from."""
+    if run.checkpoint is None:
+        return
+    path = run.settings.ckpt_path
+    check_shapes(run.checkpoint, path, run.model, run.model.hparams)
+    if run.request.command == "fit":
+        check_resumable(run.checkpoint, path, run.model.hparams)
+    if run.resumed:
+        check_length(run.checkpoint, run.folder / "config.yaml", run.settings.trainer.max_epochs)
 
 
 def check_seed(seed: int | bool | None) -> None:
@@ -91,7 +126,7 @@ def check_monitor(metric: str, model: LightningModule, option: str = "--monitor"
         return
     known = [f"val/{name}" for name in model.val_metrics]
     if metric.startswith("val/") and metric not in known:
-        raise UsageError(f"{option} {metric} is not measured; {nearest(metric, known)}")
+        raise UsageError(f"{option} {metric} is not measured; {did_you_mean(metric, known)}")
 
 
 class MonitorCheck(Callback):
@@ -124,6 +159,6 @@ class MonitorCheck(Callback):
             return
         trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt", weights_only=False)
         raise UsageError(
-            f"--monitor {self.monitor} is not logged; {nearest(self.monitor, logged)}\n"
-            f"the epoch is saved; go on with: python train.py fit --resume {self.folder} --monitor ..."
+            f"--monitor {self.monitor} is not logged; {did_you_mean(self.monitor, logged)}\n"
+            f"the epoch is saved; resume with: python train.py fit --resume {self.folder} --monitor ..."
         )

@@ -1,7 +1,7 @@
 """Jobs that are started again: by SLURM after a requeue, by torchrun after the death of a worker.
 
 While a run is under way, a small file `runs/.jobs/<job>` names its folder. A job that is started again finds it there
-and goes on as `fit --resume` would; a new job has another name. All processes must see the same `runs`.
+and resumes it as `fit --resume` would; a new job has another name. All processes must see the same `runs`.
 """
 
 import hashlib
@@ -69,10 +69,10 @@ def interrupted_run(file: Path) -> Path | None:
 def note_run(file: Path, folder: Path) -> None:
     """Tie the run to the job."""
     if rank() == 0:
+        from callbacks.files import write_whole  # by now PyTorch is there
+
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f"{file.name}.tmp")
-        temporary.write_text(str(folder), encoding="utf-8")
-        os.replace(temporary, file)
+        write_whole(file, str(folder))
 
 
 def forget_run(file: Path) -> None:
@@ -85,7 +85,7 @@ def check_leftovers(folder: Path) -> None:
     """Refuse a folder with a checkpoint that Lightning would load on SLURM without being asked."""
     if slurm_job() and (found := sorted(folder.glob("hpc_ckpt_*.ckpt"))):
         raise UsageError(
-            f"{found[-1]} was left by another job, and Lightning would go on with it; move it out of the way"
+            f"{found[-1]} was left by another job, and Lightning would resume from it; move it out of the way"
         )
 
 
@@ -98,4 +98,4 @@ def requeue() -> str:
         return f"job {job} is not requeued: {error}"
     if done.returncode != 0:
         return f"job {job} is not requeued: {done.stderr.strip()}"
-    return f"job {job} is requeued and goes on by itself"
+    return f"job {job} is requeued and will resume by itself"

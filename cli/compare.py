@@ -1,6 +1,6 @@
 """`train.py compare RUN_A RUN_B`: is the difference between two runs real, or would chance bring it about?
 
-Both networks answer the same test rows, so the comparison is paired, which sees smaller differences than two separate
+Both networks predict the same test rows, so the comparison is paired, which sees smaller differences than two separate
 figures do. It is about these two trained networks: what another seed would give is not in it (Dietterich 1998,
 https://doi.org/10.1162/089976698300017197).
 """
@@ -9,14 +9,14 @@ import numpy as np
 
 from cli.paired_tests import mcnemar_exact, paired_t, tango_interval
 from cli.request import Request
-from cli.row_scores import Answers, OnTestSplit, same
+from cli.row_scores import RowScores, is_same, scores_on_test_rows
 from runtime.errors import UsageError
 from runtime.tables import number, print_table
 
 
-def compare(first: Request, second: Request) -> None:
+def compare_runs(first: Request, second: Request) -> None:
     """Let both runs predict, then print one table and one sentence."""
-    a, b = (OnTestSplit(request).answers() for request in (first, second))
+    a, b = map(scores_on_test_rows, (first, second))
     check_same_rows(a, b)
     rows = {"A": a.checkpoint, "B": b.checkpoint, "test rows": str(len(a.truth))}
     if a.trained_on or b.trained_on:
@@ -26,8 +26,8 @@ def compare(first: Request, second: Request) -> None:
     print(f"\n{sentence}")
 
 
-def check_same_rows(a: Answers, b: Answers) -> None:
-    """Refuse two runs that do not answer the same questions."""
+def check_same_rows(a: RowScores, b: RowScores) -> None:
+    """Refuse two runs that were not given the same rows."""
     names = f"{a.checkpoint} and {b.checkpoint}"
     if (a.right is None) != (b.right is None):
         raise UsageError(f"{names} cannot be compared: one predicts classes, the other numbers")
@@ -36,15 +36,15 @@ def check_same_rows(a: Answers, b: Answers) -> None:
             f"{names} have other test rows, {len(a.truth)} and {len(b.truth)}; "
             "give both the same data options, such as --data.classes or --data.missing"
         )
-    same_inputs = a.inputs is None or b.inputs is None or a.names != b.names or same(a.inputs, b.inputs)
-    if not same(a.truth, b.truth) or not same_inputs:
+    same_inputs = a.inputs is None or b.inputs is None or a.names != b.names or is_same(a.inputs, b.inputs)
+    if not is_same(a.truth, b.truth) or not same_inputs:
         raise UsageError(
             f"{names} have {len(a.truth)} test rows each, but not the same ones, or with other labels or units; "
             "give both the same data options, such as --data.fold, --data.data_seed or --data.normalize"
         )
 
 
-def compare_classes(a: Answers, b: Answers) -> tuple[dict[str, str], str]:
+def compare_classes(a: RowScores, b: RowScores) -> tuple[dict[str, str], str]:
     """The table's rows and the sentence about the difference in accuracy."""
     assert a.right is not None
     assert b.right is not None
@@ -69,7 +69,7 @@ def compare_classes(a: Answers, b: Answers) -> tuple[dict[str, str], str]:
     return rows, say(difference, amount, interval, p_value)
 
 
-def compare_errors(a: Answers, b: Answers) -> tuple[dict[str, str], str]:
+def compare_errors(a: RowScores, b: RowScores) -> tuple[dict[str, str], str]:
     """The table's rows and the sentence about the difference in mean squared error."""
     assert a.errors is not None
     assert b.errors is not None

@@ -9,14 +9,14 @@ from typing import Any
 import yaml
 
 from cli.overview import CONFIGS
-from runtime.errors import UsageError, nearest
+from runtime.errors import UsageError, did_you_mean
 
 # The first word of every flag, and the keys of a config.
 SETTINGS = (
     "model data trainer monitor monitor_mode diagnostics pictures run_name resume ckpt_path seed_everything "
     "save_every_n_steps weights_only sweep debug config print_config help"
 )
-# What people look for at the top, and where it is.
+# Settings that people expect at the top, and where they are.
 ELSEWHERE = (
     "model.optimizer model.optimizer.lr model.scheduler model.hidden_sizes model.activation model.dropout "
     "data.batch_size data.data_dir data.csv trainer.max_epochs trainer.max_steps trainer.devices "
@@ -39,7 +39,7 @@ def check_config(command: str, path: str | Path) -> None:
     """
     if not os.path.isfile(path):  # pathlib would forgive "mine.yaml/"
         names = (str(file.relative_to(CONFIGS.parent)) for file in CONFIGS.rglob("*.yaml"))
-        hint = nearest(str(path), names, otherwise="python train.py lists the experiments")
+        hint = did_you_mean(str(path), names, otherwise="python train.py lists the experiments")
         raise UsageError(f"--config {path} does not exist; {hint}")
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -68,7 +68,7 @@ def check_sections(command: str, path: str | Path, content: Mapping[Any, Any]) -
     known = settings(command)
     for key in map(str, content):
         if key.partition(".")[0] not in known:
-            hint = nearest(key, [*known, *ELSEWHERE.split()])
+            hint = did_you_mean(key, [*known, *ELSEWHERE.split()])
             raise UsageError(f"--config {path}: there is no setting {key!r}; {hint}")
     trainer = content.get("trainer")
     if not isinstance(trainer, dict | None):
@@ -79,7 +79,7 @@ def check_sections(command: str, path: str | Path, content: Mapping[Any, Any]) -
         if isinstance(section, dict) and "class_path" in section and (odd := section.keys() - CLASS_KEYS):
             first = min(map(str, odd))
             raise UsageError(
-                f"--config {path}: {name}.{first} stands beside class_path; it belongs below init_args"
+                f"--config {path}: {name}.{first} stands next to class_path; it belongs below init_args"
             )
 
 

@@ -1,20 +1,28 @@
-"""What every run has besides its model and data: callbacks and loggers, unless the config brings its own."""
+"""What every run has besides its model and data: callbacks, loggers and plugins, unless the config brings its own."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jsonargparse import Namespace
-from pytorch_lightning.callbacks import Callback, ProgressBar
+from pytorch_lightning.callbacks import Callback, ModelSummary, ProgressBar
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins import CheckpointIO
+from pytorch_lightning.plugins.environments import (
+    ClusterEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.pictures import EVERY_RUN
 from callbacks.pictures.gallery import hung
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
+from callbacks.summary import LayerSummary
 from cli.checks import MonitorCheck
-from runtime.checkpoint import BestCheckpoint, LastCheckpoint
+from runtime.checkpoint import BestCheckpoint, LastCheckpoint, best_mode
+from runtime.checkpoint_io import AtomicIO
 from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV
 from runtime.stop import StopOnSignal
 
@@ -37,6 +45,8 @@ def callbacks_of(command: str, settings: Namespace, given: list[Callback], folde
         own.append(PredictionWriter(folder))
     if command != "fit":
         return own
+    if settings.trainer.enable_model_summary is not False and not has(given, ModelSummary):
+        own.append(LayerSummary())
     if settings.diagnostics:
         own += [make() for make in DIAGNOSTICS if not has(given, make)]
     if settings.pictures:
@@ -58,7 +68,7 @@ def savers(settings: Namespace, folder: Path) -> list[Callback]:
 
 
 def loggers_of(folder: Path, purge_step: int | None = None) -> list[Logger]:
-    """TensorBoard, and metrics.csv; a run that goes on hides what it logged from `purge_step` on."""
+    """TensorBoard, and metrics.csv; a run that is resumed hides what it logged from `purge_step` on."""
     board = BufferedTensorBoardLogger(
         folder.parent.parent,
         name=folder.parent.name,
@@ -67,6 +77,20 @@ def loggers_of(folder: Path, purge_step: int | None = None) -> list[Logger]:
         purge_step=purge_step,
     )
     return [board, MetricsCSV(folder, purge_step)]
+
+
+def plugins_of(given: Any) -> list[Any]:
+    """The config's plugins, and where it has none of its own, checkpoints that are whole and SLURM as we use it.
+
+    Lightning's own way with SLURM saves inside a signal handler, and resumes whatever `hpc_ckpt` it finds.
+    """
+    plugins = [each for each in (given if isinstance(given, list) else [given]) if each is not None]
+    if not any(isinstance(each, CheckpointIO) for each in plugins):
+        plugins.append(AtomicIO())
+    chosen = any(isinstance(each, ClusterEnvironment) for each in plugins) or TorchElasticEnvironment.detect()
+    if not chosen and SLURMEnvironment.detect():
+        plugins.append(SLURMEnvironment(auto_requeue=False))
+    return plugins
 
 
 def has(given: list[Callback], kind: type) -> bool:
@@ -79,11 +103,6 @@ def as_list(given: Any) -> list[Any]:
     if given is None:
         return []
     return given if isinstance(given, list) else [given]
-
-
-def best_mode(metric: str) -> Literal["min", "max"]:
-    """Whether the smallest or the largest value of a metric is the best."""
-    return "min" if metric.rpartition("/")[2] in ("loss", "mse", "mae", "error") else "max"
 
 
 class AfterFirstStep(Callback):

@@ -1,5 +1,10 @@
 """From the command line's words to an exit code.
 
+    request = prepare(words)            cli/request.py   what is asked for; refuses what needs no PyTorch to be refused
+    run = build(request)                cli/build.py     settings, model, data, Trainer; refuses the rest
+    run.fit()                           or validate, test, predict
+    report(run)                         cli/reports.py   the closing table
+
 0 done, 1 failed, 2 wrong input; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
 """
 
@@ -10,9 +15,9 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from cli.cluster import forget_run, rank, requeue, slurm_job
-from cli.culprit import wrong_settings
 from cli.overview import overview
 from cli.request import COMPARE_USAGE, STUDIES, Request, comparison_requests, prepare
+from cli.wrong_settings import wrong_settings
 from runtime.errors import exit_code, explain
 from runtime.signals import Interrupted, already_raised, ignore_signals, raised_at_once
 
@@ -20,7 +25,7 @@ STARTED = time.perf_counter()  # before the seconds that the imports take
 
 
 def main(args: Sequence[str], description: str = "") -> int:
-    """Run one command; whatever goes wrong is told in a few lines on standard error.
+    """Run one command; whatever goes wrong is reported in a few lines on standard error.
 
     Args:
         args: the words after `train.py`; none, or a lone --help, asks for the overview.
@@ -32,16 +37,20 @@ def main(args: Sequence[str], description: str = "") -> int:
         return 0
     with raised_at_once():
         try:
-            return run(args)
+            return run_command(args)
+        except SystemExit as end:  # --help and --print_config; after a Ctrl-C Lightning ends with code 1
+            if type(end) is not SystemExit:  # Lightning's SIGTERMException, which carries no code
+                return 143
+            return 130 if isinstance(end.__context__, KeyboardInterrupt) else int(end.code or 0)
         except Interrupted as stop:
             first = stop.__context__  # where another signal came while the training was closing down
-            return end(first if isinstance(first, Interrupted) else stop)
+            return end_after(first if isinstance(first, Interrupted) else stop)
         except KeyboardInterrupt:
             print("stopped by a second SIGINT; what was saved before is whole", file=sys.stderr)
             return 130
         except Exception as error:
             if signum := already_raised():  # a library, in the middle of its import, made it another error
-                return end(Interrupted(signum))
+                return end_after(Interrupted(signum))
             if debug:
                 raise
             error = wrong_settings(error) or error
@@ -60,66 +69,68 @@ def take_flag(args: Sequence[str], name: str) -> tuple[bool, list[str]]:
     return value, words
 
 
-def run(args: Sequence[str]) -> int:
+def run_command(args: Sequence[str]) -> int:
     """Run one command and let errors through."""
     command, words = args[0], list(args[1:])
     if command == "compare":
-        return run_compare(words)
+        return compare(words)
     if command in STUDIES:
-        return ended(lambda: int(import_module(STUDIES[command]).main(words)))
-    request = prepare(args)
-    if request.job_file is not None and request.run_folder is not None and rank() == 0:
-        print(f"this job was started before; it goes on with {request.run_folder}", file=sys.stderr)
-    return ended(lambda: run_lightning(request))
+        return int(import_module(STUDIES[command]).main(words))
+    return run_request(prepare(args))
 
 
-def run_lightning(request: Request) -> int:
-    """One of the four commands of Lightning's own command line."""
-    from cli.build import LightningInside  # seconds of imports, which a wrong word should not cost
+def run_request(request: Request) -> int:
+    """Fit, validate, test or predict."""
+    say_that_it_loads(request)
+    from cli.build import build  # seconds of imports, which a wrong word should not cost
+    from cli.reports import report
 
-    LightningInside(request, STARTED)
+    run = build(request, started=STARTED)
+    if not run.is_finished:
+        method: Callable[[], None] = getattr(run, request.command)
+        method()
+    report(run)
     if request.job_file is not None:
         forget_run(request.job_file)
     return 0
 
 
-def ended(work: Callable[[], int]) -> int:
-    """The exit code of `work`, also where Lightning or argparse ends the process."""
-    try:
-        return work()
-    except SystemExit as end:  # --help and --print_config; after a Ctrl-C Lightning ends with code 1
-        if type(end) is not SystemExit:  # Lightning's SIGTERMException, which carries no code
-            return 143
-        return 130 if isinstance(end.__context__, KeyboardInterrupt) else int(end.code or 0)
+def say_that_it_loads(request: Request) -> None:
+    """A first sign of life: the imports take seconds."""
+    if rank() != 0:
+        return
+    print("loading PyTorch and Lightning ...", file=sys.stderr, flush=True)
+    if request.job_file is not None and request.run_folder is not None:
+        print(f"this job was started before; it resumes {request.run_folder}", file=sys.stderr)
 
 
-def run_compare(words: Sequence[str]) -> int:
+def compare(words: Sequence[str]) -> int:
     """Compare two runs on the same test rows."""
     if {"-h", "--help"} & set(words):
         print(f"{COMPARE_USAGE}\nIs the difference between them on the same test rows real?")
         return 0
     requests = comparison_requests(words)
-    from cli.compare import compare
+    from cli.compare import compare_runs
 
-    compare(*requests)
+    compare_runs(*requests)
     return 0
 
 
-def end(stop: Interrupted) -> int:
-    """After a signal: say how to go on, or ask SLURM to see to it; returns the exit code."""
+def end_after(stop: Interrupted) -> int:
+    """After a signal: say how to resume, or ask SLURM to see to it; returns the exit code."""
     ignore_signals()  # SLURM ends the job that it is asked to requeue
     if stop.folder is not None and rank() != 0:
         return 0  # the first process has yet to requeue, and `srun --kill-on-bad-exit` would kill it
-    print(how_to_go_on(stop), file=sys.stderr)
+    print(how_to_resume(stop), file=sys.stderr)
     if stop.signum == getattr(signal, "SIGUSR1", None) and slurm_job():
         print(requeue(), file=sys.stderr)
     return stop.exit_code
 
 
-def how_to_go_on(stop: Interrupted) -> str:
-    """The command that continues, or that there is nothing to continue from."""
+def how_to_resume(stop: Interrupted) -> str:
+    """The command that resumes, or that there is nothing to resume."""
     if stop.folder is None:
         return f"{stop} while no training was under way"
     if (stop.folder / "checkpoints" / "last.ckpt").exists():
-        return f"{stop}; the run is saved. Go on with: python train.py fit --resume {stop.folder}"
+        return f"{stop}; the run is saved. Resume it with: python train.py fit --resume {stop.folder}"
     return f"{stop} before the first checkpoint; start the run anew"

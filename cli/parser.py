@@ -1,14 +1,20 @@
-"""A parser whose complaints fit on a line or two and name what was probably meant."""
+"""A parser whose complaints fit on a line or two and name what was probably meant.
+
+jsonargparse reports an error as one exception that has the others as causes: down to the import that failed, or to the
+error of this parser for a nested class. The message is made from these; of the library's own only the value is read.
+"""
 
 import ast
+import contextlib
+import inspect
 import re
-import sys
-from enum import Enum
-from typing import NoReturn
+import traceback
+from collections.abc import Iterator
+from types import UnionType
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 import pytorch_lightning as pl
 import torch
-import yaml
 from jsonargparse import ArgumentParser
 from pytorch_lightning.cli import LightningArgumentParser
 
@@ -16,77 +22,120 @@ import callbacks
 import datamodules
 import lit_models
 from cli.config_files import ELSEWHERE
-from runtime.errors import UsageError, nearest
+from runtime.errors import UsageError, did_you_mean
+from runtime.private import NSKeyError, flags_of, type_of
 
-NOISE = (
-    "Does not validate",
-    "Subtypes:",
-    "Errors:",
-    "Given value type",
-    "Parser key",
-    "Problem with given",
-    "Expected a dot import path",
-    "Expected a path but",
-    "Subclass types expect",
-    "a class path (str)",
-    "a dict with",
-    "a dict without",
-)
-READABLE = (  # from the library's words to ours
-    (r"<class '(?:[\w.]*\.)?(\w+)'>|typing\.", r"\1"),
-    (r"; Expected (?:a )?", " or "),
-    (r"Expected (?:a )?", "expected "),
-    (r"(?:; Given value|\. Got value): ", ", not "),
-    (r"NestedArg\(key='[\w.]+', val='?(.*?)'?\)", r"\1"),
-    (r"Import path (?:(\S+) )?does not correspond to a subclass of (\w+), not ([^\s{]*).*", r"\1\3 is no \2"),
-    (r"Not a valid subclass of (\w+)", r"expected a \1, as its name or as class_path and init_args"),
-    (r"Unexpected import path format: .*, not ", "expected the name of a class, not "),
-    (r"; Given value:$|^Given value:$", ", not ''"),
-    (r"^, not", "expected the name of a class, not"),
-    (r"\., not \w+$", ""),
-)
+PLAIN = (bool, int, float, str)
 
 
-# Lightning's Timer has an Enum for the default of a string, which YAML cannot write by itself.
-yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
+class WrongSettingError(UsageError):
+    """What is wrong with one setting.
+
+    Args:
+        key: of the setting, as far as the parser that found it knows; empty where there is none.
+        reason: what is wrong.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key}: {reason}" if key else reason)
+        self.key, self.reason = key, reason
 
 
 class Parser(LightningArgumentParser):
-    """Raises a `UsageError` where the library would print its usage and end the process."""
+    """Raises a `WrongSettingError` where the library would print its usage and end the process."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        parser = getattr(ex, "subcommand_parser", None) or self
-        raise UsageError(shorten(message, parser))
+        raise explained(self, message, ex) from ex
 
 
-def shorten(message: str, parser: ArgumentParser) -> str:
-    """Keep the one reason that matters out of the many that jsonargparse lists.
-
-    A class has a parser of its own, whose complaint arrives inside that of the parser around it; what is in
-    angle quotes has been shortened already.
-    """
+def explained(parser: ArgumentParser, message: str, error: BaseException | None) -> WrongSettingError:
+    """The one reason that matters, and what was probably meant."""
     key = match[1] if (match := re.search(r'[Pp]arser key "([^"]+)"', message)) else ""
-    if inner := re.search(r"«(?:([\w.]+): )?(.*?)»", message, re.DOTALL):
-        option = re.match(r"there is no option '(\w+)'", inner[2])
-        path = path_inside(message, option[1] if option else inner[1] or "")
-        path = path.rpartition(".")[0] if option else path
-        key = ".".join(part for part in (key, path) if part)
-        reason = inner[2]
-    else:
-        reason = find_reason(message, parser, key)
-    return f"«{key}: {reason}»" if key else f"«{reason}»"
+    chain = list(causes(error))
+    if inner := next((each for each in chain if isinstance(each, WrongSettingError)), None):
+        return WrongSettingError(f"{key}.{place_within(message, inner)}".strip("."), inner.reason)
+    if unknown := unknown_name(message, chain):
+        return WrongSettingError(
+            key, f"{unknown}; {did_you_mean(unknown.split()[-1].strip(chr(39)), known_names(parser))}"
+        )
+    for cause in chain:
+        if isinstance(cause, ModuleNotFoundError):
+            return WrongSettingError(
+                key, f"there is no module {cause.name!r}; it has to be installed, or lie next to train.py"
+            )
+        if isinstance(cause, AttributeError) and inspect.ismodule(cause.obj):
+            return WrongSettingError(
+                key, f"there is no {cause.name!r} in {cause.obj.__name__}; {names_in(cause)}"
+            )
+    if re.search(r"arguments are required: \w*\.?model$", message):
+        return WrongSettingError("", "the config has no model; add --model LitMLP, or a `model:` to it")
+    if (value := value_in([message, *map(str, chain)])) is not None:
+        return WrongSettingError(key, wrong_value(key, value, type_of(parser, key)))
+    return WrongSettingError("", " ".join(re.sub(r"^argument (\S+):", r"\1:", message).split()))
 
 
-def path_inside(message: str, name: str) -> str:
-    """Where the setting `name` stands in the value that the message complains of: `optimizer.lr` for `lr`."""
-    last = name.rpartition(".")[2]
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, what it was raised from, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def constructor_error(error: BaseException) -> BaseException:
+    """What the constructor of a model, data module or callback raised, out of what jsonargparse made of it."""
+    for cause in causes(error):
+        *_, (frame, _) = traceback.walk_tb(cause.__traceback__)
+        if not frame.f_globals.get("__name__", "").startswith("jsonargparse"):
+            return cause
+    return error
+
+
+def value_in(messages: list[str]) -> str | None:
+    """The value that the innermost of some messages complains of; None where none shows one."""
+    for message in reversed(messages):
+        if found := re.search(r"^(?:- )?Import path (\S+) does not", message, re.MULTILINE):
+            return found[1]
+        if found := re.search(
+            r"(?:Got value|Given value|dot import path string): ?(.*)$", message, re.DOTALL
+        ):
+            return found[1].strip("\"' ")
+    return None
+
+
+def unknown_name(message: str, chain: list[BaseException]) -> str:
+    """That a flag, or an option of a class, does not exist; "" where that is not what is wrong."""
+    if flag := re.search(r"unrecognized arguments: ([^\s=]+)", message):
+        return f"there is no flag {flag[1]}"
+    if any(isinstance(cause, NSKeyError) for cause in chain):
+        option = re.search(r"(?:option|key) '([\w.]+)'", message, re.IGNORECASE)
+        return f"there is no option {option[1]!r}" if option else ""
+    return ""
+
+
+def known_names(parser: ArgumentParser) -> list[str]:
+    """What a flag or an option may have meant: those of the parser, and settings that lie deeper."""
+    deeper = [name for name in ELSEWHERE.split() if name.count(".") > 1]
+    flags = flags_of(parser)
+    return [*flags, *(flag[2:] for flag in flags), *deeper]
+
+
+def names_in(error: AttributeError) -> str:
+    """What was probably meant by a name that a module does not have."""
+    names = [name for name in getattr(error.obj, "__all__", dir(error.obj)) if not name.startswith("_")]
+    return did_you_mean(error.name or "", names)
+
+
+def place_within(message: str, inner: WrongSettingError) -> str:
+    """Where the setting that a nested class complains of stands in the value given: `optimizer.lr` for `lr`."""
+    name = inner.key or (match[1] if (match := re.search(r"no option '(\w+)'", inner.reason)) else "")
+    found = name
     if nested := re.search(r"NestedArg\(key='([\w.]+)'", message):
-        return nested[1] if nested[1].rpartition(".")[2] == last else name
-    try:
-        value = ast.literal_eval(message.rpartition("Given value: ")[2])
-    except (ValueError, SyntaxError):  # not plain
-        return name
-    return path_to(value, last) or name
+        found = nested[1] if nested[1].rpartition(".")[2] == name.rpartition(".")[2] else name
+    else:
+        with contextlib.suppress(ValueError, SyntaxError):  # where the value is not plain
+            value = ast.literal_eval(message.rpartition("Given value: ")[2])
+            found = path_to(value, name.rpartition(".")[2]) or name
+    return found if inner.key else found.rpartition(".")[0]
 
 
 def path_to(value: object, name: str) -> str:
@@ -101,43 +150,56 @@ def path_to(value: object, name: str) -> str:
     return ""
 
 
-def find_reason(message: str, parser: ArgumentParser, key: str) -> str:
-    """What is wrong, and what was probably meant."""
-    if unknown := re.search(r"unrecognized arguments: (\S+)", message):
-        flag = unknown[1].partition("=")[0]
-        return f"there is no flag {flag}; {nearest(flag, flags(parser))}"
-    if unknown := re.search(
-        r"(?:Option|does not accept option|[Kk]ey) '([\w.]+)'(?: is not (?:accepted|expected))?", message
-    ):
-        deeper = [name for name in ELSEWHERE.split() if name.count(".") > 1]
-        known = [*(flag[2:] for flag in flags(parser)), *deeper]
-        return f"there is no option {unknown[1]!r}; {nearest(unknown[1], known)}"
-    if re.search(r"arguments are required: \w+\.model", message):
-        return "the config has no model; add --model LitMLP, or a `model:` to it"
-    if missing := re.search(r"No module named '([\w.]+)'", message):
-        return f"there is no module {missing[1]!r}; it has to be installed, or lie beside train.py"
-    if missing := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", message):
-        home = sys.modules[missing[1]]
-        names = [name for name in getattr(home, "__all__", dir(home)) if not name.startswith("_")]
-        return f"there is no {missing[2]!r} in {missing[1]}; {nearest(missing[2], names)}"
-    is_number = re.search(r"Expected a? ?<class '(int|float|bool|str)'>", message)
-    if not is_number and (name := re.search(r"Expected a dot import path string: (\S+)", message)):
-        return f"there is no class {name[1]!r}; {nearest(name[1], class_names(key))}"
-    if literals := re.findall(r"Expected a? ?(?:typing\.)?Literal\[(.*?)\]", message):
-        choices = dict.fromkeys(name.strip("' ") for literal in literals for name in literal.split(","))
-        value = re.findall(r"(?:Got|Given) value: (.*)", message)[-1]
-        return f"{value!r} is not one of {', '.join(choices)}"
-    lines = [line.strip(" -") for line in message.splitlines()]
-    kept = [line for line in lines if line and not line.startswith(NOISE) and "NoneType" not in line]
-    reason = "; ".join(dict.fromkeys(kept))
-    for pattern, replacement in READABLE:
-        reason = re.sub(pattern, replacement, reason)
-    return reason or "needs a value"
+def wrong_value(key: str, value: str, expected: Any) -> str:
+    """What is wrong with a value that is not of the type expected."""
+    kinds = list(members(expected))
+    choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+    if choices:
+        return f"{value!r} is not one of {', '.join(map(str, choices))}"
+    plain = [kind for kind in kinds if kind in PLAIN]
+    if plain or not any(map(is_class, kinds)):
+        names = dict.fromkeys(describe(kind) for kind in plain or kinds)
+        return f"expected {' or '.join(names)}, not {value or repr(value)}"
+    base = next(filter(is_class, kinds))
+    if re.fullmatch(r"[A-Za-z_]\w*", value):
+        return f"there is no class {value!r}; {did_you_mean(value, class_names(key))}"
+    if re.fullmatch(r"[A-Za-z_][\w.]*", value):
+        return f"{value} is no {class_name(base)}"
+    wanted = f"{'an' if class_name(base)[0] in 'AEIOU' else 'a'} {class_name(base)}"
+    return f"expected {wanted}, as its name or as class_path and init_args, not {value or repr(value)}"
 
 
-def flags(parser: ArgumentParser) -> list[str]:
-    """All flags of a parser, without those that only read a file."""
-    return [flag for flag in parser._option_string_actions if flag.startswith("--") and flag != "--help"]
+def members(kind: Any) -> Iterator[Any]:
+    """The types of a union, also of nested ones, without None."""
+    if get_origin(kind) in (Union, UnionType):
+        for each in get_args(kind):
+            yield from members(each)
+    elif kind is not type(None):
+        yield kind
+
+
+def is_class(kind: Any) -> bool:
+    """Whether the type stands for an object that is made from settings: a class of its own, or a function to it."""
+    if isinstance(kind, type):
+        return kind not in PLAIN and kind.__module__ not in (
+            "builtins",
+            "collections.abc",
+            "jsonargparse.typing",
+        )
+    return inspect.isabstract(get_origin(kind)) and "Callable" in str(kind)
+
+
+def describe(kind: Any) -> str:
+    """A type in words: `int`, `list of int`."""
+    inside = [each for each in get_args(kind) if isinstance(each, type)]
+    name = getattr(get_origin(kind) or kind, "__name__", str(kind))
+    name = "list" if name in ("Sequence", "Iterable") else name
+    return f"{name} of {inside[0].__name__}" if inside and name in ("list", "tuple", "set") else name
+
+
+def class_name(kind: Any) -> str:
+    """Of a class, or of what a function returns."""
+    return kind.__name__ if isinstance(kind, type) else str(next(members(get_args(kind)[-1])).__name__)
 
 
 def class_names(key: str) -> list[str]:

@@ -1,47 +1,81 @@
 """What a command says at its end."""
 
-from pathlib import Path
+import math
+import time
+from typing import TYPE_CHECKING
 
-from pytorch_lightning import Trainer
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from callbacks.pictures.base import pictures_of
 from callbacks.predictions import PredictionWriter
 from runtime.checkpoint import BestCheckpoint
 from runtime.tables import number, print_table
 
+if TYPE_CHECKING:
+    from cli.build import Run
 
-def print_result(trainer: Trainer, title: str, times: dict[str, str], folder: Path) -> None:
-    """After `fit`: the best metrics, where everything lies, and what to do next."""
-    if not trainer.is_global_zero:
+
+def report(run: "Run") -> None:
+    """The closing table of a command, on rank zero."""
+    if rank_zero_only.rank != 0:
         return
-    checkpoints = [folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
+    if run.is_finished:
+        report_finished(run)
+    else:
+        REPORTS[run.request.command](run)
+
+
+def report_finished(run: "Run") -> None:
+    """A run that is complete is left as it is."""
+    assert run.checkpoint is not None
+    epochs, steps = run.checkpoint["epoch"], run.checkpoint["global_step"]
+    print(f"{run.folder} is finished: {epochs} epochs, {steps} steps; for more, --trainer.max_epochs")
+
+
+def report_fit(run: "Run") -> None:
+    """The best metrics, where everything lies, and what to do next."""
+    start_up = "" if math.isnan(run.start_up) else f", the first step after {run.start_up:.1f} s"
+    times = {"time": f"{time.perf_counter() - run.started:.0f} s{start_up}"}
+    checkpoints = [run.folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
     checkpoint = next((path for path in checkpoints if path.exists()), None)
     if checkpoint is None:
         print_table("no checkpoint was saved", times)
         return
+    title = title_of(run, f"best by {run.settings.monitor}")
     if checkpoint.name != "best.ckpt":
-        title = f"{folder.resolve().parent.name}: nothing was validated, so there is no best"
-    drawing = sum(picture.seconds for picture in pictures_of(trainer))
-    best = next((each.best_metrics for each in trainer.callbacks if isinstance(each, BestCheckpoint)), {})
+        title = title_of(run, "nothing was validated, so there is no best")
+    drawing = sum(picture.seconds for picture in pictures_of(run.trainer))
+    best = next((each.best_metrics for each in run.trainer.callbacks if isinstance(each, BestCheckpoint)), {})
     rows = {name: number(value) for name, value in best.items()} | times
     if drawing:
         rows["of that drawing"] = f"{drawing:.1f} s"
-    rows["run folder"] = str(folder)
+    rows["run folder"] = str(run.folder)
     rows["test it"] = f"python train.py test --ckpt_path {checkpoint}"
-    rows["look inside"] = f"tensorboard --logdir {folder.parent.parent}"
+    rows["look inside"] = f"tensorboard --logdir {run.folder.parent.parent}"
     print_table(title, rows)
 
 
-def print_metrics(trainer: Trainer, title: str) -> None:
-    """After `validate` and `test`."""
-    if trainer.is_global_zero:
-        rows = {name: number(float(value)) for name, value in trainer.callback_metrics.items()}
-        print_table(title, rows or {"nothing": "was measured"})
+def report_metrics(run: "Run") -> None:
+    """What was measured on the validation or test split."""
+    rows = {name: number(float(value)) for name, value in run.trainer.callback_metrics.items()}
+    print_table(title_of(run, str(run.settings.ckpt_path)), rows or {"nothing": "was measured"})
 
 
-def print_predictions(trainer: Trainer) -> None:
-    """After `predict`: the tables that were written."""
-    if trainer.is_global_zero:
-        writer = next(each for each in trainer.callbacks if isinstance(each, PredictionWriter))
-        rows = {path.stem: str(path) for path in writer.written}
-        print_table("predictions", rows or {"nothing": "was predicted"})
+def report_predictions(run: "Run") -> None:
+    """The tables that were written."""
+    writer = next(each for each in run.trainer.callbacks if isinstance(each, PredictionWriter))
+    rows = {path.stem: str(path) for path in writer.written}
+    print_table("predictions", rows or {"nothing": "was predicted"})
+
+
+def title_of(run: "Run", about: str) -> str:
+    """The experiment's name, and what the table is about."""
+    return f"{run.folder.resolve().parent.name}: {about}"
+
+
+REPORTS = {
+    "fit": report_fit,
+    "validate": report_metrics,
+    "test": report_metrics,
+    "predict": report_predictions,
+}

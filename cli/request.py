@@ -7,12 +7,12 @@ from pathlib import Path
 
 from cli.cluster import interrupted_run, job_file
 from cli.config_files import ELSEWHERE, check_config, settings
-from runtime.errors import UsageError, nearest
+from runtime.errors import UsageError, did_you_mean
 
 COMMANDS = ("fit", "validate", "test", "predict", "compare")
 COMPARE_USAGE = "python train.py compare RUN_A RUN_B [flags for both, like --data.data_dir DIR]"
 # commands that run many fits, and where their `main` is
-STUDIES = {"sweep": "sweeps.command", "tune-lr": "cli.tune_lr"}
+STUDIES = {"sweep": "cli.sweep", "tune-lr": "cli.tune_lr"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Request:
         command: one of `COMMANDS`.
         args: the words for the parser, the command first.
         experiment: name of the folder below `runs`; empty where no config names one.
-        run_folder: the run that is gone on with or evaluated; None for a new one.
+        run_folder: the run that is resumed or evaluated; None for a new one.
         job_file: where a new run is noted for the case that a scheduler starts this job again; None without one.
     """
 
@@ -35,7 +35,7 @@ class Request:
 
 
 def prepare(args: Sequence[str]) -> Request:
-    """Check the words and complete them: the config of a run is found beside its checkpoint.
+    """Check the words and complete them: the config of a run is found next to its checkpoint.
 
     Raises:
         UsageError: for a command that does not exist, a flag before it, or a file that is missing or unreadable.
@@ -44,7 +44,7 @@ def prepare(args: Sequence[str]) -> Request:
     if command.startswith("-"):
         raise UsageError(f"{command} stands before the command; write: python train.py fit {command} ...")
     if command not in COMMANDS:
-        raise UsageError(f"there is no command {command!r}; {nearest(command, [*COMMANDS, *STUDIES])}")
+        raise UsageError(f"there is no command {command!r}; {did_you_mean(command, [*COMMANDS, *STUDIES])}")
     if {"-h", "--help"} & set(words):
         return Request(command, [command, *words])
 
@@ -81,7 +81,7 @@ def prepare(args: Sequence[str]) -> Request:
 
 
 def resume_request(command: str, folder: Path, words: list[str]) -> Request:
-    """`fit --resume RUN`: the run's own config, then the flags given now; `cli.build` chooses the checkpoint."""
+    """`fit --resume RUN`: the run's own config, then the flags given now; its checkpoint is chosen later."""
     if command != "fit":
         raise UsageError(f"--resume goes with fit, not with {command}; give --ckpt_path instead")
     config = folder / "config.yaml"
@@ -150,7 +150,7 @@ def check_flags(command: str, words: Sequence[str]) -> None:
     for word in words:
         flag = word.partition("=")[0].partition(".")[0].rstrip("+")
         if flag.startswith("--") and flag not in known:
-            hint = nearest(flag, [*known, *(f"--{name}" for name in ELSEWHERE.split())])
+            hint = did_you_mean(flag, [*known, *(f"--{name}" for name in ELSEWHERE.split())])
             raise UsageError(f"there is no flag {flag}; {hint}")
 
 

@@ -1,4 +1,4 @@
-"""What a run answers to the rows of its test split, beside what is right."""
+"""How a run does on each row of its test split."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from callbacks.predictions import PredictionWriter
-from cli.build import LightningInside
+from cli.build import build
 from cli.request import Request
 from datamodules.base import TensorDataModule
 from lit_models.base import LitModel
@@ -18,14 +18,14 @@ from runtime.errors import UsageError
 
 
 @dataclasses.dataclass(frozen=True)
-class Answers:
-    """What one network says to the rows of its test split.
+class RowScores:
+    """How one network does on each row of its test split.
 
     Args:
         checkpoint: the network's file.
         right: (N,) whether each class was predicted correctly; None where classes are not the task.
         errors: (N,) mean squared error of each row, in the units of the metrics; None where classes are the task.
-        truth: (N, ...) what should have been answered.
+        truth: (N, ...) what should have been predicted.
         names: of the input columns, where the data module has them.
         inputs: (N, ...) as they come from the source, where the data module keeps them.
         trained_on: whether the network was trained on these very rows.
@@ -56,45 +56,41 @@ class Collector(Callback):
         self.batches.append({name: values.cpu() for name, values in {**columns, "truth": truth}.items()})
 
 
-class OnTestSplit(LightningInside):
-    """`predict`, on the rows of `test`, and nothing is written."""
+def scores_on_test_rows(request: Request) -> RowScores:
+    """Let a run predict the rows of its test split; nothing is written.
 
-    def __init__(self, request: Request) -> None:
-        self.collector = Collector()
-        super().__init__(request)
+    Args:
+        request: `predict`, with the run's checkpoint.
 
-    def _own_callbacks(self, given: list[Callback]) -> list[Callback]:
-        usual = super()._own_callbacks(given)
-        return [*(each for each in usual if not isinstance(each, PredictionWriter)), self.collector]
+    Raises:
+        UsageError: where the run has no data module, or predicts nothing that can be compared.
+    """
+    collector = Collector()
+    run = build(request, callbacks=(collector,))
+    data = run.datamodule
+    if data is None:
+        raise UsageError(f"{run.folder} has no data module, so its test rows are unknown")
 
-    def before_predict(self) -> None:
-        if self.datamodule is None:
-            raise UsageError(f"{self.folder} has no data module, so its test rows are unknown")
-        self.datamodule.predict_dataloader = self._test_dataloader
+    def test_dataloader() -> Any:
+        data.setup("test")  # Lightning has prepared the data of `predict` only
+        return data.test_dataloader()
 
-    def _test_dataloader(self) -> Any:
-        self.datamodule.setup("test")  # Lightning has prepared the data of `predict` only
-        return self.datamodule.test_dataloader()
-
-    def after_predict(self) -> None:
-        """No table of predictions."""
-
-    def answers(self) -> Answers:
-        """What was collected."""
-        batches = self.collector.batches
-        columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
-        right, errors = score(columns, self.settings.ckpt_path)
-        splits = self.datamodule.splits if isinstance(self.datamodule, TensorDataModule) else {}
-        inputs = splits["test"][0] if splits else None
-        return Answers(
-            checkpoint=str(self.settings.ckpt_path),
-            right=right,
-            errors=errors,
-            truth=columns["truth"],
-            names=getattr(self.datamodule, "features", None),
-            inputs=inputs,
-            trained_on=inputs is not None and "train" in splits and same(inputs, splits["train"][0]),
-        )
+    data.predict_dataloader = test_dataloader
+    run.trainer.callbacks = [each for each in run.trainer.callbacks if not isinstance(each, PredictionWriter)]
+    run.predict()
+    columns = {name: torch.cat([batch[name] for batch in collector.batches]) for name in collector.batches[0]}
+    right, errors = score(columns, run.settings.ckpt_path)
+    splits = data.splits if isinstance(data, TensorDataModule) else {}
+    inputs = splits["test"][0] if splits else None
+    return RowScores(
+        checkpoint=str(run.settings.ckpt_path),
+        right=right,
+        errors=errors,
+        truth=columns["truth"],
+        names=getattr(data, "features", None),
+        inputs=inputs,
+        trained_on=inputs is not None and "train" in splits and is_same(inputs, splits["train"][0]),
+    )
 
 
 def score(columns: Mapping[str, Tensor], checkpoint: str) -> tuple[Tensor | None, Tensor | None]:
@@ -113,7 +109,7 @@ def score(columns: Mapping[str, Tensor], checkpoint: str) -> tuple[Tensor | None
     return None, squares.reshape(len(truth), -1).mean(1)
 
 
-def same(a: Tensor, b: Tensor) -> bool:
+def is_same(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors agree to float32 rounding of their largest value; missing values agree with each other."""
     if a.shape != b.shape:
         return False

@@ -7,6 +7,7 @@ a good rate lies where it falls fastest. It is a suggestion: `sweep` measures.
 import math
 import shlex
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.pictures.style import BLUE, GRAY, VERMILION, drawing, new_figure, to_png
-from cli.request import prepare, take_option
+from cli.build import Run, build
+from cli.request import Request, prepare, take_option
+from cli.sweep import QUIET
 from runtime.errors import UsageError
 from runtime.run_folder import ROOT
 from runtime.tables import print_table
-from sweeps.trials import TrialCLI, silence
+from sweeps.trials import silence
 
 USAGE = """\
 python train.py tune-lr --config configs/mnist_mlp.yaml [--low 1e-6] [--high 10] [--steps 200]
@@ -72,19 +75,14 @@ class RangeTest(Callback):
             trainer.should_stop = True
 
 
-class TuneCLI(TrialCLI):
-    """`fit` without a run folder."""
-
-    def __init__(self, words: list[str], test: RangeTest, scratch: str) -> None:
-        self.scratch = Path(scratch)
-        super().__init__([*words, *SHORT, f"--trainer.max_steps={len(test.planned)}"], callbacks=(test,))
-
-    def _claim_folder(self) -> None:
-        self.folder = self.scratch
-
-    def before_fit(self) -> None:
-        if self.trainer.world_size > 1:
-            raise UsageError("tune-lr is one process; give --trainer.devices 1")
+def train_through_range(words: Sequence[str], test: RangeTest, folder: Path) -> Run:
+    """`fit` for as many steps as the test has; what it writes goes into `folder`."""
+    short = [*QUIET, *words, *SHORT, f"--trainer.max_steps={len(test.planned)}"]
+    run = build(Request("fit", ["fit", *short]), callbacks=(test,), folder=folder)
+    if run.trainer.world_size > 1:
+        raise UsageError("tune-lr is one process; give --trainer.devices 1")
+    run.fit()
+    return run
 
 
 def main(given: list[str]) -> int:
@@ -108,13 +106,13 @@ def main(given: list[str]) -> int:
     # One level down, so that a wrong flag can take the run's folder away.
     with tempfile.TemporaryDirectory() as scratch, silence():
         (folder := Path(scratch) / "run").mkdir()
-        cli = TuneCLI(request.args[1:], test, str(folder))
+        run = train_through_range(request.args[1:], test, folder)
     rate = suggest(test.rates, test.losses)
-    name = request.experiment or type(cli.model).__name__
+    name = request.experiment or type(run.model).__name__
     path = ROOT / "tune_lr" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(to_png(draw(test.rates, test.losses, rate)))
-    flag = "model.scheduler.max_lr" if sets_the_rate(cli) else "model.optimizer.lr"
+    flag = "model.scheduler.max_lr" if sets_the_rate(run) else "model.optimizer.lr"
     rows = {
         "suggestion": f"{rate:.2g}",
         "tested": f"{test.rates[0]:.2g} to {test.rates[-1]:.2g}, {len(test.rates)} steps",
@@ -135,9 +133,9 @@ def take_number(words: list[str], name: str, default: float) -> tuple[float, lis
         raise UsageError(f"{name} is {value}; it must be a number") from None
 
 
-def sets_the_rate(cli: TuneCLI) -> bool:
+def sets_the_rate(run: Run) -> bool:
     """Whether the config's schedule overrides the optimizer's rate."""
-    scheduler = cli.settings.model.get("init_args", {}).get("scheduler") or {}
+    scheduler = run.settings.model.get("init_args", {}).get("scheduler") or {}
     return scheduler.get("class_path", "").endswith((".OneCycleLR", ".CyclicLR"))
 
 
@@ -159,7 +157,7 @@ def suggest(rates: list[float], losses: list[float]) -> float:
     smoothed = smooth(losses)
     least = int(np.nanargmin(smoothed))
     if least < 2 or not smoothed[least] < smoothed[0]:
-        raise UsageError("the loss never falls in this range; give a lower --low, or look at the model")
+        raise UsageError("the loss never falls in this range; give a lower --low, or check the model")
     slope = np.gradient(smoothed[: least + 1], np.log10(rates[: least + 1]))
     return rates[int(np.argmin(slope))]
 

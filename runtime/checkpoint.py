@@ -3,12 +3,13 @@
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from runtime.private import saves_within_epochs
 from runtime.resume import STEPS_BETWEEN_AGREEMENTS
 
 SECONDS_BETWEEN_EPOCHS = 5.0  # between two checkpoints at the ends of short ones
@@ -29,7 +30,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_train_batch_end(self, *args: Any) -> None:
         """At every step, only where steps or minutes were asked for."""
-        if self._every_n_train_steps or self._train_time_interval is not None:
+        if saves_within_epochs(self):
             super().on_train_batch_end(*args)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -47,7 +48,7 @@ class BestCheckpoint(ModelCheckpoint):
         best = {f"best/{name.removeprefix('val/')}": value for name, value in self.best_metrics.items()}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and best:
-                # at this step, so that it is hidden once the run goes on
+                # at this step, so that it is hidden once the run is resumed
                 logger.log_hyperparams(_columns(trainer.lightning_module), best, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
@@ -62,7 +63,7 @@ class BestCheckpoint(ModelCheckpoint):
         self.best_metrics = state_dict["best_metrics"]
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
-        """Remember first: a run may go on from this very file."""
+        """Remember first: a run may be resumed from this very file."""
         self._remember(trainer, None)
         super()._save_checkpoint(trainer, filepath)
 
@@ -81,8 +82,13 @@ def _columns(model: LightningModule) -> dict[str, Any]:
     return {"model": type(model).__name__, **hparams}
 
 
+def best_mode(metric: str) -> Literal["min", "max"]:
+    """Whether the smallest or the largest value of a metric is the best."""
+    return "min" if metric.rpartition("/")[2] in ("loss", "mse", "mae", "error") else "max"
+
+
 class LastCheckpoint(Checkpoint):
-    """Keeps the newest state as `last.ckpt`, from which a run goes on; a kill loses no more than the time between two.
+    """Keeps the newest state as `last.ckpt`, from which a run is resumed; a kill loses no more than the time between two.
 
     It is written after every epoch (where they take less than 5 seconds: every 5 seconds), within an epoch every
     so many minutes or steps, and at the end. It takes an `ExactResume` among the callbacks, which says where.

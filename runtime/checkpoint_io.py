@@ -1,6 +1,5 @@
 """Checkpoints are written whole or not at all, and hold plain values only."""
 
-import contextlib
 import enum
 import os
 from collections import Counter, OrderedDict
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from pytorch_lightning.plugins import TorchCheckpointIO
 
+from callbacks.files import replacing
 from runtime.errors import RunError
 
 # What `torch.load(weights_only=True)` takes as it is; a subclass, such as an enum that is an int, is none of these.
@@ -20,7 +20,7 @@ BASES: tuple[type[Any], ...] = (int, float, str, bytes)
 
 
 class AtomicIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its target and then puts it in its place, so that a kill leaves the old or the new one.
+    """Writes a checkpoint next to its target and then puts it in its place, so that a kill leaves the old or the new one.
 
     Lightning writes into the system's temporary folder and moves the file from there, which is a copy where that is
     another file system: a full disk or a kill then replaces a good checkpoint by a truncated one.
@@ -35,20 +35,11 @@ class AtomicIO(TorchCheckpointIO):
             RunError: where it cannot be written; what was there before is as it was.
         """
         target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            for leftover in target.parent.glob(".*.ckpt.*.tmp"):  # of writers that were killed
-                leftover.unlink()
-            with temporary.open("wb") as file:
+            with replacing(target) as temporary, temporary.open("wb") as file:
                 torch.save(plain(checkpoint), file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-            _sync_folder(target.parent)
         except (OSError, RuntimeError) as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
             # PyTorch wraps what the disk says.
             cause = error if isinstance(error, OSError) else error.__context__
             if not isinstance(cause, OSError):
@@ -61,15 +52,6 @@ class AtomicIO(TorchCheckpointIO):
     ) -> dict[str, Any]:
         """Plain values only, whatever is asked for: a checkpoint never runs code."""
         return torch.load(path, map_location=map_location or "cpu", weights_only=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name outlive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def plain(value: Any) -> Any:

@@ -6,13 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.trainer.connectors.logger_connector.result import (
-    _Metadata,
-    _ResultMetric,
-    _Sync,
-)
 from torch import Tensor
 from torchmetrics import Metric
+
+from runtime import private
+from runtime.private import LoggedMetadata, LoggedSync, LoggedValue
 
 SUMS = {"value", "cumulated_batch_size"}
 # How `self.log` was called, as far as these are plain values.
@@ -60,13 +58,13 @@ def epoch_sums(trainer: Trainer, pl_module: LightningModule, epoch_is_over: bool
     Where the epoch is over, Lightning is about to reset all that was logged. `latest` are the values that were logged
     last, of which callbacks and schedules read the one they monitor.
     """
-    results = trainer.fit_loop.epoch_loop._results
+    results = private.logged_values(trainer)
     logged = {key: each for key, each in results.items() if each.meta.on_epoch and not each.has_reset}
     reset_soon = [id(each.value) for each in logged.values()] if epoch_is_over else []
     metrics = {
         name: metric_state(module)
         for name, module in pl_module.named_modules()
-        if isinstance(module, Metric) and module._update_count and id(module) not in reset_soon
+        if isinstance(module, Metric) and private.metric_updates(module) and id(module) not in reset_soon
     }
     return {
         "metrics": metrics,
@@ -76,49 +74,44 @@ def epoch_sums(trainer: Trainer, pl_module: LightningModule, epoch_is_over: bool
 
 
 def restore_epoch_sums(sums: dict[str, Any], trainer: Trainer) -> None:
-    """Let the epoch go on adding to what `epoch_sums` found."""
+    """Let the epoch continue the sums that `epoch_sums` found."""
     pl_module = trainer.lightning_module
     modules = dict(pl_module.named_modules())
     for name, state in sums["metrics"].items():
         metric = modules[name]
-        for key, value in state["values"].items():
-            setattr(metric, key, on_device(value, metric.device))
-        metric._update_count = state["updates"]
-        metric._computed = None
+        values = {key: on_device(value, metric.device) for key, value in state["values"].items()}
+        private.restore_metric(metric, values, state["updates"])
     for key, state in sums["logged"].items():
-        trainer.fit_loop.epoch_loop._results[key] = restored_result(state, trainer, modules)
-    connector = trainer._logger_connector
-    if sums["logged"]:
-        connector._first_loop_iter = True  # else the first `self.log` would begin a new sum
-    # A schedule may wait for one that is not measured in every epoch.
-    for name, value in sums["latest"].items():
-        connector._callback_metrics[name] = on_device(value, trainer.strategy.root_device)
+        private.logged_values(trainer)[key] = restored_result(state, trainer, modules)
+    # A schedule may wait for a value that is not measured in every epoch.
+    latest = {name: on_device(value, trainer.strategy.root_device) for name, value in sums["latest"].items()}
+    private.continue_sums(trainer, latest, continued=bool(sums["logged"]))
 
 
-def restored_result(state: dict[str, Any], trainer: Trainer, modules: dict[str, Any]) -> _ResultMetric:
+def restored_result(state: dict[str, Any], trainer: Trainer, modules: dict[str, Any]) -> LoggedValue:
     """The entry that `self.log` would have made."""
-    meta = _Metadata(**{name: state[name] for name in LOGGED}, reduce_fx=state["reduce_fx"])
-    meta.sync = _Sync(
+    meta = LoggedMetadata(**{name: state[name] for name in LOGGED}, reduce_fx=state["reduce_fx"])
+    meta.sync = LoggedSync(
         _should=state["sync_dist"], fn=trainer.strategy.reduce, rank_zero_only=state["rank_zero_only"]
     )
     is_tensor = "value" in state
-    result = _ResultMetric(meta, is_tensor)
+    result = LoggedValue(meta, is_tensor)
     if is_tensor:
         for name in SUMS & state.keys():
             setattr(result, name, on_device(state[name], trainer.strategy.root_device))
     else:
         result.value = modules[state["metric_attribute"]]
-    result._update_count = 1
+    private.restore_metric(result, {}, updates=1)
     return result
 
 
 def metric_state(metric: Metric) -> dict[str, Any]:
     """What a torchmetrics object has accumulated, whether or not it is persistent."""
-    values = {name: on_cpu(getattr(metric, name)) for name in metric._defaults}
-    return {"values": values, "updates": metric._update_count}
+    values = {name: on_cpu(value) for name, value in private.metric_sums(metric).items()}
+    return {"values": values, "updates": private.metric_updates(metric)}
 
 
-def logged_state(result: _ResultMetric) -> dict[str, Any]:
+def logged_state(result: LoggedValue) -> dict[str, Any]:
     """One name that was logged: how, and its sum so far; a torchmetrics object has its sum itself."""
     meta = result.meta
     state = {name: getattr(meta, name) for name in LOGGED}

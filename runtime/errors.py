@@ -1,11 +1,11 @@
-"""Errors told to people: what, where, the value seen, and how to put it right; never a traceback."""
+"""Errors as people read them: what, where, the value seen, and how to put it right; never a traceback."""
 
 import difflib
 from collections.abc import Iterable
 
 MAX_LINES = 10
 HINTS = {  # what helps, by what the operating system says
-    "No space left on device": "the disk is full; make room, and go on with: python train.py fit --resume RUN",
+    "No space left on device": "the disk is full; make room, and resume with: python train.py fit --resume RUN",
     "EADDRINUSE": "another program uses this port; set MASTER_PORT to a free one, or do not set it",
 }
 
@@ -18,7 +18,7 @@ class RunError(Exception):
     """Something outside the program went wrong, such as a full disk; the message says it all."""
 
 
-def nearest(word: str, known: Iterable[str], otherwise: str = "--help lists what there is") -> str:
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "--help lists what there is") -> str:
     """A hint such as "did you mean 'test'?", or where nothing is close the whole list, or `otherwise` if it is long."""
     known = sorted(known)
     if not known:

@@ -5,7 +5,6 @@ Opening and flushing files costs more than a step of a small network.
 
 import csv
 import math
-import os
 import time
 from abc import abstractmethod
 from argparse import Namespace
@@ -16,6 +15,8 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from callbacks.files import replacing
 
 PAUSE = 1.0  # seconds between two writings
 
@@ -107,7 +108,7 @@ class MetricsCSV(BufferedLogger):
 
     Args:
         folder: of the run; the table is `metrics.csv` in it, with a column for `step`, `epoch` and each tag.
-        purge_step: of a run that goes on, the step it goes on with: rows from there on are logged once more.
+        purge_step: of a run that is resumed, the step at which it begins again: rows from there on are logged once more.
     """
 
     def __init__(self, folder: Path, purge_step: int | None = None) -> None:
@@ -163,9 +164,7 @@ class MetricsCSV(BufferedLogger):
             with self.path.open(newline="", encoding="utf-8") as file:
                 whole = (line for line in file if line.endswith("\n"))  # a kill may cut the last one short
                 old = [row for row in csv.DictReader(whole) if float(row["step"] or 0) < before]
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        with replacing(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(old)
-        os.replace(temporary, self.path)

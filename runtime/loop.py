@@ -1,17 +1,22 @@
-"""The loop itself."""
+"""Lightning's loop over the batches of an epoch, without its detours: most of what a small network waits for.
+
+For each step Lightning calls some 900 functions to find out what does not change within an epoch: which hooks are
+implemented, which strategy, precision and profiler there are, whether batches are accumulated. Here that is asked once
+per epoch. What is left are the same hooks in the same order with the same arguments, the same counters and the same
+arithmetic. A training that needs more is left to Lightning's own loop.
+"""
 
 from collections import OrderedDict
 from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.loops.fetchers import _DataFetcher
-from pytorch_lightning.loops.optimization.automatic import Closure, ClosureResult
-from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from runtime import private
 from runtime.logged_values import Results
+from runtime.private import Closure, ClosureResult, DataFetcher, TrainingEpochLoop
 from runtime.step_plan import Epoch, why_not_lean
 
 
@@ -21,8 +26,8 @@ def use_lean_loop(trainer: pl.Trainer) -> None:
     trainer.fit_loop.epoch_loop = LeanEpochLoop(trainer, usual.min_steps, usual.max_steps)
 
 
-class LeanEpochLoop(_TrainingEpochLoop):
-    """Walks through an epoch as `_TrainingEpochLoop` does, in a third of the calls."""
+class LeanEpochLoop(TrainingEpochLoop):
+    """Walks through an epoch as Lightning's own loop does, in a third of the calls."""
 
     _epoch: Epoch
 
@@ -38,14 +43,14 @@ class LeanEpochLoop(_TrainingEpochLoop):
             return self.automatic_optimization.optim_progress.optimizer.step.total.completed
         return super().global_step
 
-    def on_run_start(self, data_fetcher: _DataFetcher) -> None:
+    def on_run_start(self, data_fetcher: DataFetcher) -> None:
         """Find out what holds for the whole epoch."""
         super().on_run_start(data_fetcher)
         self.obstacle = why_not_lean(self.trainer, data_fetcher)
         self._epoch = Epoch.of(self.trainer, len(self._build_kwargs(OrderedDict(), None, 0)))
         self._results.changed = True
 
-    def advance(self, data_fetcher: _DataFetcher) -> None:
+    def advance(self, data_fetcher: DataFetcher) -> None:
         """One batch, and one optimizer step.
 
         Raises:
@@ -58,11 +63,11 @@ class LeanEpochLoop(_TrainingEpochLoop):
         batch, batch_idx = next(data_fetcher)[0], progress.current.ready
         progress.is_last_batch = data_fetcher.done
         if not epoch.is_in_place(batch):
-            batch = epoch.model._on_before_batch_transfer(batch, dataloader_idx=0)
+            batch = private.before_transfer(epoch.model, batch)
             batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
         progress.increment_ready()
-        connector = trainer._logger_connector
-        connector._first_loop_iter = connector._first_loop_iter is None
+        connector = private.logger_connector(trainer)
+        private.begin_batch(connector)
         results.batch, results.batch_size, results.dataloader_idx = batch, None, None
         outputs = None
         if batch is None:
@@ -85,7 +90,7 @@ class LeanEpochLoop(_TrainingEpochLoop):
         if self._logs_now():
             connector.update_train_step_metrics()
 
-    def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
+    def on_advance_end(self, data_fetcher: DataFetcher) -> None:
         """Validate, if it is time."""
         if self.obstacle or self._skip_next_val or self._should_check_val_fx(data_fetcher):
             super().on_advance_end(data_fetcher)
@@ -112,11 +117,10 @@ class LeanEpochLoop(_TrainingEpochLoop):
     def _gradients(self, closure: Closure) -> Tensor | None:
         """What the optimizer asks for: gradients, ready to be used. LBFGS asks several times."""
         loss = closure()
-        epoch, trainer = self._epoch, self.trainer
+        epoch = self._epoch
         epoch.call("on_before_optimizer_step", epoch.optimizer)
         if epoch.clips:
-            clipping = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
-            trainer.precision_plugin._clip_gradients(epoch.model, epoch.optimizer, *clipping)
+            private.clip_gradients(self.trainer, epoch.optimizer)
         return loss
 
     def _forward(self, batch: Any, batch_idx: int) -> ClosureResult:
@@ -148,7 +152,7 @@ class LeanEpochLoop(_TrainingEpochLoop):
     def _should_accumulate(self) -> bool:
         return self.trainer.accumulate_grad_batches != 1 and super()._should_accumulate()
 
-    def _should_check_val_fx(self, data_fetcher: _DataFetcher) -> bool:
+    def _should_check_val_fx(self, data_fetcher: DataFetcher) -> bool:
         """Most steps are neither the last nor one of those that `val_check_interval` counts."""
         trainer, every = self.trainer, self.trainer.val_check_batch
         within_epoch = isinstance(every, int) and trainer.check_val_every_n_epoch is not None

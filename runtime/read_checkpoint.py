@@ -1,4 +1,4 @@
-"""Checkpoints are read safely, and compared with the config before anything runs."""
+"""Read a checkpoint safely, and find the newest one that a run can be resumed from."""
 
 import pickle
 import zipfile
@@ -7,20 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
-from torch import nn
 
 from runtime.errors import UsageError
 
 VERSION = "pytorch-lightning_version"
-SHARDED = "meta.pt"  # what Lightning writes beside the shards of a checkpoint that is a folder
+SHARDED = "meta.pt"  # what Lightning writes next to the shards of a checkpoint that is a folder
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Load plain data only; tensors stay on disk until they are needed.
 
-    Of a sharded checkpoint, which is a folder (FSDP), this is what lies beside the shards.
+    Of a sharded checkpoint, which is a folder (FSDP), this is what lies next to the shards.
 
     Raises:
         UsageError: where the file is damaged, no Lightning checkpoint, or carries code.
@@ -47,18 +45,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def check_form(checkpoint: dict[str, Any], path: Path | str) -> None:
-    """Refuse what another program has saved under the same names, of which Lightning would say little."""
-    if VERSION not in checkpoint:
-        raise UsageError(f"{path} is not a Lightning checkpoint: it has no `{VERSION}`")
-    for name in ("hyper_parameters", "callbacks", "loops"):
-        if not isinstance(checkpoint.get(name, {}), Mapping):
-            kind = type(checkpoint[name]).__name__
-            raise UsageError(f"{path} is not a Lightning checkpoint: its `{name}` is of type {kind}")
-
-
 def newest_valid(folder: Path, max_epochs: int | None = None) -> Path:
-    """The newest checkpoint of a run, by its step, that is whole and that training can go on from.
+    """The newest checkpoint of a run, by its step, that is whole and that training can be resumed from.
 
     One that is damaged is passed over with a warning. Of two from the same step, `last.ckpt` is preferred: it was
     written later. It is also preferred to one from the validation of the last epoch, from which nothing would be left to
@@ -85,7 +73,7 @@ def newest_valid(folder: Path, max_epochs: int | None = None) -> Path:
             valid[path] = (goes_on, checkpoint["global_step"], epoch, is_last)
     if not valid:
         reasons = "\n".join(refused) or f"{folder / 'checkpoints'} holds none"
-        raise UsageError(f"--resume {folder}: there is no checkpoint to go on from; train anew\n{reasons}")
+        raise UsageError(f"--resume {folder}: there is no checkpoint to resume from; train anew\n{reasons}")
     newest = max(valid, key=valid.__getitem__)
     for reason in refused:
         rank_zero_warn(f"passed over: {reason}. Going on from {newest}.")
@@ -101,96 +89,9 @@ def check_contents(path: Path) -> None:
 
 
 def check_complete(checkpoint: dict[str, Any], path: Path | str) -> None:
-    """Refuse a checkpoint without the state that training goes on from."""
+    """Refuse a checkpoint without the state that training is resumed from."""
     sharded = "state_dict" not in checkpoint  # then the optimizer's state is in the shards as well
     if ("optimizer_states" not in checkpoint and not sharded) or "loops" not in checkpoint:
-        raise UsageError(f"{path} holds weights only, without the optimizer's state; training cannot go on")
-
-
-def check_architecture(checkpoint: dict[str, Any], path: Path | str, class_path: str) -> None:
-    """Refuse a checkpoint of another class than the config's."""
-    saved = checkpoint.get("hyper_parameters", {}).get("_class_path", class_path)
-    if saved.split(".")[-1] != class_path.split(".")[-1]:
         raise UsageError(
-            f"{path} holds a {saved}, but the config asks for a {class_path}; give the run's own config"
+            f"{path} holds weights only, without the optimizer's state; training cannot be resumed"
         )
-
-
-def check_shapes(
-    checkpoint: dict[str, Any], path: Path | str, model: nn.Module, settings: Mapping[str, Any]
-) -> None:
-    """Refuse flags that give the network other weights than the checkpoint has, and name both values.
-
-    `settings` are the model's hyper-parameters now.
-    """
-    if "state_dict" not in checkpoint:  # sharded: the strategy compares it while it loads
-        return
-    saved, built = checkpoint["state_dict"], model.state_dict()
-    if not all(isinstance(weight, torch.Tensor) for weight in saved.values()):
-        raise UsageError(f"{path} is not a checkpoint of a network: its `state_dict` holds more than tensors")
-    odd = [name for name in {**saved, **built} if shape(saved, name) != shape(built, name)]
-    if not odd:
-        return
-    hyperparameters = checkpoint.get("hyper_parameters", {})
-    lines = [f"{path} does not fit this model"]
-    for name in sorted(settings.keys() & hyperparameters.keys() - {"optimizer", "scheduler"}):
-        now, then = settings[name], hyperparameters[name]
-        if now != then:
-            lines.append(f"model.{name} is {now}, and {then} in the checkpoint")
-    lines += [f"{name}: {shape(built, name)}, and {shape(saved, name)} in the checkpoint" for name in odd[:3]]
-    raise UsageError("\n".join([*lines, "leave these flags out, or train anew with fit"]))
-
-
-def check_resumable(checkpoint: dict[str, Any], path: Path | str, settings: Mapping[str, Any]) -> None:
-    """Refuse to go on where the optimizer is not in the checkpoint, or is another one than the config asks for.
-
-    Its state, learning rate and schedule come from the checkpoint, so such flags would be ignored, or fail later.
-    `settings` are the model's hyper-parameters now.
-    """
-    check_complete(checkpoint, path)
-    saved = checkpoint.get("hyper_parameters", {})
-    for name in ("optimizer", "scheduler"):
-        if (
-            name in saved
-            and name in settings
-            and (then := nested(saved[name])) != (now := nested(settings[name]))
-        ):
-            raise UsageError(
-                f"model.{name} is {describe(now, then)}, and {describe(then, now)} in {path}; a run goes on with the "
-                f"{name} that it began with: leave the flag out, or train anew"
-            )
-
-
-def check_length(checkpoint: dict[str, Any], config: Path, max_epochs: int | None) -> None:
-    """Refuse to train longer than a schedule such as OneCycleLR, which ends at a fixed step, was laid out for."""
-    if not any("total_steps" in schedule for schedule in checkpoint.get("lr_schedulers", ())):
-        return
-    planned = yaml.safe_load(config.read_text(encoding="utf-8"))["trainer"]["max_epochs"]
-    if planned and max_epochs and (max_epochs == -1 or max_epochs > planned):
-        raise UsageError(
-            f"trainer.max_epochs is {max_epochs}, but the learning rate's schedule ends after {planned}; "
-            f"leave the flag out, or train anew with fit --config {config} --trainer.max_epochs {max_epochs}"
-        )
-
-
-def nested(value: Any) -> Any:
-    """Nested mappings and sequences as dicts and lists, which compare by their content."""
-    if isinstance(value, Mapping):
-        return {key: nested(each) for key, each in value.items()}
-    return [nested(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def describe(value: Any, other: Any) -> str:
-    """An optimizer or scheduler, with those of its arguments that differ from the other's."""
-    if not isinstance(value, dict) or not isinstance(other, dict):
-        return value["class_path"] if isinstance(value, dict) else str(value)
-    name = value["class_path"].rpartition(".")[2]
-    if value["class_path"] != other["class_path"]:
-        return name
-    mine, others = value.get("init_args", {}), other.get("init_args", {})
-    return f"{name}({', '.join(f'{key}={mine[key]}' for key in mine if mine[key] != others.get(key))})"
-
-
-def shape(state: dict[str, torch.Tensor], name: str) -> list[int] | str:
-    """Shape of a weight, or that there is none of this name."""
-    return list(state[name].shape) if name in state else "missing"

@@ -1,4 +1,4 @@
-"""Any `torch.utils.data.DataLoader`, made to go on within an epoch and to draw the same numbers with any workers."""
+"""Any `torch.utils.data.DataLoader`, made to resume within an epoch and to draw the same numbers with any workers."""
 
 import random
 from collections.abc import Iterator
@@ -30,10 +30,10 @@ KEPT = (
 class ReplayLoader(ResumableLoader):
     """Deals the batches of `loader` in an order that is a pure function of (seed, epoch).
 
-    A DataLoader draws its order, and the seeds of its workers, from the global generator: a run that goes on within an
+    A DataLoader draws its order, and the seeds of its workers, from the global generator: a run that resumes within an
     epoch gets other batches. Here the sampler is asked under a seed for the epoch, and whatever samples and the
     collate function draw (augmentation) comes from a seed for the batch. So numbers are the same with any number of
-    workers, and a loader that stopped goes on at the next batch without reading those before.
+    workers, and a loader that stopped resumes at the next batch without reading those before.
 
     Args:
         loader: of a data set whose samples have an index; its samplers may be of any kind.
@@ -147,8 +147,8 @@ def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:
     def replayed(loader: DataLoader) -> ReplayLoader | DataLoader:
         if isinstance(loader.dataset, IterableDataset) or trainer.overfit_batches:
             rank_zero_warn(
-                "the training data are a stream, or overfit_batches is set: a run that is stopped within an epoch goes "
-                "on with other batches than it would have had"
+                "the training data are a stream, or overfit_batches is set: a run that is stopped within an epoch "
+                "resumes with other batches than it would have had"
             )
             return loader
         if isinstance(loader.sampler, DistributedSampler):  # it deals out shares already

@@ -1,12 +1,14 @@
-"""Goes on from a checkpoint exactly where it was written, within an epoch too."""
+"""Resume from a checkpoint exactly where it was written, within an epoch too."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
+from runtime import private
 from runtime.epoch_state import epoch_sums, random_states, restore_epoch_sums, restore_random_states
 from runtime.loggers import BufferedLogger
 
@@ -36,19 +38,14 @@ class ExactResume(Callback):
         epochs = fit_loop.epoch_progress.current
         if fit_loop.restarting and epochs.ready == epochs.completed:
             # With `max_steps`, Lightning takes every checkpoint for one from within an epoch, and would skip the next.
-            for loop in (fit_loop, fit_loop.epoch_loop, fit_loop.epoch_loop.val_loop):
-                loop._restarting = False
-        if fit_loop.restarting and fit_loop._combined_loader_states_to_load:
-            # A schedule that asked for the length of the training had the data loaded before there was a state.
-            fit_loop._load_combined_loader_states()
-            iter(fit_loop._data_fetcher)
-        fetch = fit_loop.epoch_loop._on_before_fetch
-        fit_loop.epoch_loop._on_before_fetch = lambda: self._before_fetch(trainer, fetch)
+            private.count_as_begun(trainer)
+        # A schedule that asked for the length of the training had the data loaded before there was a state.
+        private.load_loader_states(trainer)
+        private.call_before_fetch(trainer, partial(self._before_fetch, trainer))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._pending:
-            # Let a DataLoader draw its order now, not before.
-            trainer.fit_loop._resuming_from_checkpoint = False
+            private.draw_order_now(trainer)
         self._restore(trainer)
         self._announce(trainer, 0)
 
@@ -58,7 +55,7 @@ class ExactResume(Callback):
                 callback.after_last_step(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        vars(trainer.fit_loop.epoch_loop).pop("_on_before_fetch", None)
+        private.call_nothing_before_fetch(trainer)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -88,14 +85,8 @@ class ExactResume(Callback):
 
     def _before_fetch(self, trainer: Trainer, fetch: Callable[[], None]) -> None:
         self._restore(trainer)
-        loop = trainer.fit_loop.epoch_loop
-        batches_done = loop.batch_progress.current.ready
-        # Not where gradients are being accumulated, nor where Lightning would skip or repeat a validation.
-        if (
-            batches_done
-            and not loop._should_accumulate()
-            and not loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
-        ):
+        batches_done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        if batches_done and private.is_between_steps(trainer):
             self._announce(trainer, batches_done)
         fetch()
 
@@ -107,11 +98,10 @@ class ExactResume(Callback):
         states, self._pending = self._pending, []
         if not states:
             return
-        # Else Lightning leaves a ReduceLROnPlateau out when this epoch ends.
-        trainer.fit_loop._restarting = False
+        private.leave_no_schedule_out(trainer)
         if len(states) != trainer.world_size:
             rank_zero_warn(
-                f"the checkpoint was written by {len(states)} processes and goes on with {trainer.world_size}: random "
+                f"the checkpoint was written by {len(states)} processes and is resumed with {trainer.world_size}: random "
                 "numbers will not be those of a run that was never stopped"
             )
             return

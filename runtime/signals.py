@@ -17,7 +17,7 @@ class Interrupted(BaseException):
 
     Args:
         signum: number of the signal; the exit code is 128 more.
-        folder: of the run, which was saved and goes on with `fit --resume`; None where no training was under way.
+        folder: of the run, which was saved and can be resumed; None where nothing was being trained.
     """
 
     def __init__(self, signum: int, folder: Path | None = None) -> None:

@@ -20,11 +20,11 @@ from datamodules.base import TensorDataModule
 from lit_models import LitLinear, LitMLP
 from sweeps.bulk_results import write_run
 from sweeps.bulk_stack import schedule_of
-from sweeps.bulk_training import RATES, Group, Prepared, train_rows
+from sweeps.bulk_training import RATES, Group, train_rows
 from sweeps.plan import Plan
 from sweeps.space import key, rest
 from sweeps.study import Queue, Run
-from sweeps.trials import in_words, silence
+from sweeps.trials import Build, Fit, in_words, silence
 
 MAX_RUNS = 64  # trained together; what is left waits, also for other processes
 # Of torch.optim: each weight is treated for itself, and the step is proportional to the learning rate.
@@ -93,10 +93,13 @@ def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | Non
     return None
 
 
-def train_together(plan: Plan, queue: Queue, runs: list[Run], tick: Callable[[float], None]) -> str | None:
+def train_together(
+    plan: Plan, queue: Queue, build: Build, runs: list[Run], tick: Callable[[float], None]
+) -> str | None:
     """Train runs that may train together and tell the study how they ended, or say why it cannot be done.
 
     Args:
+        build: makes a run of its words.
         runs: as `bundles` gives them.
         tick: told after every epoch how much is done, from 0 to 1.
 
@@ -105,7 +108,7 @@ def train_together(plan: Plan, queue: Queue, runs: list[Run], tick: Callable[[fl
     """
     started = time.perf_counter()
     with silence():
-        groups, failed = prepare_all(plan, runs)
+        groups, failed = prepare_all(plan, build, runs)
         if reasons := [group.reason for group in groups if group.reason]:
             return reasons[0]
         for run, error in failed:
@@ -116,7 +119,7 @@ def train_together(plan: Plan, queue: Queue, runs: list[Run], tick: Callable[[fl
         pairs = [(group, run) for group in groups for run in group.runs]
         seconds = round((time.perf_counter() - started) / len(pairs), 3)
         for row, (group, run) in enumerate(pairs):
-            folder, metrics = write_run(group.cli, run.seed, curves, row, plan.monitor)
+            folder, metrics = write_run(group.fit, run.seed, curves, row, plan.monitor)
             found = {"folder": str(folder), "metrics": metrics, "seconds": seconds, "together": len(pairs)}
             if math.isfinite(score := metrics.get(plan.monitor, math.nan)):
                 queue.complete(run, score, **found)
@@ -125,26 +128,25 @@ def train_together(plan: Plan, queue: Queue, runs: list[Run], tick: Callable[[fl
     return None
 
 
-def prepare_all(plan: Plan, runs: list[Run]) -> tuple[list[Group], list[tuple[Run, str]]]:
+def prepare_all(plan: Plan, build: Build, runs: list[Run]) -> tuple[list[Group], list[tuple[Run, str]]]:
     """The settings of some runs, and the runs whose setting is wrong, with the error."""
     groups: list[Group] = []
     failed: list[tuple[Run, str]] = []
     for _, members in groupby(runs, key=lambda run: key(run.setting)):
         same = list(members)
         try:
-            cli = prepare(plan, same[0], groups[0] if groups else None)
-            groups.append(Group(cli, same, why_not(cli.model, cli.datamodule, cli.settings)))
+            fit = prepare(plan, build, same[0], groups[0] if groups else None)
+            groups.append(Group(fit, same, why_not(fit.model, fit.datamodule, fit.settings)))
         except Exception as error:
             failed += [(run, in_words(error)) for run in same]
     return groups, failed
 
 
-def prepare(plan: Plan, run: Run, first: Group | None) -> Prepared:
+def prepare(plan: Plan, build: Build, run: Run, first: Group | None) -> Fit:
     """Model, data and config of a run; with the parser and the data of the first group, where there is one."""
     words = [*plan.fit_words(run.setting, run.seed), f"--run_name={plan.name}"]
     if first is None:
-        return Prepared(words)
+        return build(words, with_trainer=False)
     before = first.runs[0].setting
-    return first.cli.switched(
-        words, {flag: value for flag, value in run.setting.items() if value != before[flag]}
-    )
+    changes = {flag: value for flag, value in run.setting.items() if value != before[flag]}
+    return build(words, like=first.fit, changes=changes)

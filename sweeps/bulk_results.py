@@ -1,7 +1,6 @@
 """What runs that trained together leave behind: each its own folder, as a run alone does."""
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from cli.build import LightningInside
+from callbacks.files import replacing
 from runtime.loggers import MetricsCSV
 from sweeps.bulk_stack import Stack
+from sweeps.trials import Fit
 
 
 class Curves:
@@ -58,46 +58,41 @@ def one(values: dict[str, Tensor], row: int) -> dict[str, float]:
     return {name: float(value[row]) for name, value in values.items()}
 
 
-def write_run(
-    cli: LightningInside, seed: int, curves: Curves, row: int, monitor: str
-) -> tuple[Path, dict[str, float]]:
+def write_run(fit: Fit, seed: int, curves: Curves, row: int, monitor: str) -> tuple[Path, dict[str, float]]:
     """Make the folder of one run: config, curves, checkpoints; the folder, and the metrics at its best.
 
     The checkpoints hold weights only: they can be evaluated, but not trained on.
     """
-    cli.settings.seed_everything = seed
-    cli._claim_folder()
-    cli.save_config()
+    fit.settings.seed_everything = seed
+    fit.claim_folder()
+    fit.save_config()
     best = curves.best_metrics[row]
-    for logger in cli._loggers():
+    for logger in fit.new_loggers():
         for step, scalars in curves.of_run(row):
             logger.log_metrics(scalars, step)
         if isinstance(logger, TensorBoardLogger):
-            hparams = {name: value for name, value in cli.model.hparams.items() if not name.startswith("_")}
+            hparams = {name: value for name, value in fit.model.hparams.items() if not name.startswith("_")}
             scores = {f"best/{name.removeprefix('val/')}": value for name, value in best.items()}
-            logger.log_hyperparams({"model": type(cli.model).__name__, **hparams}, scores)
+            logger.log_hyperparams({"model": type(fit.model).__name__, **hparams}, scores)
         assert isinstance(logger, TensorBoardLogger | MetricsCSV)
         logger.finalize("success")
-    folder = cli.folder / "checkpoints"
+    folder = fit.folder / "checkpoints"
     folder.mkdir()
-    save(cli, folder / "best.ckpt", curves.best, row, best)
-    save(cli, folder / "last.ckpt", curves.stack.weights, row, curves.final)
-    return cli.folder, best
+    save(fit, folder / "best.ckpt", curves.best, row, best)
+    save(fit, folder / "last.ckpt", curves.stack.weights, row, curves.final)
+    return fit.folder, best
 
 
-def save(
-    cli: LightningInside, path: Path, weights: dict[str, Tensor], row: int, reached: dict[str, Any]
-) -> None:
+def save(fit: Fit, path: Path, weights: dict[str, Tensor], row: int, reached: dict[str, Any]) -> None:
     """Write the weights of one run as a checkpoint that `test` and `predict` read."""
     own = {name: weight.detach()[row].cpu().clone() for name, weight in weights.items()}
     checkpoint = {
         "epoch": reached["epoch"],
         "global_step": reached["step"],
         "pytorch-lightning_version": pl.__version__,
-        "state_dict": {**cli.model.state_dict(), **own},
-        pl.LightningModule.CHECKPOINT_HYPER_PARAMS_KEY: dict(cli.model.hparams),
-        type(cli.datamodule).__qualname__: cli.datamodule.state_dict(),
+        "state_dict": {**fit.model.state_dict(), **own},
+        pl.LightningModule.CHECKPOINT_HYPER_PARAMS_KEY: dict(fit.model.hparams),
+        type(fit.datamodule).__qualname__: fit.datamodule.state_dict(),
     }
-    temporary = path.with_suffix(".tmp")
-    torch.save(checkpoint, temporary)
-    os.replace(temporary, path)  # a checkpoint is whole or not there
+    with replacing(path) as temporary:
+        torch.save(checkpoint, temporary)

@@ -1,85 +1,24 @@
 """The training of R small networks as one, on the same batches."""
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
-import yaml
-from jsonargparse import Namespace
-from pytorch_lightning import Trainer
 from torch import Tensor
 from torch.func import vmap
 
-from datamodules.base import TensorDataModule
 from lit_models.base import LitModel
 from sweeps.bulk_results import Curves
 from sweeps.bulk_stack import Stack, Stepper
 from sweeps.plan import Plan
-from sweeps.space import Setting, Value, number_in, rest
+from sweeps.space import rest
 from sweeps.study import Run
-from sweeps.trials import DEFAULTS, TrialCLI
+from sweeps.trials import Fit
 
 # In what settings may differ that share a `Stepper`.
 RATES = ("model.optimizer.lr", "model.scheduler.max_lr", "model.init", "model.init_gain")
-
-
-class Prepared(TrialCLI):
-    """A setting's model, data and config, not trained."""
-
-    model: LitModel
-    datamodule: TensorDataModule
-
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        accelerator = self.settings.trainer.accelerator
-        return Trainer(accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False)
-
-    def before_fit(self) -> None:
-        """There is no run yet."""
-
-    def fit(self, **kwargs: Any) -> None:
-        """Training is what this module does for all settings at once."""
-
-    def switched(self, words: list[str], changes: Setting) -> "Prepared":
-        """The same for another setting on the same data, with the parser, which takes longest to make.
-
-        Args:
-            words: of the other setting.
-            changes: in what it differs.
-        """
-        other = copy.copy(self)
-        other.config = Namespace(subcommand="fit", fit=self.settings.clone())
-        if not all(put_number(other.settings, flag, value) for flag, value in changes.items()):
-            other.config.fit = self._parser("fit").parse_args([*DEFAULTS, *words])
-        del other.config_dump
-        other._add_instantiators()
-        other.instantiate_classes()
-        other.datamodule = self.datamodule
-        return other
-
-    def _dump_config(self) -> None:
-        """From this a model takes its hyper-parameters; unlike Lightning's, nothing is validated once more."""
-        if hasattr(self, "config_dump"):
-            return
-        fit = self._parser("fit")
-        options = fit.dump(self.settings, skip_link_targets=False, skip_unset=False, skip_validation=True)
-        self.config_dump = yaml.safe_load(options)
-
-
-def put_number(settings: Namespace, flag: str, value: Value) -> bool:
-    """Replace a real number in a config, which spares reading it anew; whether that is what the flag stands for."""
-    node = settings
-    *path, name = flag.replace("init_args.", "").split(".")
-    for part in path:
-        node = node[part].get("init_args", node[part])
-    number = number_in(value)
-    if number is None or not isinstance(node.get(name), float):
-        return False
-    node[name] = number
-    return True
 
 
 @dataclass(frozen=True)
@@ -87,27 +26,30 @@ class Group:
     """Runs of one setting: neighboring rows of all that is stacked.
 
     Args:
-        cli: model, data and config of the setting.
+        fit: model, data and config of the setting.
         runs: they differ in the seed.
         reason: why they cannot train together with others; None where they can.
     """
 
-    cli: Prepared
+    fit: Fit
     runs: list[Run]
     reason: str | None
 
 
 def train_rows(plan: Plan, groups: list[Group], tick: Callable[[float], None]) -> Curves:
     """The training itself: as Lightning's fit, epoch by epoch, with R networks in the place of one."""
-    model, data, trainer = groups[0].cli.model, groups[0].cli.datamodule, groups[0].cli.trainer
+    model, data, settings = groups[0].fit.model, groups[0].fit.datamodule, groups[0].fit.settings
+    trainer = pl.Trainer(
+        accelerator=settings.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False
+    )
     data.trainer = trainer  # it tells the device, and that there is one process
     data.setup("fit")
     loader, val_loader = data.train_dataloader(), data.val_dataloader()
-    max_epochs: int = groups[0].cli.settings.trainer.max_epochs
-    log_every: int = groups[0].cli.settings.trainer.log_every_n_steps or 50
+    max_epochs: int = groups[0].fit.settings.trainer.max_epochs
+    log_every: int = groups[0].fit.settings.trainer.log_every_n_steps or 50
     device = trainer.strategy.root_device
     model.to(device)
-    stack = Stack([fresh(group.cli.model, run.seed) for group in groups for run in group.runs], device)
+    stack = Stack([fresh(group.fit.model, run.seed) for group in groups for run in group.runs], device)
     steppers = make_steppers(stack, groups, max_epochs * len(loader))
     curves = Curves(stack, plan.monitor, plan.mode)
     all_losses = vmap(model.task.loss, in_dims=(0, None))
@@ -143,7 +85,7 @@ def make_steppers(stack: Stack, groups: list[Group], total_steps: int) -> list[S
     for _, members in groupby(groups, key=lambda group: rest(group.runs[0].setting, RATES)):
         alike = list(members)
         counts = [len(group.runs) for group in alike]
-        steppers.append(Stepper(stack, first, [group.cli.model for group in alike], counts, total_steps))
+        steppers.append(Stepper(stack, first, [group.fit.model for group in alike], counts, total_steps))
         first += sum(counts)
     return steppers
 

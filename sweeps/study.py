@@ -15,15 +15,13 @@ from runtime.errors import UsageError
 from sweeps.plan import Plan
 from sweeps.space import Setting, key
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
 
 @dataclass
 class Run:
     """One trial of the study that this process has taken on.
 
     Args:
-        trial: where its outcome is told.
+        trial: where its outcome is reported.
         setting: what varies, and its values.
         seed: of the run.
         begun: the folder of the same run, where it was interrupted; None for a new one.
@@ -40,7 +38,7 @@ class Run:
 class Queue:
     """The study of a plan, opened or begun.
 
-    Runs wait in it. A process takes one under a lock, and holds another lock until it has told the outcome. A run
+    Runs wait in it. A process takes one under a lock, and holds another lock until it has reported the outcome. A run
     that is under way in the journal while nobody holds its lock has lost its process, and is queued again.
 
     Raises:
@@ -48,6 +46,7 @@ class Queue:
     """
 
     def __init__(self, plan: Plan) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.plan = plan
         (plan.folder / "running").mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(plan.folder / "study.lock")
@@ -109,13 +108,13 @@ class Queue:
         self._finish(run, attributes, state=TrialState.PRUNED)
 
     def fail(self, run: Run, error: str, **attributes: Any) -> None:
-        """A run has failed; the sweep goes on."""
+        """A run has failed; the sweep continues."""
         self._finish(run, {**attributes, "error": error}, state=TrialState.FAIL)
 
-    def _finish(self, run: Run, attributes: dict[str, Any], **told: Any) -> None:
+    def _finish(self, run: Run, attributes: dict[str, Any], **outcome: Any) -> None:
         for name, value in attributes.items():
             run.trial.set_user_attr(name, value)
-        self.study.tell(run.trial, told.get("value"), state=told.get("state"))
+        self.study.tell(run.trial, outcome.get("value"), state=outcome.get("state"))
         drop(run.lock)
 
     def _tpe_goes_on(self, trials: list[FrozenTrial]) -> bool:

@@ -7,97 +7,40 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 from optuna.trial import Trial
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from cli.build import LightningInside
-from cli.defaults import best_mode
-from cli.request import Request, prepare
-from runtime.checkpoint import BestCheckpoint
+from runtime.checkpoint import BestCheckpoint, best_mode
 from runtime.errors import UsageError
-from runtime.signals import Interrupted
-from runtime.stop import StopOnSignal
 from runtime.tables import number
 from sweeps.plan import Plan
 from sweeps.study import Queue, Run
 
-# In front of the user's words, which may say otherwise.
-DEFAULTS = [
-    "--trainer.enable_progress_bar=false",
-    "--trainer.enable_model_summary=false",
-    "--trainer.devices=1",
-    "--pictures=false",
-]
+
+class Fit(Protocol):
+    """What a sweep asks of a run; `cli/build.py` makes it."""
+
+    settings: Any
+    parser: Any
+    model: Any
+    datamodule: Any
+    trainer: Any
+    folder: Path
+    checkpoint: dict[str, Any] | None
+    is_finished: bool
+
+    def fit(self) -> None: ...
+    def claim_folder(self) -> None: ...
+    def save_config(self) -> None: ...
+    def new_loggers(self) -> list[Any]: ...
 
 
-class TrialCLI(LightningInside):
-    """`fit` as part of a sweep.
-
-    Args:
-        words: after `fit`.
-        begun: folder of a run to go on with.
-        callbacks: added to those of every run.
-        on_folder: told the run's folder before training begins.
-    """
-
-    def __init__(
-        self,
-        words: list[str],
-        begun: Path | None = None,
-        callbacks: tuple[Callback, ...] = (),
-        on_folder: Callable[[str], None] = lambda folder: None,
-    ) -> None:
-        self.added_callbacks = callbacks
-        self.on_folder = on_folder
-        super().__init__(Request("fit", ["fit", *DEFAULTS, *words], run_folder=begun))
-
-    def _own_callbacks(self, given: list[Callback]) -> list[Callback]:
-        return [*super()._own_callbacks(given), *self.added_callbacks]
-
-    def before_fit(self) -> None:
-        super().before_fit()
-        self.on_folder(str(self.folder))
-
-    def _end_if_finished(self, checkpoint: dict[str, Any]) -> None:
-        """A run whose process was killed before it could tell the study keeps its files as they are."""
-        try:
-            super()._end_if_finished(checkpoint)
-        except SystemExit:
-            raise FinishedError(checkpoint) from None
-
-    def after_fit(self) -> None:
-        """The sweep has a table of its own; a signal that came too late for the run still ends the process."""
-        for callback in self.trainer.callbacks:
-            if isinstance(callback, StopOnSignal) and callback.signum is not None:
-                raise Interrupted(callback.signum, self.folder)
-
-
-class FinishedError(Exception):
-    """There is nothing left to train; `best_metrics` are those of the checkpoint."""
-
-    def __init__(self, checkpoint: dict[str, Any]) -> None:
-        super().__init__("the run is finished")
-        states = [state for state in checkpoint["callbacks"].values() if "best_metrics" in state]
-        self.best_metrics: dict[str, float] = states[0]["best_metrics"] if states else {}
-
-
-class Rehearsal(TrialCLI):
-    """The first run, for one batch of each kind and without a trace: finds out what is wrong before the sweep."""
-
-    def __init__(self, words: list[str]) -> None:
-        super().__init__([*words, "--trainer.fast_dev_run=1"])
-
-    def before_fit(self) -> None:
-        if self.trainer.world_size > 1:
-            raise UsageError(
-                f"a run of a sweep is one process, not {self.trainer.world_size}; give --trainer.devices 1, and start "
-                "the same command several times: the processes share the sweep"
-            )
+Build = Callable[..., Fit]  # of the words after `fit`; the rest as in `cli.sweep.build_trial`
 
 
 class Pruner(Callback):
@@ -132,24 +75,33 @@ def silence() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def rehearse(plan: Plan) -> tuple[LightningInside, Plan]:
-    """Check every value and train one batch; the rehearsed run, and the plan with the metric that is compared.
+def rehearse(plan: Plan, build: Build) -> tuple[Fit, Plan]:
+    """Train one batch of the first run without a trace, and check every value of the others.
+
+    Returns:
+        The rehearsed run, and the plan with the metric that is compared.
 
     Raises:
         UsageError: for a flag or value that fit does not know, or a metric that is never logged.
     """
     with silence():
         first = plan.first_setting()
-        cli = Rehearsal(plan.fit_words(first, plan.seeds[0]))
+        run = build([*plan.fit_words(first, plan.seeds[0]), "--trainer.fast_dev_run=1"])
+        if run.trainer.world_size > 1:
+            raise UsageError(
+                f"a run of a sweep is one process, not {run.trainer.world_size}; give --trainer.devices 1, and start "
+                "the same command several times: the processes share the sweep"
+            )
+        run.fit()
         for axis in plan.axes:
             for value in axis.examples():
-                cli._parser("fit").parse_args(plan.fit_words({**first, axis.flag: value}, plan.seeds[0]))
-    monitor = cli.settings.monitor
-    if monitor not in cli.trainer.callback_metrics:
-        known = ", ".join(sorted(cli.trainer.callback_metrics)) or "nothing"
+                run.parser.parse_args(plan.fit_words({**first, axis.flag: value}, plan.seeds[0]))
+    monitor = run.settings.monitor
+    if monitor not in run.trainer.callback_metrics:
+        known = ", ".join(sorted(run.trainer.callback_metrics)) or "nothing"
         raise UsageError(f"--monitor {monitor} is never logged; a run logs {known}")
-    check_learning_rate(plan, cli.settings.model.get("init_args", {}))
-    return cli, plan.with_metric(monitor, cli.settings.monitor_mode or best_mode(monitor))
+    check_learning_rate(plan, run.settings.model.get("init_args", {}))
+    return run, plan.with_metric(monitor, run.settings.monitor_mode or best_mode(monitor))
 
 
 def check_learning_rate(plan: Plan, arguments: Any) -> None:
@@ -162,24 +114,23 @@ def check_learning_rate(plan: Plan, arguments: Any) -> None:
         )
 
 
-def train(plan: Plan, queue: Queue, run: Run) -> str:
-    """Train one run and tell the study how it ended; the same in words.
+def train(plan: Plan, queue: Queue, build: Build, run: Run) -> str:
+    """Train one run and report to the study how it ended; returns the same in words.
 
     Raises:
-        BaseException: where the user or the system stops the process; the run goes on with the sweep's next start.
+        BaseException: where the user or the system stops the process; the sweep's next start resumes the run.
     """
     pruner = Pruner(run.trial, plan.monitor)
     started = time.perf_counter()
     try:
         with silence():
-            cli = TrialCLI(
-                *run_words(plan, run),
-                callbacks=(pruner,) if plan.options.prune else (),
-                on_folder=lambda folder: run.trial.set_user_attr("folder", folder),
-            )
-        metrics, folder = best_metrics(cli), cli.folder
-    except FinishedError as end:
-        metrics, folder = end.best_metrics, run.begun or plan.folder
+            fit = build_run(plan, run, build, (pruner,) if plan.options.prune else ())
+            run.trial.set_user_attr("folder", str(fit.folder))
+            if (
+                not fit.is_finished
+            ):  # it may be, where its process was killed before it could report to the study
+                fit.fit()
+        metrics, folder = best_metrics(fit), fit.folder
     except Exception as error:
         reason = in_words(error)
         queue.fail(run, reason, seconds=round(time.perf_counter() - started, 2))
@@ -187,15 +138,15 @@ def train(plan: Plan, queue: Queue, run: Run) -> str:
     score = metrics.get(plan.monitor, math.nan)
     seconds = round(time.perf_counter() - started, 2)
     found = {"metrics": metrics, "seconds": seconds, **look_inside(folder)}
-    told = f"{plan.monitor} {number(score)} in {seconds:.0f} s"
+    summary = f"{plan.monitor} {number(score)} in {seconds:.0f} s"
     if pruner.pruned:
         queue.prune(run, **found)
-        return f"pruned with {told}"
+        return f"pruned with {summary}"
     if not math.isfinite(score):
         queue.fail(run, f"{plan.monitor} is {score}", **found)
         return f"failed: {plan.monitor} is {score}"
     queue.complete(run, score, **found)
-    return told
+    return summary
 
 
 def in_words(error: Exception) -> str:
@@ -203,19 +154,22 @@ def in_words(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def run_words(plan: Plan, run: Run) -> tuple[list[str], Path | None]:
-    """The words of a run, and its folder where it was interrupted after a checkpoint."""
+def build_run(plan: Plan, run: Run, build: Build, callbacks: Sequence[Callback]) -> Fit:
+    """A new run, or the same one where it was interrupted after a checkpoint."""
     if run.begun is not None and any(run.begun.glob("checkpoints/*.ckpt")):
-        return prepare(["fit", "--resume", str(run.begun)]).args[1:], run.begun
-    return [*plan.fit_words(run.setting, run.seed), f"--run_name={plan.name}"], None
+        return build([], resume=run.begun, callbacks=callbacks)
+    return build([*plan.fit_words(run.setting, run.seed), f"--run_name={plan.name}"], callbacks=callbacks)
 
 
-def best_metrics(cli: LightningInside) -> dict[str, float]:
+def best_metrics(fit: Fit) -> dict[str, float]:
     """What was measured with the state that best.ckpt holds; without checkpoints, with the last."""
-    for callback in cli.trainer.callbacks:
+    if fit.is_finished and fit.checkpoint is not None:
+        states = [state for state in fit.checkpoint["callbacks"].values() if "best_metrics" in state]
+        return states[0]["best_metrics"] if states else {}
+    for callback in fit.trainer.callbacks:
         if isinstance(callback, BestCheckpoint):
             return callback.best_metrics
-    return {name: float(value) for name, value in cli.trainer.callback_metrics.items()}
+    return {name: float(value) for name, value in fit.trainer.callback_metrics.items()}
 
 
 def look_inside(folder: Path) -> dict[str, Any]:
@@ -234,7 +188,7 @@ def look_inside(folder: Path) -> dict[str, Any]:
 def gradient_ratio(metrics: pd.DataFrame) -> float | None:
     """Norm of the loss gradient at the first layer's output over that at the last's: median over the run.
 
-    None where it was not measured; 0 where it vanishes below what can be told from 0.
+    None where it was not measured; 0 where it is too small to be distinguished from 0.
     """
     deltas = metrics[sorted(name for name in metrics.columns if name.startswith("delta_norm/"))].dropna()
     if deltas.shape[1] < 2 or deltas.empty:

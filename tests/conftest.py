@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,6 +62,19 @@ def start_train_py() -> Callable[..., "subprocess.Popen[str]"]:
         )
 
     return start
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Read a plan in an empty folder, as the command would, without its rehearsal."""
+    from cli.sweep import read_plan  # not needed by most tests, and heavy
+
+    monkeypatch.chdir(tmp_path)
+
+    def read(*given: str, mode: str = "min") -> Any:
+        return read_plan(["--model", "LitMLP", *given]).with_metric("val/loss", mode)
+
+    return read
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cli.build import LightningInside
+from cli.build import Run, build
 from cli.request import prepare
 from datamodules import MNISTDataModule
 from datamodules.loader import TensorLoader
@@ -23,14 +23,16 @@ STEPS, EVERY, EPOCHS = 55, 10, 2  # 220 images in batches of 4
 LOGGED = [step for step in range(STEPS * EPOCHS) if step == 0 or (step + 1) % EVERY == 0]
 
 
-def fit(mnist_dir: str, *flags: str) -> LightningInside:
+def fit(mnist_dir: str, *flags: str) -> Run:
     """Everything on, as `train.py fit` has it; the guard against NaN checks as it does on an accelerator."""
     words = ["fit", "--model=LitMLP", "--model.hidden_sizes=[8]", "--model.optimizer=Adam"]
     words += ["--model.optimizer.fused=true", "--data=MNISTDataModule", f"--data.data_dir={mnist_dir}"]
     words += ["--data.batch_size=4", f"--trainer.max_epochs={EPOCHS}", f"--trainer.log_every_n_steps={EVERY}"]
     words += ["--trainer.accelerator=cpu", "--trainer.num_sanity_val_steps=0"]
     words += ["--trainer.callbacks+=callbacks.NonFiniteGuard", f"--trainer.callbacks.every_n_steps={EVERY}"]
-    return LightningInside(prepare([*words, *flags]))
+    run = build(prepare([*words, *flags]))
+    run.fit()
+    return run
 
 
 class Accelerator(TorchFunctionMode):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from callbacks.diagnostics.rules import Verdict
+from callbacks.files import write_whole
 
 Steps = dict[str, list[int]]  # by kind of verdict: the first and the last step at which it was found
 
@@ -42,6 +42,4 @@ def markdown(verdicts: list[Verdict], steps: Steps, looks: int) -> str:
 def write_json(folder: Path, report: dict[str, Any]) -> None:
     """`diagnosis.json`; a run that is killed leaves a whole one."""
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / "diagnosis.json.tmp"
-    temporary.write_text(json.dumps(report, indent=2) + "\n")
-    os.replace(temporary, folder / "diagnosis.json")
+    write_whole(folder / "diagnosis.json", json.dumps(report, indent=2) + "\n")

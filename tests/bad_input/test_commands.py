@@ -44,7 +44,10 @@ BEST = "runs/quick/version_0/checkpoints/best.ckpt"
         (f"{FIT} --trainer.max_epochs", "--trainer.max_epochs: expected one argument"),
         (f"{FIT} --trainer.max_epochs=", "trainer.max_epochs: expected int, not ''"),
         (f"{FIT} --model LitMPL", "there is no class 'LitMPL'; did you mean 'LitMLP'?"),
-        (f"{FIT} --model ''", "model: expected the name of a class, not ''"),
+        (
+            f"{FIT} --model ''",
+            "model: expected a LightningModule, as its name or as class_path and init_args, not ''",
+        ),
         (
             f"{FIT} --model lit_models.mlp.LitMPL",
             "there is no 'LitMPL' in lit_models.mlp; did you mean 'LitMLP'?",

@@ -20,7 +20,7 @@ IMAGES = "fit --model LitMLP --data MNISTDataModule --data.data_dir data"
         (f"{FIT} --model.optimizer.lr .inf", "model.optimizer.lr is inf; it must be from 0 to 3.4e+38"),
         (f"{FIT} --model.optimizer.lr 1e300", "model.optimizer.lr is 1e+300; it must be from 0 to 3.4e+38"),
         (f"{FIT} --model.hidden_sizes [0]", "layer sizes are [2, 0, 1]; each must be at least 1"),
-        (f"{FIT} --model.hidden_sizes a", "model.hidden_sizes: expected Sequence, not a"),
+        (f"{FIT} --model.hidden_sizes a", "model.hidden_sizes: expected list of int, not a"),
         (f"{FIT} --model.dropout -0.5", "dropout is -0.5; it is a share, from 0 to below 1"),
         (f"{FIT} --model.dropout .nan", "dropout is nan; it is a share"),
         (f"{FIT} --model.init_gain .nan", "init_gain is nan; it must be a finite number"),

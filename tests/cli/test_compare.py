@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cli import main
-from cli.row_scores import same
+from cli.row_scores import is_same
 from datamodules import TitanicDataModule, ToyDataModule
 from lit_models import LitLinear, LitMLP
 
@@ -141,10 +141,10 @@ def test_what_is_refused(
 def test_rows_are_the_same_up_to_rounding() -> None:
     """A target near 0 comes back from a normalization with the rounding of the largest."""
     table = torch.tensor([0.0, 250.0, float("nan")])
-    assert same(table, torch.tensor([2e-5, 250.0, float("nan")]))
-    assert not same(table, torch.tensor([0.0, 250.0, 1.0]))
-    assert not same(table, torch.tensor([250.0, 0.0, float("nan")]))
-    assert not same(table, table[:2])
+    assert is_same(table, torch.tensor([2e-5, 250.0, float("nan")]))
+    assert not is_same(table, torch.tensor([0.0, 250.0, 1.0]))
+    assert not is_same(table, torch.tensor([250.0, 0.0, float("nan")]))
+    assert not is_same(table, table[:2])
 
 
 def test_one_run_is_not_enough(capsys: pytest.CaptureFixture[str]) -> None:

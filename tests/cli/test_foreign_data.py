@@ -107,6 +107,6 @@ def test_a_stream_goes_on_exactly_at_the_end_of_an_epoch(
 
 
 def test_a_stream_does_not_within_an_epoch_and_the_run_says_so(stopped_and_whole: Stopped) -> None:
-    with pytest.warns(UserWarning, match="the training data are a stream.* goes on with other batches"):
+    with pytest.warns(UserWarning, match="the training data are a stream.* resumes with other batches"):
         parts, whole = stopped_and_whole(13, "--data.stream", "true")
     assert not all(torch.equal(whole[name], parts[name]) for name in whole)

@@ -118,18 +118,18 @@ def test_help_needs_no_config(words: list[str]) -> None:
 
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
 def test_settings_known_early_are_those_of_the_parser(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cli.build import LightningInside
+    from cli.build import Run, build
 
     made: list[ArgumentParser] = []
 
-    def stop(cli: LightningInside, parser: ArgumentParser, args: list[str]) -> None:
+    def stop(run: Run, parser: ArgumentParser, args: list[str]) -> None:
         made.append(parser)
         raise SystemExit
 
-    monkeypatch.setattr(LightningInside, "parse_arguments", stop)
+    monkeypatch.setattr(Run, "parse_arguments", stop)
     with pytest.raises(SystemExit):
-        LightningInside(Request(command, [command]))
-    flags = made[0]._subcommands_action._name_parser_map[command]._option_string_actions
+        build(Request(command, [command]))
+    flags = made[0]._option_string_actions
     heads = {flag[2:].partition(".")[0].rstrip("+") for flag in flags if flag.startswith("--")}
     assert heads == set(settings(command))
 

@@ -1,11 +1,11 @@
-"""The config in a run's folder, from which the run goes on."""
+"""The config in a run's folder, from which the run is resumed."""
 
 from pathlib import Path
 
 import pytest
 from jsonargparse import ArgumentParser
 
-from cli.build import LightningInside
+from cli.build import build
 from cli.request import prepare
 
 WORDS = [
@@ -21,8 +21,9 @@ def test_a_kill_while_it_is_written_leaves_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    cli = LightningInside(prepare([*WORDS, "--pictures=false"]))
-    config = cli.folder / "config.yaml"
+    run = build(prepare([*WORDS, "--pictures=false"]))
+    run.fit()
+    config = run.folder / "config.yaml"
     before = config.read_text()
     assert "LitLinear" in before
 
@@ -32,5 +33,5 @@ def test_a_kill_while_it_is_written_leaves_the_one_before(
 
     monkeypatch.setattr(ArgumentParser, "save", killed)
     with pytest.raises(KeyboardInterrupt):
-        cli.save_config()
+        run.save_config()
     assert config.read_text() == before

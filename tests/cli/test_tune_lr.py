@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cli import main
-from cli.tune_lr import RangeTest, TuneCLI, draw, smooth, suggest
+from cli.tune_lr import RangeTest, draw, smooth, suggest, train_through_range
 from runtime.errors import UsageError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -28,7 +28,7 @@ def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_gradient_descent_on_a_parabola_runs_away_above_two_over_the_curvature(tmp_path: Path) -> None:
     test = RangeTest(1e-3, 100.0, 100)
-    TuneCLI(PARABOLA, test, str(tmp_path))
+    train_through_range(PARABOLA, test, tmp_path)
     steps = zip(test.rates, pairwise(test.losses), strict=False)
     growing = [rate for rate, (before, after) in steps if after > 1.5 * before]
     assert growing[0] > 1.0
@@ -44,7 +44,7 @@ def test_each_step_trains_with_its_own_rate_whatever_the_schedule(tmp_path: Path
         "--model.scheduler.cycle_momentum=false",
     ]
     test = RangeTest(1e-3, 1.0, 30)
-    TuneCLI([*PARABOLA, *schedule], test, str(tmp_path))
+    train_through_range([*PARABOLA, *schedule], test, tmp_path)
     assert test.rates == pytest.approx(np.geomspace(1e-3, 1.0, 30))
     least = min(test.losses)
     above = [test.losses[0] - least]

@@ -41,5 +41,5 @@ def test_a_killed_worker_is_started_again(
     finally:
         process.terminate()  # torchrun ends its workers too
     assert process.returncode == 0, error
-    assert "this job was started before; it goes on with runs/killed/version_0" in error
+    assert "this job was started before; it resumes runs/killed/version_0" in error
     check_result(run, undisturbed)

@@ -68,7 +68,7 @@ class Thing:
         (torch.nn.ReLU(), "torch.nn.modules.activation.ReLU"),
         (torch.nn.functional.relu, "torch.nn.functional.relu"),
         (functools.partial(print), "functools.partial"),
-        (Thing(), "tests.runtime.test_storage.Thing"),
+        (Thing(), "tests.runtime.test_checkpoint_io.Thing"),
     ],
     ids=lambda value: repr(value).partition(" at ")[0][:40],  # no addresses, which differ between processes
 )

@@ -5,7 +5,7 @@ import pickle
 import pytest
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from runtime.errors import UsageError, exit_code, explain, nearest
+from runtime.errors import UsageError, did_you_mean, exit_code, explain
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from runtime.errors import UsageError, exit_code, explain, nearest
     ],
 )
 def test_nearest(word: str, known: list[str], hint: str) -> None:
-    assert nearest(word, known) == hint
+    assert did_you_mean(word, known) == hint
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_tags_with_commas_and_quotes_survive(tmp_path: Path) -> None:
 
 
 def test_what_comes_after_the_checkpoint_is_logged_once(tmp_path: Path) -> None:
-    """Stopped after step 9 with a checkpoint of 5 steps (0 to 4), it goes on with step 5."""
+    """Stopped after step 9 with a checkpoint of 5 steps (0 to 4), it resumes with step 5."""
     for first, purge_step in ((0, None), (5, 5)):
         logger = MetricsCSV(tmp_path, purge_step)
         for step in range(first, 10):

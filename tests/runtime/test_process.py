@@ -8,7 +8,7 @@ import pytest
 STEPS = """
 import resource, sys
 import torch
-from runtime.memory import keep_freed_memory
+from runtime.process import keep_freed_memory
 
 if sys.argv[1] == "keep" and not keep_freed_memory():
     sys.exit("no glibc")

@@ -1,4 +1,4 @@
-"""A foreign DataLoader goes on within an epoch, with any number of workers and processes."""
+"""A foreign DataLoader resumes within an epoch, with any number of workers and processes."""
 
 import random
 from itertools import islice

@@ -1,4 +1,4 @@
-"""A run that is stopped anywhere and goes on from its last checkpoint ends bit for bit like one that never stopped."""
+"""A run that is stopped anywhere and resumed from its last checkpoint ends bit for bit like one that never stopped."""
 
 import random
 from pathlib import Path

@@ -9,9 +9,10 @@ import torch
 import yaml
 
 from cli import main
-from sweeps.bulk import MAX_RUNS, Prepared, why_not
+from cli.sweep import build_trial
+from sweeps.bulk import MAX_RUNS, why_not
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 QUIET = ["--trainer.accelerator=cpu", "--trainer.log_every_n_steps=5"]
 MLP = ["--config", str(ROOT / "configs" / "circles.yaml"), *QUIET]
 SHORT = ["--trainer.max_epochs=2", "--data.passes_per_epoch=4", "--diagnostics=false"]
@@ -134,8 +135,8 @@ def test_each_leaves_a_run_folder_that_can_be_evaluated_and_repeated(
     ],
 )
 def test_why_not(words: list[str], reason: str | None) -> None:
-    cli = Prepared([*MLP, *words])
-    found = why_not(cli.model, cli.datamodule, cli.settings)
+    run = build_trial([*MLP, *words], with_trainer=False)
+    found = why_not(run.model, run.datamodule, run.settings)
     assert found == reason if reason is None else str(found).startswith(reason)
 
 
@@ -160,7 +161,7 @@ def test_more_runs_than_train_at_once(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert MAX_RUNS == 64
-    monkeypatch.setattr("sweeps.command.MAX_RUNS", 3)
+    monkeypatch.setattr("sweeps.run_all.MAX_RUNS", 3)
     assert main(["sweep", *MLP, *SHORT, "--vary", "model.optimizer.lr=0.1,0.01", "--sweep.seeds=2"]) == 0
     said = capsys.readouterr()
     assert "3 runs trained together" in said.err

@@ -13,7 +13,7 @@ from runtime.errors import UsageError
 from sweeps.plan import Plan
 from sweeps.study import Queue
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 Read = Callable[..., Plan]
 GRID = ["--vary", "a=1,2,3", "--sweep.seeds", "2"]
 
@@ -57,7 +57,7 @@ def test_a_budget_below_the_grid(plan: Read) -> None:
 
 def test_two_processes_share_the_runs(plan: Read) -> None:
     code = (
-        "from sweeps.plan import read_plan\nfrom sweeps.study import Queue\n"
+        "from cli.sweep import read_plan\nfrom sweeps.study import Queue\n"
         "queue = Queue(read_plan(['--model', 'LitMLP', '--vary', 'a=int:1:40', '--run_name', 'LitMLP_sweep']))\n"
         "while (run := queue.next()) is not None:\n"
         "    print(run.setting['a'])\n    queue.complete(run, 1.0)\n"

@@ -15,8 +15,8 @@ import yaml
 from filelock import FileLock
 
 from cli import main
-from sweeps.command import report
 from sweeps.plan import Plan
+from sweeps.run_all import report
 from sweeps.study import Queue, Run
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -190,7 +190,7 @@ def test_a_sweep_that_was_killed_goes_on_and_ends_as_one_that_was_not(start_trai
         process.send_signal(how)
         said = process.communicate(timeout=60)[1]
         assert process.returncode == code, said
-    assert "Go on with the same command" in said
+    assert "Resume it with the same command" in said
     assert journal.exists()
     assert main(words) == 0
     assert main([*words, "--run_name=whole"]) == 0

@@ -17,7 +17,7 @@ import callbacks
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from tests.callbacks.plain import Plain, fit, has_hooks, mlp, rows
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 X = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(1))
 Y = X.mean((1, 2, 3))[:, None]
 

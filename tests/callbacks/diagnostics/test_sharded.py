@@ -20,7 +20,7 @@ from torch.distributed.tensor import DTensor
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from tests.callbacks.plain import MemoryLogger, Plain, fit, mlp, rows
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 STEPS = 4

@@ -13,7 +13,7 @@ import torch
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from tests.callbacks.plain import MemoryLogger, Plain, fit, mlp, rows
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def train(devices):

@@ -18,7 +18,7 @@ from tests.cli.end_to_end.commands import BEST, FIT, OWN_MODEL, run
             "there is no class 'TitanicDatModule'; did you mean 'TitanicDataModule'?",
         ),
         ("--model.hidden_size 3", "model: there is no option 'hidden_size'; did you mean 'hidden_sizes'?"),
-        ("--model.hidden_sizes a", "model.hidden_sizes: expected Sequence, not a"),
+        ("--model.hidden_sizes a", "model.hidden_sizes: expected list of int, not a"),
         ("--model.hidden_sizes [0]", "layer sizes are [2, 0, 1]; each must be at least 1"),
         ("--model.depth x", "model.depth: expected int, not x"),
         ("--model.activation rellu", "model.activation: 'rellu' is not one of sigmoid, tanh, relu"),

@@ -40,7 +40,7 @@ def test_a_wrong_flag_leaves_a_run_as_it_was(words: str, capsys: pytest.CaptureF
 
 @pytest.mark.usefixtures("table")
 def test_a_damaged_last_checkpoint_is_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
-    """The run goes on from the best one and ends as it would have."""
+    """The run is resumed from the best one and ends as it would have."""
     shutil.copytree(RUN, "runs/torn/version_0")
     last = Path("runs/torn/version_0/checkpoints/last.ckpt")
     last.write_bytes(last.read_bytes()[:-1000])

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cli.sweep import read_plan
 from runtime.errors import UsageError
-from sweeps.plan import Plan, read_plan
+from sweeps.plan import Plan
 from sweeps.space import Choice, Range
 
 Read = Callable[..., Plan]
@@ -59,7 +60,7 @@ def test_seeds_count_from_that_of_the_experiment(plan: Read, given: list[str], f
         ("--vary a=1 --sweep.trials 0", "sweep.trials is 0"),
         ("--vary a=1 --sweep.minutes -1", "sweep.minutes is -1"),
         ("--vary a=log:1:2 --sweep.sampler grid", "sweep.sampler is grid, but a has a range"),
-        ("--vary a=1 --resume runs/x/version_0", "a sweep goes on with its own command"),
+        ("--vary a=1 --resume runs/x/version_0", "a sweep is resumed with its own command"),
         ("--vary a=1 --config nowhere.yaml", "nowhere.yaml does not exist"),
         ("--config wrong.yaml", "`sweep:` holds 'lr'"),
     ],
@@ -71,7 +72,7 @@ def test_what_is_wrong_is_said(plan: Read, given: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(Path(__file__).parents[3].glob("configs/sweeps/*.yaml")), ids=lambda path: path.stem
+    "path", sorted(Path(__file__).parents[2].glob("configs/sweeps/*.yaml")), ids=lambda path: path.stem
 )
 def test_every_study_is_a_plan_and_its_header_says_command_and_finding(
     path: Path, monkeypatch: pytest.MonkeyPatch

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import LBFGS, SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
-from cli.culprit import wrong_settings
+from cli.wrong_settings import wrong_settings
 
 
 def sgd(**options: float) -> SGD:

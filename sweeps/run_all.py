@@ -1,9 +1,7 @@
-"""`train.py sweep`: rehearse, train what waits, and say what came out."""
+"""Train what waits, and report what came out."""
 
-import inspect
 import math
 import shlex
-import sys
 import time
 
 import pandas as pd
@@ -11,12 +9,10 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli.request import prepare
-from runtime.stop import Interrupted
 from runtime.tables import number, print_table
-from sweeps.bulk import FREE, MAX_RUNS, bundles, could_join, train_together, why_not
+from sweeps.bulk import FREE, MAX_RUNS, bundles, could_join, train_together
 from sweeps.pictures import draw_all
-from sweeps.plan import Plan, SweepOptions, read_plan
+from sweeps.plan import Plan
 from sweeps.space import key, rest
 from sweeps.study import Queue, Run
 from sweeps.summary import (
@@ -28,48 +24,14 @@ from sweeps.summary import (
     short,
     write_hparams,
 )
-from sweeps.trials import rehearse, train
-
-USAGE = """\
-python train.py sweep --config configs/mnist_4v9_logistic.yaml --config configs/sweeps/lr.yaml
-python train.py sweep --config configs/rings.yaml --vary model.hidden_sizes=[2],[3] --vary model.optimizer.lr=log:1e-3:1
-
-Any flag of fit may be given, and any may vary. The same command goes on with a sweep that was stopped, and shares it
-with other processes that run at the same time. Options of its own, below `sweep:` in a config or as --sweep.NAME:
-
-"""
+from sweeps.trials import Build, train
 
 
-def main(given: list[str]) -> int:
-    """Begin a sweep or go on with it; the exit code, which is 1 where every run has failed.
-
-    Args:
-        given: the words after `train.py sweep`.
-
-    Raises:
-        UsageError: before the first run, for whatever is wrong with the command.
-    """
-    if {"-h", "--help"} & set(given):
-        options = inspect.cleandoc(SweepOptions.__doc__ or "").partition("Args:\n")[2]
-        print(USAGE + options)
-        return 0
-    plan = read_plan(given)
-    prepare(["fit", *plan.fit_words(plan.first_setting(), plan.seeds[0])])
-    cli, plan = rehearse(plan)
-    queue = Queue(plan)
-    try:
-        train_all(plan, queue, why_not(cli.model, cli.datamodule, cli.settings))
-    except (Interrupted, KeyboardInterrupt) as stop:
-        print(f"{str(stop) or 'stopped'}; the sweep is saved. Go on with the same command", file=sys.stderr)
-        return getattr(stop, "exit_code", 130)
-    runs = report(plan, queue)
-    return int((runs["state"] == "failed").all())
-
-
-def train_all(plan: Plan, queue: Queue, reason: str | None) -> None:
+def train_all(plan: Plan, queue: Queue, build: Build, reason: str | None) -> None:
     """Take run after run until none is left or the time is over.
 
     Args:
+        build: makes a run of its words.
         reason: why runs cannot train together; None where they can.
     """
     deadline = time.monotonic() + 60 * (plan.options.minutes or math.inf)
@@ -86,13 +48,15 @@ def train_all(plan: Plan, queue: Queue, reason: str | None) -> None:
             while wanted and not reason and len(runs) < MAX_RUNS and (run := queue.next()) is not None:
                 runs.append(run)
             for bundle in bundles(runs):
-                train_bundle(plan, queue, bundle, display, deadline)
+                train_bundle(plan, queue, build, bundle, display, deadline)
 
 
-def train_bundle(plan: Plan, queue: Queue, runs: list[Run], display: "Display", deadline: float) -> None:
+def train_bundle(
+    plan: Plan, queue: Queue, build: Build, runs: list[Run], display: "Display", deadline: float
+) -> None:
     """Train runs together, or, where that does not apply, one after the other."""
     if len(runs) > 1:
-        reason = train_together(plan, queue, runs, lambda share: display.show(share * len(runs)))
+        reason = train_together(plan, queue, build, runs, lambda share: display.show(share * len(runs)))
         display.show()
         if reason is None:
             display.say(f"{rest(runs[0].setting, FREE)} {len(runs)} runs trained together".lstrip())
@@ -102,7 +66,7 @@ def train_bundle(plan: Plan, queue: Queue, runs: list[Run], display: "Display", 
         if time.monotonic() >= deadline and len(runs) > 1:
             run.lock.release()  # the next start of the sweep finds it without a process
             continue
-        display.say(f"{key(run.setting)} --seed_everything={run.seed}: {train(plan, queue, run)}")
+        display.say(f"{key(run.setting)} --seed_everything={run.seed}: {train(plan, queue, build, run)}")
         display.show()
 
 

@@ -1,7 +1,6 @@
 """Which optimizer, scheduler or callback of the config refused its settings, where a library says little of it."""
 
 import inspect
-import linecache
 import traceback
 from types import FrameType
 from typing import Any
@@ -15,21 +14,17 @@ KINDS = {"Optimizer": "optimizer", "LRScheduler": "scheduler", "Callback": "call
 def wrong_settings(error: Exception) -> UsageError | None:
     """The same complaint with the object's class and settings, or None where they are not to blame.
 
-    They are where the object's own code, in PyTorch or Lightning, divided by zero or chose to raise; what fails in an
-    operation that it calls (memory, devices, a model's code, ...) is something else.
+    They are where the error comes from code of PyTorch's or Lightning's for that object: a scheduler or a callback
+    at any time, an optimizer while it is made. Its steps call operations that fail for other reasons, such as memory.
     """
-    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-    raised = linecache.getline(frame.f_code.co_filename, line).lstrip().startswith("raise")
-    if not frame.f_globals.get("__name__", "").startswith(LIBRARIES):
-        return None
-    if not raised and not isinstance(error, ZeroDivisionError):
-        return None
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     owner = frame.f_locals.get("self")
-    kinds = [kind for cls in type(owner).__mro__ if (kind := KINDS.get(cls.__name__))]
-    if not kinds:
+    kind = next((KINDS[cls.__name__] for cls in type(owner).__mro__ if cls.__name__ in KINDS), None)
+    is_library = frame.f_globals.get("__name__", "").startswith(LIBRARIES)
+    if kind is None or not is_library or (kind == "optimizer" and frame.f_code.co_name != "__init__"):
         return None
     remedy = "; one of these must not be 0" if isinstance(error, ZeroDivisionError) else ""
-    return UsageError(f"the {kinds[0]} {call(owner, frame)} does not work: {error}{remedy}")
+    return UsageError(f"the {kind} {call(owner, frame)} does not work: {error}{remedy}")
 
 
 def call(owner: Any, frame: FrameType) -> str:

@@ -1,0 +1,111 @@
+"""What is refused because a checkpoint does not fit the config; of these Lightning and PyTorch would say little."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import nn
+
+from runtime.errors import UsageError
+from runtime.read_checkpoint import VERSION, check_complete
+
+
+def check_form(checkpoint: dict[str, Any], path: Path | str) -> None:
+    """Refuse what another program has saved under the same names, of which Lightning would say little."""
+    if VERSION not in checkpoint:
+        raise UsageError(f"{path} is not a Lightning checkpoint: it has no `{VERSION}`")
+    for name in ("hyper_parameters", "callbacks", "loops"):
+        if not isinstance(checkpoint.get(name, {}), Mapping):
+            kind = type(checkpoint[name]).__name__
+            raise UsageError(f"{path} is not a Lightning checkpoint: its `{name}` is of type {kind}")
+
+
+def check_architecture(checkpoint: dict[str, Any], path: Path | str, class_path: str) -> None:
+    """Refuse a checkpoint of another class than the config's."""
+    saved = checkpoint.get("hyper_parameters", {}).get("_class_path", class_path)
+    if saved.split(".")[-1] != class_path.split(".")[-1]:
+        raise UsageError(
+            f"{path} holds a {saved}, but the config asks for a {class_path}; give the run's own config"
+        )
+
+
+def check_shapes(
+    checkpoint: dict[str, Any], path: Path | str, model: nn.Module, settings: Mapping[str, Any]
+) -> None:
+    """Refuse flags that give the network other weights than the checkpoint has, and name both values.
+
+    `settings` are the model's hyper-parameters now.
+    """
+    if "state_dict" not in checkpoint:  # sharded: the strategy compares it while it loads
+        return
+    saved, built = checkpoint["state_dict"], model.state_dict()
+    if not all(isinstance(weight, torch.Tensor) for weight in saved.values()):
+        raise UsageError(f"{path} is not a checkpoint of a network: its `state_dict` holds more than tensors")
+    odd = [name for name in {**saved, **built} if shape(saved, name) != shape(built, name)]
+    if not odd:
+        return
+    hyperparameters = checkpoint.get("hyper_parameters", {})
+    lines = [f"{path} does not fit this model"]
+    for name in sorted(settings.keys() & hyperparameters.keys() - {"optimizer", "scheduler"}):
+        now, then = settings[name], hyperparameters[name]
+        if now != then:
+            lines.append(f"model.{name} is {now}, and {then} in the checkpoint")
+    lines += [f"{name}: {shape(built, name)}, and {shape(saved, name)} in the checkpoint" for name in odd[:3]]
+    raise UsageError("\n".join([*lines, "leave these flags out, or train anew with fit"]))
+
+
+def check_resumable(checkpoint: dict[str, Any], path: Path | str, settings: Mapping[str, Any]) -> None:
+    """Refuse to resume where the optimizer is not in the checkpoint, or is another one than the config asks for.
+
+    Its state, learning rate and schedule come from the checkpoint, so such flags would be ignored, or fail later.
+    `settings` are the model's hyper-parameters now.
+    """
+    check_complete(checkpoint, path)
+    saved = checkpoint.get("hyper_parameters", {})
+    for name in ("optimizer", "scheduler"):
+        if (
+            name in saved
+            and name in settings
+            and (then := nested(saved[name])) != (now := nested(settings[name]))
+        ):
+            raise UsageError(
+                f"model.{name} is {describe(now, then)}, and {describe(then, now)} in {path}; a run is resumed with the "
+                f"{name} that it began with: leave the flag out, or train anew"
+            )
+
+
+def check_length(checkpoint: dict[str, Any], config: Path, max_epochs: int | None) -> None:
+    """Refuse to train longer than a schedule such as OneCycleLR, which ends at a fixed step, was laid out for."""
+    if not any("total_steps" in schedule for schedule in checkpoint.get("lr_schedulers", ())):
+        return
+    planned = yaml.safe_load(config.read_text(encoding="utf-8"))["trainer"]["max_epochs"]
+    if planned and max_epochs and (max_epochs == -1 or max_epochs > planned):
+        raise UsageError(
+            f"trainer.max_epochs is {max_epochs}, but the learning rate's schedule ends after {planned}; "
+            f"leave the flag out, or train anew with fit --config {config} --trainer.max_epochs {max_epochs}"
+        )
+
+
+def nested(value: Any) -> Any:
+    """Nested mappings and sequences as dicts and lists, which compare by their content."""
+    if isinstance(value, Mapping):
+        return {key: nested(each) for key, each in value.items()}
+    return [nested(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def describe(value: Any, other: Any) -> str:
+    """An optimizer or scheduler, with those of its arguments that differ from the other's."""
+    if not isinstance(value, dict) or not isinstance(other, dict):
+        return value["class_path"] if isinstance(value, dict) else str(value)
+    name = value["class_path"].rpartition(".")[2]
+    if value["class_path"] != other["class_path"]:
+        return name
+    mine, others = value.get("init_args", {}), other.get("init_args", {})
+    return f"{name}({', '.join(f'{key}={mine[key]}' for key in mine if mine[key] != others.get(key))})"
+
+
+def shape(state: dict[str, torch.Tensor], name: str) -> list[int] | str:
+    """Shape of a weight, or that there is none of this name."""
+    return list(state[name].shape) if name in state else "missing"

@@ -1,0 +1,226 @@
+"""`train.py sweep`: from the words and the `sweep:` sections of configs to a plan, which `sweeps/` carries out."""
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import Namespace
+from pytorch_lightning import Callback
+
+from cli.build import Run, build
+from cli.config_files import check_config
+from cli.parser import Parser
+from cli.request import Request, option_values, prepare, take_option
+from runtime.errors import UsageError, did_you_mean
+from runtime.signals import Interrupted
+from sweeps.bulk import why_not
+from sweeps.plan import Plan, SweepOptions
+from sweeps.run_all import report, train_all
+from sweeps.space import Range, Setting, Value, number_in, parse_axis
+from sweeps.study import Queue
+from sweeps.trials import rehearse
+
+SAME_FOR_ALL = ("run_name", "resume", "ckpt_path", "monitor", "monitor_mode", "debug")  # flags of fit
+QUIET = [  # in front of the user's words, which may say otherwise
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+    "--trainer.devices=1",
+    "--pictures=false",
+]
+USAGE = """\
+python train.py sweep --config configs/mnist_4v9_logistic.yaml --config configs/sweeps/lr.yaml
+python train.py sweep --config configs/rings.yaml --vary model.hidden_sizes=[2],[3] --vary model.optimizer.lr=log:1e-3:1
+
+Any flag of fit may be given, and any may vary. The same command resumes a sweep that was stopped, and shares it
+with other processes that run at the same time. Options of its own, below `sweep:` in a config or as --sweep.NAME:
+
+"""
+
+
+def main(given: list[str]) -> int:
+    """Begin or resume a sweep; the exit code, which is 1 where every run has failed.
+
+    Args:
+        given: the words after `train.py sweep`.
+
+    Raises:
+        UsageError: before the first run, for whatever is wrong with the command.
+    """
+    if {"-h", "--help"} & set(given):
+        options = inspect.cleandoc(SweepOptions.__doc__ or "").partition("Args:\n")[2]
+        print(USAGE + options)
+        return 0
+    plan = read_plan(given)
+    prepare(["fit", *plan.fit_words(plan.first_setting(), plan.seeds[0])])
+    first, plan = rehearse(plan, build_trial)
+    queue = Queue(plan)
+    try:
+        train_all(plan, queue, build_trial, why_not(first.model, first.datamodule, first.settings))
+    except (Interrupted, KeyboardInterrupt) as stop:
+        print(
+            f"{str(stop) or 'stopped'}; the sweep is saved. Resume it with the same command", file=sys.stderr
+        )
+        return getattr(stop, "exit_code", 130)
+    runs = report(plan, queue)
+    return int((runs["state"] == "failed").all())
+
+
+def build_trial(
+    words: Sequence[str],
+    *,
+    resume: Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    with_trainer: bool = True,
+    like: Run | None = None,
+    changes: Setting | None = None,
+) -> Run:
+    """An ordinary `fit` in an ordinary run folder, but silent.
+
+    Args:
+        words: after `fit`.
+        resume: folder of a run that was interrupted; then its own config is taken, and the words are left out.
+        callbacks, with_trainer: see `build`.
+        like: a run on the same data, whose parser and data are taken over; then there is no Trainer.
+        changes: the settings in which it differs from that run.
+    """
+    if like is not None:
+        config = like.settings.clone()
+        if not all(put_number(config, flag, value) for flag, value in (changes or {}).items()):
+            config = like.parser.parse_args([*QUIET, *words])
+        return like.variant(config)
+    if resume is not None:
+        words = prepare(["fit", "--resume", str(resume)]).args[1:]
+    request = Request("fit", ["fit", *QUIET, *words], run_folder=resume)
+    return build(request, callbacks=callbacks, with_trainer=with_trainer)
+
+
+def put_number(settings: Namespace, flag: str, value: Value) -> bool:
+    """Replace a real number in a config, which spares reading it anew; whether that is what the flag stands for."""
+    node = settings
+    *path, name = flag.replace("init_args.", "").split(".")
+    for part in path:
+        node = node[part].get("init_args", node[part])
+    number = number_in(value)
+    if number is None or not isinstance(node.get(name), float):
+        return False
+    node[name] = number
+    return True
+
+
+def read_plan(given: list[str]) -> Plan:
+    """Read the words after `train.py sweep`.
+
+    Raises:
+        UsageError: for an option or file that is wrong, or where nothing varies.
+    """
+    left, section = split_words(given)
+    for forbidden in ("--resume", "--ckpt_path"):
+        if option_values(left, forbidden):
+            raise UsageError(
+                f"{forbidden} goes with one run, not with sweep; a sweep is resumed with its own command"
+            )
+    name, left = take_option(left, "--run_name")
+    configs = [Path(path) for path in option_values(left, "--config", "-c")]
+    from_files: dict[str, Any] = {}
+    for path in configs:
+        check_config("fit", path)
+        merge(from_files, yaml.safe_load(path.read_text(encoding="utf-8")).get("sweep") or {}, path)
+    merge(from_files, section, "--sweep")
+    options = read_options(from_files)
+    if not options.vary:
+        raise UsageError(
+            "nothing varies; add --vary model.optimizer.lr=1e-3,1e-2 or a config of configs/sweeps"
+        )
+    axes = [parse_axis(flag, values) for flag, values in options.vary.items()]
+    for axis in axes:
+        if axis.flag == "seed_everything":
+            raise UsageError("seed_everything varies with --sweep.seeds: how many, or a list such as [1,2,3]")
+        if axis.flag in SAME_FOR_ALL:
+            raise UsageError(f"{axis.flag} cannot vary; it is the same for all runs of a sweep")
+    has_range = any(isinstance(axis, Range) and axis.kind != "int" for axis in axes)
+    sampler = options.sampler or ("random" if has_range else "grid")
+    seeds = options.seeds
+    if isinstance(seeds, int):
+        first = first_seed(configs, left)
+        seeds = list(range(first, first + seeds))
+    plan = Plan(name or default_name(configs, left), left, axes, sampler, seeds, options)
+    plan.settings()  # a grid refuses ranges
+    return plan
+
+
+def default_name(configs: list[Path], left: list[str]) -> str:
+    """The experiment's, with that of the sweep's config behind it: mnist_4v9_logistic_lr."""
+    experiments = [path.stem for path in configs if path.parent.name not in ("presets", "sweeps")]
+    sweeps = [path.stem for path in configs if path.parent.name == "sweeps"]
+    model = [value.split(".")[-1] for value in option_values(left, "--model")]
+    return "_".join([*(experiments or model)[:1], *(sweeps or ["sweep"])[-1:]])
+
+
+def first_seed(configs: list[Path], left: list[str]) -> int:
+    """`seed_everything` of the command or its configs; 42 as for any run."""
+    given = option_values(left, "--seed_everything")
+    for path in configs:
+        given.insert(0, str(yaml.safe_load(path.read_text(encoding="utf-8")).get("seed_everything", "")))
+    return next((int(seed) for seed in reversed(given) if seed.isdigit()), 42)
+
+
+def split_words(given: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """The words for `fit`, and what --vary and --sweep.NAME say, in the form of a `sweep:` section."""
+    left: list[str] = []
+    section: dict[str, Any] = {}
+    words_left = iter(given)
+    for word in words_left:
+        name, has_value, value = word.partition("=")
+        if name != "--vary" and not name.startswith("--sweep."):
+            left.append(word)
+            continue
+        if not has_value:
+            value = next(words_left, "")
+        if not value:
+            raise UsageError(f"{name} needs a value")
+        if name == "--vary":
+            flag, has_values, values = value.partition("=")
+            if not has_values:
+                raise UsageError(f"--vary {value} has no values; give some, as --vary {flag}=1,2,3")
+            section.setdefault("vary", {})[flag.removeprefix("--")] = values
+        else:
+            section[name.removeprefix("--sweep.")] = yaml.safe_load(value)
+    return left, section
+
+
+def merge(into: dict[str, Any], section: Any, source: Path | str) -> None:
+    """Let a later section win, flag by flag."""
+    if not isinstance(section, dict) or not isinstance(section.get("vary") or {}, dict):
+        raise UsageError(
+            f"{source}: `sweep:` holds {section!r:.60}, not settings such as `vary:` and `seeds:`"
+        )
+    vary = {**into.get("vary", {}), **(section.get("vary") or {})}
+    into.update({**section, "vary": vary})
+
+
+def read_options(section: dict[str, Any]) -> SweepOptions:
+    """Check names and types."""
+    known = [option.name for option in dataclasses.fields(SweepOptions)]
+    for name in section:
+        if name not in known:
+            raise UsageError(f"sweep.{name} is no option of a sweep; {did_you_mean(str(name), known)}")
+    parser = Parser()
+    parser.add_class_arguments(SweepOptions, "sweep")
+    rest = {name: value for name, value in section.items() if name != "vary"}
+    options = SweepOptions(**vars(parser.parse_object({"sweep": rest}).sweep))
+    options.vary = section["vary"]  # as it was typed: the parser would read "[3]" as a list of values
+    for name, value in {"trials": options.trials, "minutes": options.minutes}.items():
+        if value is not None and value <= 0:
+            raise UsageError(f"sweep.{name} is {value}; it must be above 0")
+    seeds = options.seeds
+    if (
+        not seeds
+        or (isinstance(seeds, int) and seeds < 1)
+        or (isinstance(seeds, list) and len(set(seeds)) < len(seeds))
+    ):
+        raise UsageError(f"sweep.seeds is {seeds}; give how many, at least 1, or a list of different ones")
+    return options
