@@ -117,8 +117,10 @@ def draw_vanishing(sigmoid: list[float], relu: list[float]) -> Figure:
     axes = figure.subplots()
     for deltas, color, label in ((relu, BLUE, "relu, He weights"), (sigmoid, VERMILION, "sigmoid")):
         axes.semilogy(deltas, "o-", color=color, label=label)
-    axes.annotate("the first layers hardly learn", (0, sigmoid[0]), xytext=(0.5, sigmoid[0]), va="center")
-    axes.set(xlabel="layer (0 is the first)", ylabel="norm of dL/dy", xticks=range(len(relu)))
+    axes.text(0.2, sigmoid[0] / 3, "the first layers hardly learn", va="top")
+    axes.set(
+        xlabel="layer (0 is the first)", ylabel="norm of dL/dy", xticks=range(len(relu)), ylim=(1e-12, 1)
+    )
     axes.set_title("How much of the loss gradient reaches each layer")
     axes.legend(loc="lower right")
     axes.grid(alpha=0.3)
