@@ -1,7 +1,7 @@
-"""What it costs to look inside: time per optimizer step with each way of monitoring, over steps without any.
+"""What monitoring costs: time per optimizer step with each way of monitoring, over steps without any.
 
 python benchmarks/monitoring.py                     about 25 minutes on one CPU core
-python benchmarks/monitoring.py --rounds 8          a quick look
+python benchmarks/monitoring.py --rounds 8          quick and noisy
 python benchmarks/monitoring.py --write             also put the table into docs/monitoring.md
 
 Every way trains the same network in a plain `pl.Trainer` on batches of 64 that lie in memory, logging to TensorBoard.

@@ -10,15 +10,17 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from callbacks.data_spec import spec_of
+
 
 class PredictionWriter(Callback):
     """Collect what `predict_step` returns, from all processes, and write it as a table.
 
     `predict_step` returns named columns: tensors (N,), or (N, K) that become K columns `name_0`, `name_1`, ... (one
-    tensor alone is called `prediction`). Of the data module it uses, where they exist, `id_name` (heading of the samples'
-    ids (N,), which are then the second entry of a batch; without it, samples are numbered), `class_values` (what the
-    source calls class 0, 1, ...) and `submission_columns` (a second table, submission.csv, with these columns under
-    other headings).
+    tensor alone is called `prediction`). Of what the data module says of its data (see `spec_of`) it uses `id_name`
+    (heading of the samples' ids (N,), which are then the second entry of a batch; without it, samples are numbered),
+    `class_values` (what the source calls class 0, 1, ...) and `submission_columns` (a second table, submission.csv,
+    with these columns under other headings).
 
     Args:
         folder: where the table goes.
@@ -35,8 +37,7 @@ class PredictionWriter(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *args: Any
     ) -> None:
         named = outputs if isinstance(outputs, Mapping) else {"prediction": outputs}
-        has_ids = hasattr(trainer.datamodule, "id_name")
-        columns = {"id": batch[1], **named} if has_ids else named
+        columns = {"id": batch[1], **named} if spec_of(trainer.datamodule).id_name else named
         self._batches.append({name: values.detach().cpu() for name, values in columns.items()})
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -49,10 +50,10 @@ class PredictionWriter(Callback):
             columns = {"id": torch.arange(len(next(iter(columns.values())))), **columns}
         if columns["id"].ndim == 2:
             columns = one_row_per_step(columns)
-        table = to_table(columns, getattr(trainer.datamodule, "class_values", ()))
-        table = table.rename(columns={"id": getattr(trainer.datamodule, "id_name", "index")})
+        spec = spec_of(trainer.datamodule)
+        table = to_table(columns, spec.class_values).rename(columns={"id": spec.id_name or "index"})
         self._write(table, "predictions.csv")
-        headings = getattr(trainer.datamodule, "submission_columns", {})
+        headings = spec.submission_columns
         if headings and set(headings) <= set(table.columns):
             self._write(table[list(headings)].rename(columns=headings), "submission.csv")
 

@@ -32,8 +32,7 @@ def implements_step_hook(callback: pl.Callback) -> bool:
 
 
 def step_hook(owner: pl.Callback | pl.LightningModule, name: str) -> Callable[..., Any] | None:
-    """A step hook, also one that sleeps between looks; None where it is Lightning's own, which does nothing."""
-    sleeps = name in getattr(owner, "sleeps", ())
-    hook = getattr(type(owner), name).__get__(owner) if sleeps else getattr(owner, name)
+    """A step hook; None where it is Lightning's own, which does nothing."""
+    hook = getattr(owner, name)
     parent = pl.LightningModule if isinstance(owner, pl.LightningModule) else pl.Callback
     return None if getattr(hook, "__func__", None) is getattr(parent, name) else hook

@@ -55,19 +55,16 @@ def on_tensorboard(trainer: pl.Trainer, write: Callable[[Any], None]) -> None:
             write(logger.experiment)
 
 
-def write_layout(trainer: pl.Trainer, caller: pl.Callback) -> None:
-    """The "Custom Scalars" page: one chart per quantity, one line per layer.
+def write_layout(trainer: pl.Trainer, charts: list[str]) -> None:
+    """The "Custom Scalars" page: one chart per quantity, one line per layer. TensorBoard reads only a run's first.
 
-    TensorBoard reads only the first layout of a run, so the first of our callbacks writes it for all of them.
+    Args:
+        charts: quantities, which are the first parts of tags.
     """
-    on_tensorboard(trainer, lambda writer: use_fast_checksum())
-    charts = [callback for callback in trainer.callbacks if getattr(callback, "charts", None)]
-    if not charts or charts[0] is not caller:
+    if not charts:
         return
-    layout: dict[str, dict[str, list]] = {}
-    for callback in charts:
-        for chart in callback.charts:
-            layout.setdefault("inside the network", {})[chart] = ["Multiline", [f"^{chart}/.*"]]
+    layout = {"inside the network": {chart: ["Multiline", [f"^{chart}/.*"]] for chart in charts}}
+    on_tensorboard(trainer, lambda writer: use_fast_checksum())
     on_tensorboard(trainer, lambda writer: writer.add_custom_scalars(layout))
 
 

@@ -172,6 +172,8 @@ class Run(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Make model, data and Trainer; what a constructor complains of is said in its own words."""
+        if self.request.command == "fit" and not self.resumed:
+            checks.check_learning_rate(self.settings.model, self.request.args)
         try:
             super().instantiate_classes()
         except ValueError as error:
@@ -218,6 +220,10 @@ class Run(LightningCLI):
         epochs_done = 0 <= (limits.max_epochs or -1) <= done["epoch"]
         return epochs_done or 0 <= limits.max_steps <= done["global_step"]
 
+    def check_words(self, words: Sequence[str]) -> None:
+        """Refuse the words of another run of this command that cannot be right, without building it."""
+        checks.check_learning_rate(self.parser.parse_args(list(words)).model, words)
+
     def variant(self, config: Namespace) -> "Run":
         """The same command with another config, on the same data and without callbacks, loggers and Trainer.
 
@@ -225,11 +231,12 @@ class Run(LightningCLI):
         """
         other = copy.copy(self)
         other.with_trainer = False
-        other._instantiate_anew(config)
+        other.instantiate_anew(config)
         other.datamodule = self.datamodule
         return other
 
-    def _instantiate_anew(self, config: Namespace) -> None:
+    def instantiate_anew(self, config: Namespace) -> None:
+        """Make model and data of another config."""
         self.config = config
         self.__dict__.pop("config_dump", None)
         self._add_instantiators()

@@ -3,7 +3,10 @@
 What needs no PyTorch is refused in `cli/request.py`, before seconds of imports.
 """
 
+import inspect
 import os
+import pydoc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +66,37 @@ def check_seed(seed: int | bool | None) -> None:
     """Refuse a seed that NumPy does not take."""
     if seed is not None and not 0 <= seed < 2**32:
         raise UsageError(f"--seed_everything is {seed}; a seed must be from 0 to 4294967295")
+
+
+def check_learning_rate(model: Namespace, words: Sequence[str]) -> None:
+    """Refuse a learning rate that has no effect because the schedule was given another one, as `max_lr`.
+
+    A flag wins over a config. Of two configs, or in one, nothing wins: the optimizer's rate must be the same there, or
+    the default that stands in every complete config. Where `max_lr` wins, the optimizer's rate becomes the same, so
+    that the run's config.yaml says one rate.
+
+    Args:
+        model: the settings of the model; the optimizer's rate may be changed.
+        words: of the command line.
+    """
+    parts = model.get("init_args", Namespace())
+    optimizer, scheduler = parts.get("optimizer") or Namespace(), parts.get("scheduler") or Namespace()
+    rate, peak = optimizer.get("init_args.lr"), scheduler.get("init_args.max_lr")
+    peaks = peak if isinstance(peak, list) else [peak]  # PyTorch takes one for each group of parameters
+    if rate is None or peak is None or rate in peaks:
+        return
+    flags = [word.replace("init_args.", "").partition("=")[0] for word in words]
+    peak_is_flag = any(flag.startswith("--model.scheduler") for flag in flags)
+    make_optimizer: Any = pydoc.locate(optimizer.class_path)
+    lr = inspect.signature(make_optimizer).parameters.get("lr")
+    is_default = lr is not None and rate == lr.default
+    if "--model.optimizer.lr" in flags or not (peak_is_flag or is_default):
+        name = scheduler.class_path.rpartition(".")[2]
+        raise UsageError(
+            f"model.optimizer.lr {rate:g} has no effect: model.scheduler.max_lr is {peak}, and {name} follows that; "
+            "leave max_lr out, or give the rate as model.scheduler.max_lr"
+        )
+    optimizer.init_args.lr = max(peaks)
 
 
 def check_trainer(config: Namespace) -> None:

@@ -16,7 +16,7 @@ from pytorch_lightning.plugins.environments import (
 
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.pictures import EVERY_RUN
-from callbacks.pictures.gallery import hung
+from callbacks.pictures.gallery import Gallery
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from callbacks.summary import LayerSummary
@@ -50,7 +50,7 @@ def callbacks_of(command: str, settings: Namespace, given: list[Callback], folde
     if settings.diagnostics:
         own += [make() for make in DIAGNOSTICS if not has(given, make)]
     if settings.pictures:
-        own += hung([make for make in EVERY_RUN if not has(given, make)], folder / "pictures")
+        own.append(Gallery([make(folder / "pictures") for make in EVERY_RUN if not has(given, make)]))
     if settings.trainer.enable_checkpointing is not False and not settings.trainer.fast_dev_run:
         own += savers(settings, folder)
     return own

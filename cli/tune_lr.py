@@ -112,7 +112,9 @@ def main(given: list[str]) -> int:
     path = ROOT / "tune_lr" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(to_png(draw(test.rates, test.losses, rate)))
-    flag = "model.scheduler.max_lr" if sets_the_rate(run) else "model.optimizer.lr"
+    # where it is given, a schedule follows it
+    peak = run.settings.model.get("init_args.scheduler.init_args.max_lr")
+    flag = "model.optimizer.lr" if peak is None else "model.scheduler.max_lr"
     rows = {
         "suggestion": f"{rate:.2g}",
         "tested": f"{test.rates[0]:.2g} to {test.rates[-1]:.2g}, {len(test.rates)} steps",
@@ -131,12 +133,6 @@ def take_number(words: list[str], name: str, default: float) -> tuple[float, lis
         return default if value is None else float(value), words
     except ValueError:
         raise UsageError(f"{name} is {value}; it must be a number") from None
-
-
-def sets_the_rate(run: Run) -> bool:
-    """Whether the config's schedule overrides the optimizer's rate."""
-    scheduler = run.settings.model.get("init_args", {}).get("scheduler") or {}
-    return scheduler.get("class_path", "").endswith((".OneCycleLR", ".CyclicLR"))
 
 
 def smooth(losses: list[float]) -> np.ndarray:

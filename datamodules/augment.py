@@ -22,7 +22,7 @@ def random_affine(
     """Turn, scale, shear, shift and bend each square image at random.
 
     Args:
-        x_nchw: floating-point images; beyond their border they are taken to go on as they end there.
+        x_nchw: floating-point images; beyond their border, the pixels of the border are repeated.
         degrees: the angle is uniform on +-degrees.
         shift: along each axis, uniform on +-shift pixels.
         scale: along each axis, the factor is uniform on 1 +- scale.

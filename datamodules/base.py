@@ -1,7 +1,9 @@
 """What all data modules share: seeded splits, normalization fitted on the training split, batched loading."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,6 +11,7 @@ import torch
 from torch import Tensor
 
 from datamodules.loader import TensorLoader
+from datamodules.spec import DataSpec, TaskName
 
 # Inputs (N, ...), and targets (N,) or (N, ...); in the split "predict" the rows' ids (N,) instead of targets.
 Split = tuple[Tensor, Tensor]
@@ -17,9 +20,9 @@ Split = tuple[Tensor, Tensor]
 class TensorDataModule(pl.LightningDataModule):
     """A data set that fits in memory.
 
-    A subclass implements `load`, which returns the splits as they come from the source, and sets what its
-    data dictate to a model: `task` ("binary", "multiclass", "regression"), `in_shape` (of one sample),
-    `out_features` and `class_names`. Everything else is here.
+    A subclass implements `load`, which returns the splits as they come from the source, and says what its data
+    dictate to a model: it sets `spec`, or, where they are few, the fields of `DataSpec` as attributes of its own:
+    at least `task`, `in_shape` and `out_features`. Everything else is here.
 
     Statistics for normalization come from the training split alone. They are saved in every checkpoint and
     restored from it, so that test and predict see exactly what training saw.
@@ -33,11 +36,9 @@ class TensorDataModule(pl.LightningDataModule):
         order_seed: of the order of the training batches.
     """
 
-    task: str
+    task: TaskName
     in_shape: Sequence[int]
     out_features: int
-    class_names: Sequence[str] = ()
-    id_name = "index"  # heading of the column in predictions.csv that names the row
 
     def __init__(
         self,
@@ -101,10 +102,22 @@ class TensorDataModule(pl.LightningDataModule):
 
     # What the data dictate to the model
 
+    @cached_property
+    def spec(self) -> DataSpec:
+        """Of a subclass that sets attributes instead."""
+        names = [each.name for each in fields(DataSpec) if hasattr(self, each.name)]
+        return DataSpec(**{name: getattr(self, name) for name in names})
+
+    def __getattr__(self, name: str) -> Any:
+        """The fields of a `spec` that was set are attributes of the data module, too."""
+        if name in DataSpec.__dataclass_fields__ and "spec" in vars(self):
+            return getattr(self.spec, name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}", name=name, obj=self)
+
     @property
     def in_features(self) -> int:
         """Numbers per sample (of a sequence: per step)."""
-        return int(self.in_shape[-1])
+        return int(self.spec.in_shape[-1])
 
     @property
     def target_mean(self) -> float:
@@ -136,9 +149,9 @@ class TensorDataModule(pl.LightningDataModule):
         """Load once, whatever the stage and however often Lightning asks."""
         if self.splits:
             return
-        if self.normalize_target and self.task != "regression":
+        if self.normalize_target and self.spec.task != "regression":
             raise ValueError(
-                f"data.normalize_target is true, but the target of a {self.task} task is a class"
+                f"data.normalize_target is true, but the target of a {self.spec.task} task is a class"
             )
         self.splits = self.load()
         for name, (x, _) in self.splits.items():
@@ -232,17 +245,17 @@ def split_rows(num_rows: int, num_val: int, seed: int, num_test: int = 0) -> dic
     return {"train": train, "val": val, "test": test}
 
 
-def nearest(word: object, known: Iterable[object]) -> str:
+def closest_name(word: object, known: Iterable[object]) -> str:
     """The one of `known` that is spelled most like `word`, or "" if none is."""
     by_lower = {str(name).lower(): str(name) for name in known}
     return by_lower[close[0]] if (close := get_close_matches(str(word).lower(), by_lower, n=1)) else ""
 
 
 def check_choice(option: str, value: object, known: Iterable[object]) -> None:
-    """Raise a ValueError that names the nearest valid value unless `value` is one of `known`."""
+    """Raise a ValueError that names the closest valid value unless `value` is one of `known`."""
     known = list(known)
     if value not in known:
-        close = nearest(value, known)
+        close = closest_name(value, known)
         hint = f"did you mean {close!r}?" if close else "choose from " + ", ".join(map(str, known))
         raise ValueError(f"{option} is {value!r}; {hint}")
 

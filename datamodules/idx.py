@@ -52,7 +52,7 @@ def read_idx(path: Path, check: Check | None = None) -> NDArray[np.uint8]:
     if len(content) < header:
         raise ValueError(f"{path} ends within its header, after {len(content)} bytes")
     shape = struct.unpack(f">{content[3]}I", content[4:header])
-    # Beside a zero, any other size would do; NumPy takes none that is larger than the memory.
+    # Next to a zero, any other size would do; NumPy takes none that is larger than the memory.
     if len(content) != header + math.prod(shape) or max(shape) > len(content):
         size = " x ".join(map(str, shape))
         raise ValueError(f"{path} should hold {size} bytes by its header, but holds {len(content) - header}")

@@ -17,7 +17,7 @@ class TensorLoader(ResumableLoader):
     - Speed: a batch is one gather from tensors that may already lie on the accelerator; no row is ever
       touched by Python.
     - Replay: the order is a pure function of `(seed, epoch)`, drawn from a generator of its own, and a
-      loader that stopped inside an epoch goes on there (`state_dict`, `load_state_dict`).
+      loader that stopped inside an epoch resumes there (`state_dict`, `load_state_dict`).
     - Processes: the order is cut into global batches of `batch_size * world_size` rows of which each rank
       takes its share, so two processes with 32 rows each see in every step the same 64 rows as one process
       with 64. In evaluation every row is seen exactly once, whatever the number of processes.

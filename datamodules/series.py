@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import Split, TensorDataModule, check_choice, check_seed
+from datamodules.spec import DataSpec
 
 TRENDS = ("linear", "quadratic", "both")
 
@@ -44,10 +45,6 @@ class SeriesDataModule(TensorDataModule):
         ValueError: for numbers that leave too little to train on or nothing to forecast.
     """
 
-    task = "regression"
-    out_features = 1
-    id_name = "step"
-
     def __init__(
         self,
         *,
@@ -81,7 +78,7 @@ class SeriesDataModule(TensorDataModule):
         self.length = length
         self.noise = noise
         self.data_seed = data_seed
-        self.in_shape = [self.num_known, 1]
+        self.spec = DataSpec(task="regression", in_shape=[self.num_known, 1], out_features=1, id_name="step")
 
     def load(self) -> dict[str, Split]:
         series = make_trends(self.trend, self.num_series, self.length, self.noise, self.data_seed)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,8 +13,12 @@ from torch import Tensor
 
 from datamodules import titanic_table as tt
 from datamodules.base import Split, TensorDataModule, check_choice, check_seed
+from datamodules.spec import DataSpec
 
 FILES = Path(__file__).parent / "files"
+AXIS_NAMES = {"male": "sex", "Age": "age (years)", "Fare": "fare (pounds)"}
+VALUE_NAMES = {"male": ("female", "male")}
+KAGGLES_COLUMNS = {"PassengerId": "PassengerId", "prediction": "Survived"}
 
 
 class TitanicDataModule(TensorDataModule):
@@ -45,14 +50,6 @@ class TitanicDataModule(TensorDataModule):
         ValueError: for options that do not fit together, and for tables that cannot be read as they should.
     """
 
-    task = "binary"
-    out_features = 1
-    class_names = ("died", "survived")
-    id_name = "PassengerId"
-    axis_names: ClassVar = {"male": "sex", "Age": "age (years)", "Fare": "fare (pounds)"}  # in pictures
-    value_names: ClassVar = {"male": ("female", "male")}
-    submission_columns: ClassVar = {"PassengerId": "PassengerId", "prediction": "Survived"}  # Kaggle's
-
     def __init__(
         self,
         *,
@@ -66,9 +63,19 @@ class TitanicDataModule(TensorDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.features = self.feature_names = _feature_names(features)
-        self.feature_groups = tt.group_features(self.features)
-        self.in_shape = [len(self.features)]
+        self.features = _feature_names(features)
+        self.spec = DataSpec(
+            task="binary",
+            in_shape=[len(self.features)],
+            out_features=1,
+            class_names=("died", "survived"),
+            feature_names=self.features,
+            feature_groups=tt.group_features(self.features),
+            axis_names=AXIS_NAMES,
+            value_names=VALUE_NAMES,
+            id_name="PassengerId",
+            submission_columns=KAGGLES_COLUMNS,
+        )
         check_choice("data.missing", missing, ["drop", "impute"])
         if num_folds is not None and num_folds < 2:
             raise ValueError(
@@ -148,7 +155,7 @@ class TitanicDataModule(TensorDataModule):
             x = torch.from_numpy(tt.feature_matrix(table, self.features))
             if "PassengerId" in table.columns:
                 return x, torch.from_numpy(tt.passenger_ids(table))
-        self.id_name = "row"
+        self.spec = replace(self.spec, id_name="row")
         return x, torch.arange(1, len(x) + 1)
 
     def _split(self, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datamodules.base import nearest
+from datamodules.base import closest_name
 
 Column = NDArray[np.float64]  # (N,), NaN where the value is not known
 
@@ -77,10 +77,10 @@ def cells(table: pd.DataFrame, column: str) -> pd.Series:
     """One column of text.
 
     Raises:
-        ValueError: if the table has no such column; the message names the nearest.
+        ValueError: if the table has no such column; the message names the closest.
     """
     if column not in table.columns:
-        close = nearest(column, table.columns)
+        close = closest_name(column, table.columns)
         hint = f"the nearest is {close!r}" if close else "it has " + ", ".join(map(repr, table.columns))
         raise ValueError(f"the table has no column {column!r}; {hint}")
     return table[column]
@@ -106,7 +106,7 @@ def categories(table: pd.DataFrame, column: str, known: tuple[object, ...]) -> p
     Raises:
         ValueError: at the first cell that is something else.
     """
-    # Beside empty cells, programs write whole numbers with a decimal point.
+    # In columns with empty cells, programs write whole numbers with a decimal point.
     text = cells(table, column).str.removesuffix(".0")
     wrong = text.notna() & ~text.isin([str(value) for value in known])
     if wrong.any():

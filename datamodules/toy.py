@@ -10,6 +10,7 @@ from sklearn.datasets import make_blobs, make_circles, make_regression
 from torch import Tensor
 
 from datamodules.base import Split, TensorDataModule, check_choice, check_seed, split_rows
+from datamodules.spec import DataSpec, TaskName
 
 Points = tuple[Tensor, Tensor]  # inputs (N, F) in float64; targets (N,), float64 or class numbers
 
@@ -70,7 +71,7 @@ class ToySet:
     make: Callable[[int, float, int, int], Points]  # (num_samples, noise, num_features, seed)
     num_samples: int
     noise: float  # deviation, in the units of what it is added to
-    task: str = "regression"
+    task: TaskName = "regression"
     num_features: int | None = 1  # None: a free choice
     num_classes: int = 0
 
@@ -142,10 +143,12 @@ class ToyDataModule(TensorDataModule):
         self.data_seed = data_seed
         self.val_fraction = val_fraction
         self.split_seed = split_seed
-        self.task = toy_set.task
-        self.in_shape = [toy_set.num_features or num_features or 1]
-        self.class_names = toy_set.class_names
-        self.out_features = toy_set.num_classes if toy_set.task == "multiclass" else 1
+        self.spec = DataSpec(
+            task=toy_set.task,
+            in_shape=[toy_set.num_features or num_features or 1],
+            out_features=toy_set.num_classes if toy_set.task == "multiclass" else 1,
+            class_names=toy_set.class_names,
+        )
 
     def load(self) -> dict[str, Split]:
         x, y = self.toy_set.make(self.num_samples, self.noise, self.in_features, self.data_seed)

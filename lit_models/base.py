@@ -5,13 +5,13 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 from torchmetrics import MeanMetric
 
+from lit_models.schedules import CYCLES, SchedulerCallable, build_scheduler
 from lit_models.tasks import TaskName, make_task
 
 Metrics = Any  # an nn.ModuleDict of torchmetrics objects, which mypy would take for plain modules
@@ -29,8 +29,9 @@ class LitModel(pl.LightningModule):
         target_std: likewise.
         label_smoothing: see `Multiclass`.
         optimizer: a class from torch.optim, or any function from parameters to an optimizer.
-        scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler. Where
-            it wants `total_steps` (OneCycleLR), the length of the training is filled in.
+        scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler. What
+            OneCycleLR and CyclicLR leave open is filled in: `total_steps` is the length of the training, `max_lr`
+            the optimizer's `lr`.
         scheduler_interval: what the scheduler counts; by default steps for OneCycleLR and CyclicLR, else epochs.
         compile: compile the network in place with `torch.compile`; the names in checkpoints stay the same.
 
@@ -47,7 +48,7 @@ class LitModel(pl.LightningModule):
         target_std: float = 1.0,
         label_smoothing: float = 0.0,
         optimizer: OptimizerCallable = torch.optim.Adam,
-        scheduler: LRSchedulerCallable | None = None,
+        scheduler: SchedulerCallable | None = None,
         scheduler_interval: Literal["step", "epoch"] | None = None,
         compile: bool = False,
     ) -> None:
@@ -148,13 +149,10 @@ class LitModel(pl.LightningModule):
         optimizer = build_optimizer(self.optimizer_factory, parameters)
         if self.scheduler_factory is None:
             return {"optimizer": optimizer}
-        described = getattr(self.scheduler_factory, "keywords", {})
-        left_open = described.get("total_steps", 0) is None and described.get("epochs") is None
-        scheduler = self.scheduler_factory(optimizer, **({"total_steps": total_steps()} if left_open else {}))
-        by_step = isinstance(scheduler, OneCycleLR | CyclicLR)
+        scheduler = build_scheduler(self.scheduler_factory, optimizer, total_steps)
         config = {
             "scheduler": scheduler,
-            "interval": self.scheduler_interval or ("step" if by_step else "epoch"),
+            "interval": self.scheduler_interval or ("step" if isinstance(scheduler, CYCLES) else "epoch"),
             "monitor": getattr(scheduler, "monitor", "val/loss"),  # read for ReduceLROnPlateau only
         }
         return {"optimizer": optimizer, "lr_scheduler": config}

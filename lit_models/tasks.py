@@ -90,7 +90,7 @@ class Regression(Task):
 
     def __init__(self, target_mean: float = 0.0, target_std: float = 1.0) -> None:
         super().__init__()
-        # Buffers, so that a checkpoint goes on answering in the units that it was trained in.
+        # Buffers, so that a checkpoint predicts in the units that it was trained in.
         self.register_buffer("target_mean", torch.tensor(target_mean, dtype=torch.float32))
         self.register_buffer("target_std", torch.tensor(target_std, dtype=torch.float32))
 

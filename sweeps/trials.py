@@ -34,6 +34,7 @@ class Fit(Protocol):
     checkpoint: dict[str, Any] | None
     is_finished: bool
 
+    def check_words(self, words: Sequence[str]) -> None: ...
     def fit(self) -> None: ...
     def claim_folder(self) -> None: ...
     def save_config(self) -> None: ...
@@ -95,23 +96,12 @@ def rehearse(plan: Plan, build: Build) -> tuple[Fit, Plan]:
         run.fit()
         for axis in plan.axes:
             for value in axis.examples():
-                run.parser.parse_args(plan.fit_words({**first, axis.flag: value}, plan.seeds[0]))
+                run.check_words(plan.fit_words({**first, axis.flag: value}, plan.seeds[0]))
     monitor = run.settings.monitor
     if monitor not in run.trainer.callback_metrics:
         known = ", ".join(sorted(run.trainer.callback_metrics)) or "nothing"
         raise UsageError(f"--monitor {monitor} is never logged; a run logs {known}")
-    check_learning_rate(plan, run.settings.model.get("init_args", {}))
     return run, plan.with_metric(monitor, run.settings.monitor_mode or best_mode(monitor))
-
-
-def check_learning_rate(plan: Plan, arguments: Any) -> None:
-    """Refuse to vary a learning rate that a schedule overrides."""
-    scheduler = (arguments.get("scheduler") or {}).get("class_path", "").split(".")[-1]
-    if scheduler in ("OneCycleLR", "CyclicLR") and "model.optimizer.lr" in plan.first_setting():
-        raise UsageError(
-            f"model.optimizer.lr changes nothing under {scheduler}, which sets the learning rate; "
-            "vary model.scheduler.max_lr, or add --model.scheduler null"
-        )
 
 
 def train(plan: Plan, queue: Queue, build: Build, run: Run) -> str:

@@ -7,7 +7,7 @@ Tags, with `NN_layer` the depth and name of the layer whose output goes through 
     activation_zero_fraction/NN_layer   share of values that are exactly 0
     activation_saturated/NN_layer       share of values where the slope is almost 0: outside 0.05 to 0.95
                                         for a sigmoid; |y| over 0.95 for tanh, RNN, LSTM, GRU; else no tag
-    activation_dead_units/NN_layer      units that were 0 for every sample of the last `window` looks
+    activation_dead_units/NN_layer      units that were 0 for every sample of the last `window` probe steps
 
 A unit is a feature (last axis), and of a convolution a channel. Nonlinearities of the output layer (a sigmoid
 that turns logits into probabilities) are not hidden units and stay out.
@@ -23,8 +23,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from callbacks.diagnostics.monitor import Looking
-from callbacks.diagnostics.probe import SIGMOIDS, TANHS, Layer
+from callbacks.diagnostics.monitor import Monitor
+from callbacks.diagnostics.probe import SIGMOIDS, TANHS, Layer, Probe
 from callbacks.diagnostics.reduction import float64, local, norms, sum_over_processes, to_host
 from callbacks.tensorboard import write_scalars
 
@@ -86,18 +86,18 @@ def unit_axis(module: nn.Module, y: Tensor) -> int:
     return 1 if isinstance(module, _CHANNEL_NORMS) and y.ndim > 1 else -1
 
 
-class ActivationMonitor(Looking):
+class ActivationMonitor(Monitor):
     """Logs every hidden activation, module or functional. See the head of this file for the tags.
 
     Args:
-        every_n_steps: optimizer steps between two looks; default: the Trainer's `log_every_n_steps`.
-        window: looks in a row for which a unit must be silent to be called dead. Before there were so many,
+        every_n_steps: optimizer steps between two measurements; default: the Trainer's `log_every_n_steps`.
+        window: probe steps in a row for which a unit must be silent to be called dead. Before there were so many,
             nothing is said of dead units.
 
     Raises:
         ValueError: every_n_steps or window is not a positive integer.
 
-    `latest` holds the last look: `latest[quantity][tag]`, with `latest_step`; `dead[tag]` the indices of the
+    `latest` holds the newest measurement: `latest[quantity][tag]`, with `latest_step`; `dead[tag]` the indices of the
     dead units, and `units[tag]` the number of all.
     """
 
@@ -105,7 +105,7 @@ class ActivationMonitor(Looking):
 
     def __init__(self, every_n_steps: int | None = None, *, window: int = 5) -> None:
         if not isinstance(window, int) or window < 1:
-            raise ValueError(f"window={window!r} is not a number of looks; give 1 or more")
+            raise ValueError(f"window={window!r} is not a number of probe steps; give 1 or more")
         self.window = window
         self._restored: dict[str, tuple[int, np.ndarray]] = {}  # from a checkpoint
         super().__init__(every_n_steps)
@@ -114,27 +114,24 @@ class ActivationMonitor(Looking):
         super()._forget()
         self.dead: dict[str, list[int]] = {}
         self.units: dict[str, int] = {}
-        # by activation, the looks so far, and for how many of the last in a row each unit was silent
+        # by activation, the probe steps so far, and for how many of the last in a row each unit was silent
         self._silent: dict[str, tuple[int, np.ndarray]] = {}
 
     def _clear(self) -> None:
         self._found: dict[str, Activation] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """The looks so far and in a row, so that dead units are counted on without a gap after a resume."""
+        """The probe steps so far, and in a row, so that dead units are counted on without a gap after a resume."""
         kept = self._silent.items()
-        return {"silent": {key: (looks, torch.from_numpy(silent)) for key, (looks, silent) in kept}}
+        return {"silent": {key: (steps, torch.from_numpy(silent)) for key, (steps, silent) in kept}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         kept = state_dict.get("silent", {})
-        self._restored = {key: (looks, silent.cpu().numpy()) for key, (looks, silent) in kept.items()}
+        self._restored = {key: (steps, silent.cpu().numpy()) for key, (steps, silent) in kept.items()}
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, probe: Probe) -> None:
+        super().start(trainer, pl_module, probe)
         self._silent, self._restored = self._restored, {}
-
-    def on_layer_output(self, layer: Layer, output: Any) -> None:
-        """Nothing: only nonlinearities count here."""
 
     def on_activation(self, layer: Layer, key: str, function: str, y: Tensor) -> None:
         if y.ndim == 0:
@@ -144,12 +141,15 @@ class ActivationMonitor(Looking):
             self._found[key] = Activation(layer, function, self.probe.calls, y)
         self._found[key].add(y)
 
-    def _finish(self, trainer: pl.Trainer) -> None:
+    def finish(self, trainer: pl.Trainer, outputs: Any, step: int) -> None:
         """Reduce over processes, copy to the host once, write one event."""
-        if not self._found:
-            return
+        if self._found:
+            self._measure(trainer, step)
+        self._clear()
+
+    def _measure(self, trainer: pl.Trainer, step: int) -> None:
         hidden = {key: a for key, a in self._found.items() if a.call < self.probe.calls}
-        self.latest, self.latest_step = {}, self._step
+        self.latest, self.latest_step = {}, step
         if not hidden:
             return
         found = sum_over_processes(trainer, measured(list(hidden.values())))
@@ -165,7 +165,7 @@ class ActivationMonitor(Looking):
             names = {
                 f"activation_{q}/{tag}": v for q, values in self.latest.items() for tag, v in values.items()
             }
-            write_scalars(trainer, names, self.latest_step)
+            write_scalars(trainer, names, step)
 
     def _describe(
         self, tag: str, key: str, activation: Activation, sums: list[float], active: np.ndarray
@@ -179,13 +179,13 @@ class ActivationMonitor(Looking):
         values["std"] = math.sqrt(max(variance, 0.0)) if math.isfinite(variance) else math.nan
         if activation.saturates:
             values["saturated"] = saturated / count
-        looks, silent = self._silent.get(key, (0, np.zeros(0)))
-        if len(silent) != len(active):  # the first look, or another width
-            looks, silent = 0, np.zeros(len(active), dtype=int)
-        looks, silent = looks + 1, np.where(active, 0, silent + 1)
-        self._silent[key] = looks, silent
+        steps, silent = self._silent.get(key, (0, np.zeros(0)))
+        if len(silent) != len(active):  # the first measurement, or another width
+            steps, silent = 0, np.zeros(len(active), dtype=int)
+        steps, silent = steps + 1, np.where(active, 0, silent + 1)
+        self._silent[key] = steps, silent
         self.units[tag] = len(active)
-        if looks >= self.window:
+        if steps >= self.window:
             self.dead[tag] = np.flatnonzero(silent >= self.window).tolist()
             values["dead_units"] = len(self.dead[tag])
         for quantity, value in values.items():

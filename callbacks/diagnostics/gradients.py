@@ -29,21 +29,21 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.optim import Optimizer
 
-from callbacks.diagnostics.measurement import Reading
-from callbacks.diagnostics.monitor import Looking
-from callbacks.diagnostics.probe import Layer, tensors_in
+from callbacks.diagnostics.measurement import StepMeasurement
+from callbacks.diagnostics.monitor import Monitor
+from callbacks.diagnostics.probe import Layer, Probe, tensors_in
 from callbacks.diagnostics.reduction import local, norms, sum_over_processes, to_host
 from callbacks.tensorboard import on_tensorboard, write_scalars
 
 QUANTITIES = ("grad_norm", "grad_mean_abs", "delta_norm", "weight_norm", "update_ratio")
 
 
-class GradientMonitor(Looking):
+class GradientMonitor(Monitor):
     """Logs gradients, deltas, weights and updates of every layer. See the head of this file for the tags.
 
     Args:
-        every_n_steps: optimizer steps between two looks; default: the Trainer's `log_every_n_steps`. The
-            first step of a training is always looked at.
+        every_n_steps: optimizer steps between two measurements; default: the Trainer's `log_every_n_steps`. The
+            first step of a training is always measured.
         include, exclude: one or more shell patterns over layer names, such as `encoder.*`. Totals cover
             everything.
         per_parameter: one line per parameter (`NN_layer.weight`) instead of one per layer.
@@ -52,7 +52,7 @@ class GradientMonitor(Looking):
     Raises:
         ValueError: every_n_steps is not a positive integer, or no layer passes the patterns.
 
-    `latest` holds the last look: `latest[quantity][tag]`, with `latest_step`. For layers called several times
+    `latest` holds the newest measurement: `latest[quantity][tag]`, with `latest_step`. For layers called several times
     in a forward pass, such as the cell of a hand-written recurrent network, `calls[tag]` has the delta norm
     of each call, in order of the forward pass; `missing` has the layers that got no gradient at all.
     """
@@ -75,6 +75,7 @@ class GradientMonitor(Looking):
 
     def _forget(self) -> None:
         super()._forget()
+        self.latest_loss: Any = None  # a number, still on the device, or None where the step gave none
         self.calls: dict[str, list[float]] = {}
         self.missing: list[str] = []
 
@@ -84,33 +85,21 @@ class GradientMonitor(Looking):
         self._deltas: dict[str, list[Tensor]] = {}
         self._signals: dict[str, list[tuple[Tensor, int]]] = {}
         self._call_norms: dict[str, dict[int, Tensor | None]] = {}
-        self._readings: list[Reading] = []
+        self._optimizer_steps: list[StepMeasurement] = []
 
-    # --- when to look ---
+    @property
+    def covers_all(self) -> bool:
+        """Whether it measures every layer, each as a whole."""
+        return self.include == ["*"] and not self.exclude and not self.per_parameter
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
-        if not any(self._selected(layer) for layer in self.probe.layers):
-            names = ", ".join(layer.name for layer in self.probe.layers)
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, probe: Probe) -> None:
+        super().start(trainer, pl_module, probe)
+        if not any(self._selected(layer) for layer in probe.layers):
+            names = ", ".join(layer.name for layer in probe.layers)
             raise ValueError(
                 f"GradientMonitor: no layer passes include={self.include} exclude={self.exclude}; "
                 f"there are: {names}"
             )
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        if self._looking:
-            self._call_norms.clear()  # of several batches, the last
-
-    def _detach(self) -> None:
-        super()._detach()
-        for (
-            handle
-        ) in self._handles:  # a layer may return one of its own parameters, which would keep the hook
-            handle.remove()
-        self._handles = []
 
     def _selected(self, layer: Layer) -> bool:
         def matches(patterns: list[str]) -> bool:
@@ -119,6 +108,9 @@ class GradientMonitor(Looking):
         return matches(self.include) and not matches(self.exclude)
 
     # --- the forward and the backward pass ---
+
+    def start_batch(self, batch: Any, batch_idx: int) -> None:
+        self._call_norms.clear()  # of several batches, the last
 
     def on_layer_output(self, layer: Layer, output: Any) -> None:
         for tensor in tensors_in(output):
@@ -135,43 +127,56 @@ class GradientMonitor(Looking):
         self._deltas.setdefault(name, []).append(norm)
         self._call_norms[name][call] = norm
 
+    def end_batch(self) -> None:
+        # A layer may return one of its own parameters, which would keep the hook.
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
     # --- the optimizer step ---
 
-    def on_before_optimizer_step(
+    def before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
-        if not self._looking:
-            return
-        if any(reading.optimizer is optimizer for reading in self._readings):
+        if any(found.optimizer is optimizer for found in self._optimizer_steps):
             return  # LBFGS comes here several times in one step
-        self._readings.append(Reading(trainer, self.probe, optimizer, self._deltas, self._signals))
+        found = StepMeasurement(trainer, self.probe, optimizer, self._deltas, self._signals)
+        self._optimizer_steps.append(found)
         self._deltas, self._signals = {}, {}
         if self.histograms and self.writes:
-            self._write_histograms(trainer, self._readings[-1])
+            self._write_histograms(trainer, found)
 
-    def _finish(self, trainer: pl.Trainer) -> None:
-        """Look at the weights again, reduce over processes, copy to the host once, write one event."""
-        if not self._readings:
-            return
+    def finish(self, trainer: pl.Trainer, outputs: Any, step: int) -> None:
+        """Measure the weights again, reduce over processes, copy to the host once, write one event."""
+        self.latest_loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+        if self._optimizer_steps:
+            self._measure(trainer)
+        self._clear()
+
+    def stop(self) -> None:
+        self.end_batch()
+        super().stop()
+
+    def _measure(self, trainer: pl.Trainer) -> None:
         clips = bool(trainer.gradient_clip_val) or is_overridden(
             "configure_gradient_clipping", trainer.lightning_module
         )
-        measured = [norm for reading in self._readings for norm in reading.after_step(clips)]
+        measured = [norm for found in self._optimizer_steps for norm in found.after_step(clips)]
         several = {name: calls for name, calls in self._call_norms.items() if len(calls) > 1}
         measured += [norm for calls in several.values() for norm in calls.values() if norm is not None]
         own = iter(to_host(measured))
-        parts = [part for reading in self._readings for part in reading.parts(trainer, own)]
+        parts = [part for found in self._optimizer_steps for part in found.parts(trainer, own)]
         numbers = iter(sum_over_processes(trainer, parts))
         scalars: dict[str, dict[str, float]] = {}
         self.missing, scale = [], 1.0
-        for reading in self._readings:
-            scale = reading.interpret(numbers, scalars, self.missing, self._selected, self.per_parameter)
+        for found in self._optimizer_steps:
+            scale = found.interpret(numbers, scalars, self.missing, self._selected, self.per_parameter)
         tags = {layer.name: layer.tag for layer in self.probe.layers}
         self.calls = {
             tags[name]: [0.0 if norm is None else next(own) / scale for norm in calls.values()]
             for name, calls in several.items()
         }
-        self.latest, self.latest_step = scalars, self._readings[0].step
+        self.latest, self.latest_step = scalars, self._optimizer_steps[0].step
         if self.writes:
             flat_scalars = {
                 f"{quantity}/{tag}" if tag else quantity: value
@@ -181,16 +186,14 @@ class GradientMonitor(Looking):
             }
             write_scalars(trainer, flat_scalars, self.latest_step)
 
-    def _write_histograms(self, trainer: pl.Trainer, reading: Reading) -> None:
+    def _write_histograms(self, trainer: pl.Trainer, found: StepMeasurement) -> None:
         for layer in self.probe.layers:
             parts = [local(p.grad).flatten().float() for _, p in layer.parameters() if p.grad is not None]
             if parts and self._selected(layer):
-                values = torch.cat(parts) / (reading.scale.float() if reading.still_scaled else 1.0)
+                values = torch.cat(parts) / (found.scale.float() if found.still_scaled else 1.0)
                 if bool(torch.isfinite(values).all()):  # TensorBoard refuses to bin a NaN
                     tag = f"grad/{layer.tag}"
-                    on_tensorboard(
-                        trainer, partial(_add_histogram, tag=tag, values=values, step=reading.step)
-                    )
+                    on_tensorboard(trainer, partial(_add_histogram, tag=tag, values=values, step=found.step))
 
 
 def _add_histogram(writer: Any, tag: str, values: Tensor, step: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -12,14 +11,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from callbacks.diagnostics.probe import Layer, Probe
-from callbacks.diagnostics.reduction import local, norms, share
+from callbacks.diagnostics.reduction import local, norms, scaler_of, share
 
 # Quantity -> tag -> value; the tag is empty for the whole model's quantities.
 Scalars = dict[str, dict[str, float]]
 
 
-class Reading:
-    """Taken in `on_before_optimizer_step`; nothing leaves the device before `parts`.
+class StepMeasurement:
+    """Begun just before the optimizer steps; nothing leaves the device before `parts`.
 
     Args:
         deltas: by layer, the norm of dL/dy for each call since the last optimizer step.
@@ -55,11 +54,11 @@ class Reading:
 
     def _read_scale(self, trainer: pl.Trainer) -> None:
         """The loss scale as a tensor. Fused optimizers unscale inside their step, so not yet."""
-        scaler: Any = getattr(trainer.precision_plugin, "scaler", None)
-        self.amp = scaler is not None and scaler.is_enabled()
+        scaler = scaler_of(trainer)
         one = torch.ones((), device=self.device)
         # There is no public way to read it without waiting for the GPU.
-        self.scale = scaler.scale(one) if self.amp else one
+        self.scale = one if scaler is None else scaler.scale(one)
+        self.amp = scaler is not None
         self.still_scaled = self.amp and getattr(self.optimizer, "_step_supports_amp_scaling", False)
 
     def _gradients(self) -> list[Tensor]:

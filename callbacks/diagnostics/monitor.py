@@ -1,22 +1,28 @@
-"""When to look, and how to begin and to end it: what the diagnostic callbacks share."""
+"""Monitor: what the callbacks that measure share, and at which steps they do."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import pytorch_lightning as pl
+from torch import Tensor
 
-from callbacks.diagnostics.probe import Probe
+from callbacks.diagnostics.observer import Observer
+from callbacks.diagnostics.probe import Layer
 from callbacks.step_hooks import skip_empty_hooks
-from callbacks.tensorboard import write_layout
 
 
 class Cadence:
-    """Which optimizer steps are probe steps: 0, then n-1, 2n-1, ..., those at which Lightning logs too."""
+    """Which optimizer steps are probe steps: 0, then n-1, 2n-1, ..., those at which Lightning logs too.
 
-    def __init__(self, every_n_steps: int, step: int) -> None:
-        self.n, self._step, self._due = every_n_steps, step - 1, False
+    Args:
+        every_n_steps: None for the Trainer's `log_every_n_steps`, or 50 where logging is switched off.
+        trainer: whose steps are counted, from where it is now.
+    """
+
+    def __init__(self, every_n_steps: int | None, trainer: pl.Trainer) -> None:
+        self.n = every_n_steps or trainer.log_every_n_steps or 50
+        self._step, self._due = trainer.global_step - 1, False
 
     def due(self, step: int) -> bool:
         # a step may be several batches (accumulation), and a batch several steps (GANs)
@@ -34,115 +40,81 @@ def checked_cadence(every_n_steps: int | None) -> int | None:
     return every_n_steps
 
 
-def cadence(every_n_steps: int | None, trainer: pl.Trainer) -> Cadence:
-    """The cadence asked for, or the Trainer's `log_every_n_steps` (50 where logging is switched off)."""
-    return Cadence(every_n_steps or trainer.log_every_n_steps or 50, trainer.global_step)
-
-
 class Monitor(pl.Callback):
-    """A callback that watches through a probe, and stops watching however a training ends.
-
-    After an exception Lightning calls `on_exception` and no `teardown`.
-    """
-
-    # Between looks these are None, which Lightning passes over: a call to no purpose takes 5 us of each step.
-    sleeps: tuple[str, ...] = ()
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        skip_empty_hooks(self)
-
-    def _stop(self) -> None:
-        """Let go of the model and of everything attached to it; may be called more than once."""
-
-    def _sleep(self, trainer: pl.Trainer) -> None:
-        if self in trainer.callbacks:  # not where another callback calls its hooks
-            self.__dict__.update(dict.fromkeys(self.sleeps))
-
-    def _wake(self) -> None:
-        for hook in self.sleeps:
-            self.__dict__.pop(hook, None)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._stop()
-
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
-        self._stop()
-
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._stop()
-
-
-class Looking(Monitor, ABC):
-    """A monitor that looks at some of the steps, and at each has a new `latest`.
+    """A callback that measures at some of the steps. It has no step hooks: the Trainer's `Observer` drives it.
 
     Args:
-        every_n_steps: optimizer steps between two looks; default: the Trainer's `log_every_n_steps`. The first step of
-            a training is always looked at.
+        every_n_steps: optimizer steps between two measurements; default: the Trainer's `log_every_n_steps`. The first
+            step of a training is always measured.
 
     Raises:
         ValueError: every_n_steps is not a positive integer.
+
+    `latest[quantity][tag]` holds the newest measurement, of the step `latest_step`.
     """
 
-    sleeps = ("on_before_optimizer_step", "on_train_batch_end")
+    charts: tuple[str, ...] = ()  # the first parts of its tags
 
     def __init__(self, every_n_steps: int | None = None) -> None:
         self.every_n_steps = checked_cadence(every_n_steps)
-        self.writes = True  # Diagnosis switches it off in the monitor that it keeps for itself
+        self.writes = True  # not where it measures for another callback only
         self.probe: Any = None  # a Probe while training
         self._forget()
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        skip_empty_hooks(self)
+        if stage == "fit":
+            Observer.of(trainer, self).add(self)
 
     def _forget(self) -> None:
         """Begin anew."""
         self.latest: dict[str, dict[str, float]] = {}
         self.latest_step: int | None = None
-        self.latest_loss: Any = None  # a number, still on the device, or None where the step gave none
-        self._looking = False
         self._clear()
 
     def _clear(self) -> None:
-        """Drop what was collected for a look."""
+        """Drop what was collected for a measurement."""
 
-    @abstractmethod
-    def _finish(self, trainer: pl.Trainer) -> None:
-        """Make a `latest` of what was collected, once the optimizer has stepped."""
+    # --- what the Observer calls, in this order ---
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, probe: Any) -> None:
+        """Before the first step."""
         self._forget()
-        self.probe = Probe.of(pl_module)
-        self._cadence = cadence(self.every_n_steps, trainer)
-        self._sleep(trainer)
-        if self.writes:
-            write_layout(trainer, self)
+        self.probe = probe
+        self._cadence = Cadence(self.every_n_steps, trainer)
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    def is_due(self, step: int) -> bool:
+        """Whether what follows is called in the next batch, which belongs to this optimizer step."""
+        return self._cadence.due(step)
+
+    def listens(self) -> bool:
+        """Whether, when it is due, the probe calls `on_layer_output` and `on_activation`."""
+        return True
+
+    def start_batch(self, batch: Any, batch_idx: int) -> None:
+        """Before each of a step's batches."""
+
+    def on_layer_output(self, layer: Layer, output: Any) -> None:
+        """After each call of a layer."""
+
+    def on_activation(self, layer: Layer, key: str, function: str, y: Tensor) -> None:
+        """After each call of a nonlinearity; `key` is the name of the layer that feeds it, made unique."""
+
+    def before_backward(self, loss: Tensor) -> None:
+        """Before each backward pass."""
+
+    def before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any
     ) -> None:
-        if self._cadence.due(trainer.global_step):
-            self._step, self._looking = trainer.global_step, True
-            self._wake()
-            self.probe.attach(self)
+        """Once the gradients are complete and not yet clipped; of LBFGS several times in a step."""
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if not self._looking:
-            return
-        self._detach()
-        self._sleep(trainer)
-        if trainer.global_step != self._step:  # else more batches are to be accumulated
-            self.latest_loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
-            self._finish(trainer)
-            self._clear()
+    def end_batch(self) -> None:
+        """After each of a step's batches."""
 
-    def _stop(self) -> None:
-        self._detach()
+    def finish(self, trainer: pl.Trainer, outputs: Any, step: int) -> None:
+        """Once the optimizer has stepped; `outputs` are what `training_step` returned, `step` is that of `is_due`."""
+
+    def stop(self) -> None:
+        """Let go of the model, however the training ends; may be called more than once."""
         self._clear()
-        self._wake()
         self.probe = None
-
-    def _detach(self) -> None:
-        self._looking = False
-        if self.probe is not None:
-            self.probe.detach(self)

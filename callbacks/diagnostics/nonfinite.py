@@ -1,13 +1,13 @@
 """NonFiniteGuard: which layer produced the first NaN or infinity, and whether forward or backward.
 
-A check looks at the loss and makes one fused pass over all gradients. When something is not finite, and before
+A check takes the loss and makes one fused pass over all gradients. When something is not finite, and before
 the optimizer has spread it over the weights, the step is run again on the same batch with every module watched.
 Checks are made where Lightning logs, and at every step under fp16's loss scaler, for which the host waits anyway.
 
-On a processor the steps in between get a glance: at the gradients of the layers at the bottom, to which a NaN that arises
-in the loss or further up flows down. Of a layer with biases these are enough: they get the sum of all that comes down to
-it. What may stop a NaN on its way are masks, such as those of relu units that are off for every sample; or a product of
-finite factors overflows in the gradient of a weight further up. Then it shows in the next step.
+On a processor the steps in between get a quick check: of the gradients of the layers at the bottom, to which a NaN that
+arises in the loss or further up flows down. Of a layer with biases these are enough: they get the sum of all that comes
+down to it. What may stop a NaN on its way are masks, such as those of relu units that are off for every sample; or a
+product of finite factors overflows in the gradient of a weight further up. Then it shows in the next step.
 
 The tag `nonfinite/NN_layer` counts NaN and infinite values in the layer's gradients, at the Trainer's logging
 cadence and at every checked step where there are any.
@@ -26,11 +26,11 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 
-from callbacks.diagnostics.monitor import Monitor, cadence, checked_cadence
+from callbacks.diagnostics.monitor import Cadence, Monitor
 from callbacks.diagnostics.origin import all_finite, find_origin
 from callbacks.diagnostics.probe import Layer, Probe
-from callbacks.diagnostics.reduction import is_sharded, local, sum_over_processes, to_host
-from callbacks.tensorboard import write_layout, write_scalars
+from callbacks.diagnostics.reduction import is_sharded, local, scaler_of, sum_over_processes, to_host
+from callbacks.tensorboard import write_scalars
 
 SMALLEST_SCALE = 1.0  # a loss scale below 1 means that the true gradient itself is beyond fp16's 65504
 
@@ -39,9 +39,9 @@ class NonFiniteGuard(Monitor):
     """Names the first layer where a NaN or infinity appears, and warns or stops.
 
     Args:
-        action: "warn" prints once per outbreak and goes on; "stop" raises before the weights are touched.
+        action: "warn" prints once per outbreak; "stop" raises before the weights are touched.
         every_n_steps: optimizer steps between two checks; 1 always catches it at its origin. Default: as often as
-            Lightning logs, or the loss scaler waits, and on a processor a glance at all other steps.
+            Lightning logs, or the loss scaler waits, and on a processor a quick check of all other steps.
 
     Raises:
         ValueError: an unknown action, or every_n_steps is not a positive integer.
@@ -53,72 +53,66 @@ class NonFiniteGuard(Monitor):
     """
 
     charts = ("nonfinite",)
-    sleeps = ("on_before_backward",)
 
     def __init__(self, action: str = "warn", *, every_n_steps: int | None = None) -> None:
         if action not in ("warn", "stop"):
             raise ValueError(f"action={action!r} is unknown; give 'warn' or 'stop'")
         self.action = action
-        self.every_n_steps = checked_cadence(every_n_steps)
-        self.probe: Any = None  # a Probe while training
-        self._forget()
+        super().__init__(every_n_steps)
 
     def _forget(self) -> None:
+        super()._forget()
         self.reports: list[str] = []
         self.overflows = self.bad_steps = 0
-        self._bad = self._due = False
+        self._bad = False  # whether the step before was
+
+    def _clear(self) -> None:
         self._loss: Tensor | None = None
         self._batch: tuple[Any, int] | None = None
-        self._watched: dict[int, list[Tensor]] = {}  # by id of the optimizer, the parameters to glance at
+        self._bottom: dict[int, list[Tensor]] = {}  # by id of the optimizer, what a quick check adds up
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._forget()
-        self.probe = Probe.of(pl_module)
-        self._glances = pl_module.device.type == "cpu" and self.every_n_steps is None
-        self._checks = cadence(self.every_n_steps or (1 if scaler_of(trainer) is not None else None), trainer)
-        self._logs = cadence(None, trainer)
-        self._sleep(trainer)
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, probe: Probe) -> None:
+        super().start(trainer, pl_module, probe)
+        self._checks_quickly = pl_module.device.type == "cpu" and self.every_n_steps is None
+        always = scaler_of(trainer) is not None
+        self._cadence = Cadence(self.every_n_steps or (1 if always else None), trainer)
+        self._logs = Cadence(None, trainer)
         self._sharded = any(is_sharded(p, trainer) for p in pl_module.parameters())
-        write_layout(trainer, self)
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        due = self._checks.due(trainer.global_step)
-        if due != self._due:
-            self._due = due
-            self._wake() if due else self._sleep(trainer)
-        self._batch = (batch, batch_idx) if due or self._glances else None  # kept until the next one comes
-        if not self.probe.ordered:
-            self.probe.attach(self)  # for one step, to learn the layers' depth
+    def is_due(self, step: int) -> bool:
+        self._checks_all = super().is_due(step)
+        return self._checks_all or self._checks_quickly or self.listens()
 
-    def on_layer_output(self, layer: Layer, output: Any) -> None:
-        """Nothing: it listens only for the order of the layers."""
+    def listens(self) -> bool:
+        return not self.probe.ordered  # for one step, to learn the layers' depth
 
-    def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        if not self._due:
+    def start_batch(self, batch: Any, batch_idx: int) -> None:
+        self._batch = batch, batch_idx
+
+    def end_batch(self) -> None:
+        self._batch = None
+
+    def before_backward(self, loss: Tensor) -> None:
+        if not self._checks_all:
             return
         loss = loss.detach()
         # one NaN in any of the batches that are accumulated stays in the sum
         self._loss = loss if self._loss is None else self._loss.float() + loss
 
-    def on_before_optimizer_step(
+    def before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         loss, self._loss = self._loss, None
-        if self.probe is None:
+        if not self._checks_all and not self._checks_quickly:
             return
-        if not self._due and not self._glances:
-            return
-        if not self._due and self._seems_finite(optimizer):
+        if not self._checks_all and self._seems_finite(optimizer):
             self._bad = False
             return
-        self.probe.detach(self)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         gradients = [p.grad for p in parameters if p.grad is not None]
         if not self._anywhere(trainer, not _all_finite(gradients, loss)):
             self._bad = False
-            if self._due and self._logs.due(trainer.global_step):
+            if self._checks_all and self._logs.due(trainer.global_step):
                 self._write_counts(trainer, {layer.tag: 0.0 for layer in self.probe.layers})
             return
         layers = self.probe.layers
@@ -135,26 +129,18 @@ class NonFiniteGuard(Monitor):
             rank_zero_warn(
                 f"NonFiniteGuard: {self.bad_steps} steps were not finite. First: {self.reports[0]}"
             )
-        self._stop()
-
-    def _stop(self) -> None:
-        self._wake()
-        self._batch, self._watched = None, {}
-        if self.probe is not None:
-            self.probe.detach(self)
-        self.probe = None
 
     def _seems_finite(self, optimizer: Optimizer) -> bool:
-        """A glance; not at shards, of which another process may hold a bad one."""
+        """The quick check; not of shards, of which another process may hold a bad one."""
         if self._sharded:
             return False
-        watched = self._watched.get(id(optimizer))
-        if watched is None:
-            few = {id(p) for layer in self.probe.bottom for p in telling(layer)}
+        parameters = self._bottom.get(id(optimizer))
+        if parameters is None:
+            few = {id(p) for layer in self.probe.bottom for p in collecting(layer)}
             every = [p for group in optimizer.param_groups for p in group["params"]]
-            watched = self._watched[id(optimizer)] = [p for p in every if id(p) in few] or every
+            parameters = self._bottom[id(optimizer)] = [p for p in every if id(p) in few] or every
         total: complex = 0.0
-        for parameter in watched:
+        for parameter in parameters:
             if parameter.grad is not None:
                 total += parameter.grad.sum().item()
         return cmath.isfinite(total)
@@ -196,7 +182,10 @@ class NonFiniteGuard(Monitor):
         if self._bad:
             return
         self._bad = True
-        origin = find_origin(trainer, pl_module, *self._batch) if self._batch else None
+        origin = None
+        if self._batch is not None:
+            with self.probe.paused():
+                origin = find_origin(trainer, pl_module, *self._batch)
         says = origin is not None or trainer.is_global_zero  # the batch at fault may be another process's
         if origin is None:
             name = layers[-1] if layers else "unknown"
@@ -212,7 +201,7 @@ class NonFiniteGuard(Monitor):
 def _all_finite(gradients: list[Tensor], loss: Tensor | None) -> bool:
     """One pass over all gradients, and on an accelerator one number for the host besides the loss.
 
-    A sum that is finite has finite terms only. One that is not may have overflowed: then each value is looked at.
+    A sum that is finite has finite terms only. One that is not may have overflowed: then each value is checked.
     """
     if loss is not None and not math.isfinite(loss.item() if loss.numel() == 1 else loss.sum().item()):
         return False
@@ -229,15 +218,10 @@ def _total(tensors: list[Tensor]) -> complex:
     return sum(tensor.sum().item() for tensor in tensors)
 
 
-def telling(layer: Layer) -> list[Tensor]:
-    """Parameters whose gradients tell whether all that comes down to a layer is finite."""
+def collecting(layer: Layer) -> list[Tensor]:
+    """The parameters whose gradients add up all that comes down to a layer: its biases, or all where it has none."""
     trained = [(name, p) for name, p in layer.parameters() if p.requires_grad]
     return [p for name, p in trained if "bias" in name] or [p for _, p in trained]
-
-
-def scaler_of(trainer: pl.Trainer) -> Any:
-    """The loss scaler of fp16 training, or None."""
-    return getattr(trainer.precision_plugin, "scaler", None)
 
 
 def _count(layer: Layer) -> int:

@@ -11,8 +11,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from callbacks.diagnostics.probe import clean_path, tensors_in
-from callbacks.diagnostics.reduction import is_sharded
+from callbacks.diagnostics.probe import clean_path, forward_hooks, tensors_in
+from callbacks.diagnostics.reduction import is_sharded, scaler_of
 
 
 def all_finite(tensor: Tensor) -> bool:
@@ -30,12 +30,12 @@ def find_origin(trainer: pl.Trainer, model: pl.LightningModule, batch: Any, batc
     if not all(all_finite(tensor) for tensor in tensors_in(batch)):
         return "first in the batch: the data that went into the model hold NaN or infinity; check them."
     watch = _Watch(model)
-    with watch, _untouched(trainer, model):
+    with forward_hooks(watch.names, watch.note) as watch.handles, _untouched(trainer, model):
         takes = len(inspect.signature(model.training_step).parameters)
         output = model.training_step(*[batch, batch_idx][:takes])
         loss = output["loss"] if isinstance(output, dict) else output
         if watch.forward is None and all_finite(loss):
-            scaler = getattr(trainer.precision_plugin, "scaler", None)
+            scaler = scaler_of(trainer)
             scaled = loss if scaler is None else scaler.scale(loss)
             parameters = [p for p in model.parameters() if p.requires_grad]
             watch.gradients = torch.autograd.grad(scaled.sum(), parameters, allow_unused=True)
@@ -43,7 +43,7 @@ def find_origin(trainer: pl.Trainer, model: pl.LightningModule, batch: Any, batc
 
 
 class _Watch:
-    """Hooks on every module during the second run: the first output, and gradients, that are not finite."""
+    """What every module did in the second run: the first output, and gradients, that are not finite."""
 
     def __init__(self, model: nn.Module) -> None:
         self.names = {m: clean_path(path) for path, m in model.named_modules() if clean_path(path)}
@@ -51,17 +51,9 @@ class _Watch:
         self.finished: list[str] = []  # calls in order of the forward pass
         self.backward: set[int] = set()  # calls whose output got a gradient that is not finite
         self.gradients: tuple[Tensor | None, ...] = ()
-        self.handles: list[Any] = []
+        self.handles: list[Any] = []  # of the hooks
 
-    def __enter__(self) -> _Watch:
-        self.handles = [module.register_forward_hook(self._leave) for module in self.names]
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        for handle in self.handles:
-            handle.remove()
-
-    def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
+    def note(self, module: nn.Module, inputs: Any, output: Any) -> None:
         call = len(self.finished)
         self.finished.append(self.names[module])
         for tensor in tensors_in(output):

@@ -1,17 +1,21 @@
-"""How the callbacks look inside a LightningModule: its layers by depth, and hooks that live for one batch.
+"""What happens inside a LightningModule: its layers by depth, and hooks that live for one batch.
 
 A *layer* is a module that owns parameters (Linear, Conv2d, BatchNorm, LSTM, ...). Its tag is `NN_name`, where
 `NN` is its depth: the position, from 00, in which it finished its first forward pass. A *probe step* is an
-optimizer step at which the callbacks look; at every other step nothing of this file runs.
+optimizer step at which something is measured; at every other step nothing of this file runs.
+
+`forward_hooks` watches one forward pass: `origin` asks there of every module whether all is finite, and
+`pictures.forward` keeps the outputs of the innermost ones. The Probe has hooks of its own, because it stays on while
+Lightning trains; it counts depth, leaves out what is run a second time (activation checkpointing), and sees functions as
+well as modules.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import weakref
-from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -39,8 +43,8 @@ class Layer:
 
     def parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         for module in self.modules:
-            for name, parameter in module._parameters.items():
-                if parameter is not None and not isinstance(parameter, nn.parameter.UninitializedParameter):
+            for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+                if not isinstance(parameter, nn.parameter.UninitializedParameter):
                     yield name, parameter
 
 
@@ -48,11 +52,32 @@ def find_layers(model: nn.Module) -> list[Layer]:
     """The modules that own parameters, in order of registration. The model itself is called `root`."""
     layers: dict[str, Layer] = {}
     for path, module in model.named_modules():
-        if not module._parameters or isinstance(module, nn.ParameterList | nn.ParameterDict):
+        if not owns_parameters(module) or isinstance(module, nn.ParameterList | nn.ParameterDict):
             continue
         name = clean_path(path.split(".parametrizations")[0]) or "root"
         layers.setdefault(name, Layer(name, len(layers))).modules.append(module)
     return _numbered(list(layers.values()))
+
+
+def owns_parameters(module: nn.Module) -> bool:
+    """Whether it has places for parameters of its own, used or not: a norm with `affine=False` has unused ones."""
+    return bool(module._parameters)
+
+
+@contextlib.contextmanager
+def forward_hooks(
+    modules: Iterable[nn.Module], note: Callable[[nn.Module, Any, Any], Any]
+) -> Iterator[list[Any]]:
+    """Call `note(module, inputs, output)` after each call of these modules; what it returns replaces the output.
+
+    Yields the handles, to which others can be added that are to be removed at the end, too.
+    """
+    handles: list[Any] = [module.register_forward_hook(note) for module in modules]
+    try:
+        yield handles
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def clean_path(path: str) -> str:
@@ -79,44 +104,42 @@ def tensors_in(output: Any) -> Iterator[Tensor]:
 
 
 class Probe:
-    """The hooks on one LightningModule, shared by all callbacks that listen at the same time.
+    """The hooks on one LightningModule. They are on it only while somebody listens.
 
-    A listener has `on_layer_output(layer, output)` and, if it wants them, `on_activation(layer, key,
-    function, y)` for each nonlinearity. Hooks are on the model only while somebody listens.
+    A listener has `on_layer_output(layer, output)` and, if it wants them, `on_activation(layer, key, function, y)` for
+    each nonlinearity.
     """
-
-    _alive: ClassVar[Any] = weakref.WeakValueDictionary()  # id(model) -> Probe
 
     def __init__(self, model: pl.LightningModule) -> None:
         self.model = model
         self.layers = find_layers(model)
         self.ordered = False  # until the first forward pass, depth is the order of registration
-        self.bottom: set[Layer] = (
-            set()
-        )  # to which gradients flow down in the end; known once the layers are ordered
-        self._listeners: list[Any] = []
+        # The layers to which gradients flow down in the end; known once all are ordered.
+        self.bottom: set[Layer] = set()
+        self._listeners: Sequence[Any] = ()
         self._handles: list[Any] = []
         self._begin_forward()
 
-    @classmethod
-    def of(cls, model: pl.LightningModule) -> Probe:
-        """The probe of this model that is in use, or a new one."""
-        probe = cls._alive.get(id(model))
-        if probe is None:
-            probe = cls._alive[id(model)] = cls(model)
-        return probe
-
-    def attach(self, listener: Any) -> None:
-        if listener not in self._listeners:
-            self._listeners.append(listener)
+    def attach(self, listeners: Sequence[Any]) -> None:
+        """Call these from now on, and no others."""
+        self._listeners = listeners
         if not self._handles:
             self._install()
 
-    def detach(self, listener: Any) -> None:
-        if listener in self._listeners:
-            self._listeners.remove(listener)
-        if not self._listeners:
+    def detach(self) -> None:
+        """Leave the model as it was."""
+        self._listeners = ()
+        if self._handles:
             self._remove()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let a forward pass go unheard, one that is no part of the training."""
+        listeners, self._listeners = self._listeners, ()
+        try:
+            yield
+        finally:
+            self._listeners = listeners
 
     def _install(self) -> None:
         for layer in self.layers:
@@ -125,7 +148,7 @@ class Probe:
                 self._handles.append(module.register_forward_pre_hook(enter))
                 self._handles.append(module.register_forward_hook(leave))
         # Functional nonlinearities have no module to hook, and compiled code runs no hooks: so the training
-        # step itself is wrapped while somebody listens.
+        # step itself is wrapped, too.
         original = self.model.training_step
 
         @functools.wraps(original)
@@ -138,8 +161,6 @@ class Probe:
         self.model.__dict__["training_step"] = training_step
 
     def _remove(self) -> None:
-        if not self._handles:
-            return
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -158,10 +179,8 @@ class Probe:
     def _forward(self) -> Iterator[None]:
         self._begin_forward()
         wants_activations = any(hasattr(listener, "on_activation") for listener in self._listeners)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
-            if wants_activations:
-                stack.enter_context(_Nonlinearities(self))
+        nonlinearities = _Nonlinearities(self) if wants_activations else contextlib.nullcontext()
+        with torch.compiler.set_stance("force_eager"), nonlinearities:
             yield
         if not self.ordered and self._finished:
             rest = [layer for layer in self.layers if layer not in self._finished]

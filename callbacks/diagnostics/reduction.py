@@ -59,6 +59,12 @@ def _is_fsdp1_sharded(trainer: pl.Trainer) -> bool:
     return type(strategy).__name__ == "FSDPStrategy" and strategy.sharding_strategy.name != "NO_SHARD"
 
 
+def scaler_of(trainer: pl.Trainer) -> Any:
+    """The loss scaler of fp16 training, or None."""
+    scaler: Any = getattr(trainer.precision_plugin, "scaler", None)
+    return scaler if scaler is not None and scaler.is_enabled() else None
+
+
 def norms(tensors: Sequence[Tensor], order: int = 2) -> list[Tensor]:
     """The norm of each tensor as a 0-dimensional float64 tensor, in one call; no copy to the host.
 

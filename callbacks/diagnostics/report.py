@@ -1,45 +1,62 @@
-"""How verdicts are told: as a table for the terminal, as Markdown for TensorBoard, as a file for programs."""
+"""How verdicts are reported: as a table for the terminal, as Markdown for TensorBoard, as a file for programs."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from callbacks.diagnostics.rules import Verdict
+from callbacks.diagnostics.verdicts import History
 from callbacks.files import write_whole
 
-Steps = dict[str, list[int]]  # by kind of verdict: the first and the last step at which it was found
 
+def table(history: History, num_steps: int) -> str:
+    """The closing table.
 
-def table(verdicts: list[Verdict], steps: Steps, looks: int) -> str:
-    """The closing table."""
-    if not looks:
-        return "Diagnosis: no step was looked at."
-    heading = f"Diagnosis, {looks} look{'s' if looks != 1 else ''}:"
-    if not verdicts:
+    Args:
+        history: what was found.
+        num_steps: number of probe steps.
+    """
+    if not num_steps:
+        return "Diagnosis: no step was measured."
+    heading = f"Diagnosis, {num_steps} probe step{'s' if num_steps != 1 else ''}:"
+    if not history.holding:
         return f"{heading} nothing found. Gradients, activations and step sizes are in range."
-    width = max(len(verdict.kind) for verdict in verdicts)
+    width = max(map(len, history.kinds))
     lines = [heading]
-    for verdict in verdicts:
-        first, last = steps[verdict.kind]
+    for verdict in history.holding:
+        first, last = history.steps[verdict.kind]
         lines.append(f"  {verdict.kind:{width}}  steps {first} to {last}: {verdict.message}")
         lines.append(f"  {'':{width}}  Try {verdict.advice}.")
     return "\n".join(lines)
 
 
-def markdown(verdicts: list[Verdict], steps: Steps, looks: int) -> str:
+def markdown(history: History, num_steps: int) -> str:
     """The same for TensorBoard's text page, which renders Markdown and would swallow the indentation."""
-    lines = [*table(verdicts, steps, looks).split("\n")[:1], ""]
-    for verdict in verdicts:
-        first, last = steps[verdict.kind]
+    lines = [*table(history, num_steps).split("\n")[:1], ""]
+    for verdict in history.holding:
+        first, last = history.steps[verdict.kind]
         lines.append(
             f"- **{verdict.kind}**, steps {first} to {last}: {verdict.message} *Try {verdict.advice}.*"
         )
     return "\n".join(lines).strip()
 
 
-def write_json(folder: Path, report: dict[str, Any]) -> None:
-    """`diagnosis.json`; a run that is killed leaves a whole one."""
+def write_json(folder: Path, history: History, step: int | None, num_steps: int) -> None:
+    """`diagnosis.json`: the verdicts that hold, and those that are over.
+
+    Args:
+        folder: of the run.
+        history: what was found.
+        step: the last probe step.
+        num_steps: number of probe steps.
+    """
+    verdicts = []
+    for kind, verdict in history.newest.items():
+        if kind in history.held:
+            first, last = history.steps[kind]
+            known = {"first_step": first, "last_step": last, "holds": kind in history.kinds}
+            verdicts.append(asdict(verdict) | known)
+    report = {"healthy": not history.holding, "step": step, "looks": num_steps, "verdicts": verdicts}
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "diagnosis.json", json.dumps(report, indent=2) + "\n")

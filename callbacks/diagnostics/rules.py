@@ -1,7 +1,8 @@
-"""The rules of Diagnosis: what one look at a network's gradients and activations means, in words.
+"""The rules of Diagnosis: what the measurements of one probe step mean, in words.
 
-Each rule takes a `Look` and returns the verdicts that hold for it. Thresholds are set where no healthy
-network was seen to go: a rule that is silent is no promise, one that speaks should be right.
+Each rule is a function of `Measurements` that returns what it finds there; `RULES`, at the end, names all of them.
+Thresholds are set where no healthy network was seen to go: a rule that is silent is no promise, one that speaks should
+be right. Whether what was found at one step holds, is decided in `verdicts.py`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ Values = dict[str, float]  # by layer tag, in order of depth
 
 
 @dataclass
-class Look:
-    """The measurements of one probe step. Scales cancel in all rules: only ratios between layers count."""
+class Measurements:
+    """What the monitors measured at one probe step. Scales cancel in all rules: only ratios between layers count."""
 
     step: int
     delta_norm: Values = field(default_factory=dict)
@@ -32,11 +33,11 @@ class Look:
     # of the run so far
     first_loss: float | None = None
     largest_update: float = 0.0
-    looks: int = 1
+    num_steps: int = 1  # probe steps
 
     @property
     def learning(self) -> bool:
-        """Whether the loss came down by a fifth since the first look: then nothing essential is blocked."""
+        """Whether the loss came down by a fifth since the first probe step: then nothing essential is blocked."""
         return self.loss is not None and self.first_loss is not None and self.loss < 0.8 * self.first_loss
 
 
@@ -53,9 +54,9 @@ class Verdict:
         return f"{self.kind}: {self.message} Try {self.advice}."
 
 
-def judge(look: Look) -> list[Verdict]:
-    """What all rules say of one look, in the order of `RULES`."""
-    return [verdict for rule in RULES for verdict in rule(look)]
+def judge(measured: Measurements) -> list[Verdict]:
+    """What all rules find at one probe step, in the order of `RULES`."""
+    return [verdict for rule in RULES for verdict in rule(measured)]
 
 
 def _ends(values: Values) -> tuple[str, str, float, float] | None:
@@ -75,20 +76,20 @@ def _shrinks(ratio: float, layers: int) -> bool:
     return ratio < 1e-4 or (ratio < 1e-3 and ratio ** (1 / (layers - 1)) < 0.3)
 
 
-def vanishing(look: Look) -> list[Verdict]:
-    ends = _ends(look.delta_norm)
+def vanishing(measured: Measurements) -> list[Verdict]:
+    ends = _ends(measured.delta_norm)
     if ends is None:
         return []
     first, last, low, high = ends
-    if not _shrinks(low / high, len(look.delta_norm)):
+    if not _shrinks(low / high, len(measured.delta_norm)):
         return []
-    signal = _ends({tag: value for tag, value in look.signal_rms.items() if tag in look.delta_norm})
-    weights = _ends(look.grad_mean_abs)
+    signal = _ends({tag: value for tag, value in measured.signal_rms.items() if tag in measured.delta_norm})
+    weights = _ends(measured.grad_mean_abs)
     if signal and weights and signal[3] / signal[2] < 1e-2 and 1e-2 < weights[2] / weights[3] < 1e2:
         return [
             _hidden_by_even_gradients(first, last, low / high, signal[3] / signal[2], weights[2] / weights[3])
         ]
-    rate = (low / high) ** (1 / (len(look.delta_norm) - 1))
+    rate = (low / high) ** (1 / (len(measured.delta_norm) - 1))
     message = (
         f"delta at {first} is {low / high:.1e} of that at {last}: each layer passes on {rate:.0%} of it, "
         "and the first layers hardly learn."
@@ -111,10 +112,10 @@ def _hidden_by_even_gradients(first: str, last: str, delta: float, signal: float
     return Verdict("vanishing gradient and signal", [first, last], message, advice)
 
 
-def vanishing_through_time(look: Look) -> list[Verdict]:
+def vanishing_through_time(measured: Measurements) -> list[Verdict]:
     """The same in a hand-written recurrent network: between the first and the last call of one layer."""
     found = []
-    for tag, calls in look.calls.items():
+    for tag, calls in measured.calls.items():
         positive = [value for value in calls if value > 0]
         if len(positive) < 3 or not _shrinks(positive[0] / max(positive), len(positive)):
             continue
@@ -125,8 +126,8 @@ def vanishing_through_time(look: Look) -> list[Verdict]:
     return found
 
 
-def exploding(look: Look) -> list[Verdict]:
-    bad = [tag for tag, value in look.grad_norm.items() if not value < float("inf")]  # NaN included
+def exploding(measured: Measurements) -> list[Verdict]:
+    bad = [tag for tag, value in measured.grad_norm.items() if not value < float("inf")]  # NaN included
     advice = (
         "gradient clipping, a lower learning rate, smaller initial weights (He, Xavier), normalization layers"
     )
@@ -134,11 +135,11 @@ def exploding(look: Look) -> list[Verdict]:
         return [
             Verdict("exploding gradient", bad, f"the gradient of {', '.join(bad)} is not finite.", advice)
         ]
-    ends = _ends(look.delta_norm)
+    ends = _ends(measured.delta_norm)
     if ends is None:
         return []
     first, last, high, low = ends
-    if not _shrinks(low / high, len(look.delta_norm)):
+    if not _shrinks(low / high, len(measured.delta_norm)):
         return []
     message = (
         f"delta at {first} is {high / low:.1e} times that at {last}: it grows from layer to layer backward."
@@ -146,28 +147,28 @@ def exploding(look: Look) -> list[Verdict]:
     return [Verdict("exploding gradient", [first, last], message, advice)]
 
 
-def dead_units(look: Look) -> list[Verdict]:
+def dead_units(measured: Measurements) -> list[Verdict]:
     """More than chance explains: 20 % of the first layer, rising to 50 % of a deep one, and three deviations.
 
-    The deeper a relu network, the more alike its samples look to its units: He-initialized and 20 layers deep, up
+    The deeper a relu network, the more alike its samples are to its units: He-initialized and 20 layers deep, up
     to 48 % of the units of a layer are off for all samples, and it trains. Of a layer, all units are always many.
     """
     bad = {}
-    for tag, dead in look.dead.items():
-        units, usual = look.units[tag], min(0.5, 0.2 + 0.06 * int(tag.split("_")[0]))
+    for tag, dead in measured.dead.items():
+        units, usual = measured.units[tag], min(0.5, 0.2 + 0.06 * int(tag.split("_")[0]))
         if len(dead) >= min(units, usual * units + 3 * math.sqrt(units * usual * (1 - usual))):  # binomial
             bad[tag] = f"{len(dead)} of {units} in {tag}"
     if not bad:
         return []
-    message = f"units that were 0 for every sample of the last looks: {'; '.join(bad.values())}."
+    message = f"units that were 0 for every sample of the last probe steps: {'; '.join(bad.values())}."
     advice = "a lower learning rate, leaky relu, He initialization with zero biases, inputs with mean 0"
     return [Verdict("dead units", list(bad), message, advice)]
 
 
-def saturation(look: Look) -> list[Verdict]:
+def saturation(measured: Measurements) -> list[Verdict]:
     """Not where the loss came down: units that learnt to be on or off are what a sigmoid is for."""
-    bad = {tag: value for tag, value in look.saturated.items() if value >= 0.7}
-    if not bad or look.learning:
+    bad = {tag: value for tag, value in measured.saturated.items() if value >= 0.7}
+    if not bad or measured.learning:
         return []
     shares = "; ".join(f"{value:.0%} in {tag}" for tag, value in bad.items())
     message = f"values of sigmoid or tanh so close to their limits that no gradient passes: {shares}."
@@ -175,39 +176,37 @@ def saturation(look: Look) -> list[Verdict]:
     return [Verdict("saturation", list(bad), message, advice)]
 
 
-def rate_too_high(look: Look) -> list[Verdict]:
+def rate_too_high(measured: Measurements) -> list[Verdict]:
     """Steps larger than the weights that leave the loss where it began, or large ones that send it up."""
-    if look.loss is None or look.first_loss is None or look.looks < 3:
+    if measured.loss is None or measured.first_loss is None or measured.num_steps < 3:
         return []
-    stuck = look.largest_update >= 2 and not look.loss < look.first_loss
-    diverged = look.largest_update >= 0.1 and not look.loss < 10 * abs(look.first_loss)
+    stuck = measured.largest_update >= 2 and not measured.loss < measured.first_loss
+    diverged = measured.largest_update >= 0.1 and not measured.loss < 10 * abs(measured.first_loss)
     if not stuck and not diverged:
         return []
     message = (
-        f"the largest step was {look.largest_update:.2g} times the weights it changed, and the loss is "
-        f"{look.loss:.3g} after {look.first_loss:.3g} at the start."
+        f"the largest step was {measured.largest_update:.2g} times the weights it changed, and the loss is "
+        f"{measured.loss:.3g} after {measured.first_loss:.3g} at the start."
     )
     advice = "a learning rate 10 to 100 times lower, or a warm-up"
     return [Verdict("learning rate far too high", [], message, advice)]
 
 
-def rate_too_low(look: Look) -> list[Verdict]:
-    """Steps of a millionth of the weights, since the first look: at a thousandth, networks learn well."""
-    if look.looks < 5 or not 0 < look.largest_update < 1e-5 or look.learning:
+def rate_too_low(measured: Measurements) -> list[Verdict]:
+    """Steps of a millionth of the weights, since the first probe step: at a thousandth, networks learn well."""
+    if measured.num_steps < 5 or not 0 < measured.largest_update < 1e-5 or measured.learning:
         return []
-    message = (
-        f"the largest step so far changed weights by {look.largest_update:.1e} of their size; 1e-3 is usual."
-    )
+    message = f"the largest step so far changed weights by {measured.largest_update:.1e} of their size; 1e-3 is usual."
     return [Verdict("learning rate far too low", [], message, "a learning rate 100 times higher")]
 
 
-def no_gradient(look: Look) -> list[Verdict]:
+def no_gradient(measured: Measurements) -> list[Verdict]:
     """Layers cut off from the loss; not those below a dead layer, or where the gradient vanished."""
-    bad = list(look.missing)
-    all_dead = any(len(dead) == look.units[tag] for tag, dead in look.dead.items())
-    if not all_dead and look.looks > 1 and not _underflowed(look):
-        bad += [tag for tag, value in look.grad_norm.items() if value == 0]
-    if not bad or not any(value > 0 for value in look.grad_norm.values()):
+    bad = list(measured.missing)
+    all_dead = any(len(dead) == measured.units[tag] for tag, dead in measured.dead.items())
+    if not all_dead and measured.num_steps > 1 and not _underflowed(measured):
+        bad += [tag for tag, value in measured.grad_norm.items() if value == 0]
+    if not bad or not any(value > 0 for value in measured.grad_norm.values()):
         return []
     message = f"the loss does not depend on {', '.join(sorted(bad))}: the gradient is missing or exactly 0."
     advice = (
@@ -216,16 +215,18 @@ def no_gradient(look: Look) -> list[Verdict]:
     return [Verdict("no gradient", sorted(bad), message, advice)]
 
 
-def _underflowed(look: Look) -> list[str]:
+def _underflowed(measured: Measurements) -> list[str]:
     """The first layers, where their gradient is 0 and delta at the next one is already smaller than 1e-20."""
-    living = [tag for tag, value in look.grad_norm.items() if value > 0]
-    if not living or look.delta_norm.get(living[0], 1.0) > 1e-20:
+    living = [tag for tag, value in measured.grad_norm.items() if value > 0]
+    if not living or measured.delta_norm.get(living[0], 1.0) > 1e-20:
         return []
-    return [tag for tag, value in look.grad_norm.items() if value == 0 and tag < living[0]]
+    return [tag for tag, value in measured.grad_norm.items() if value == 0 and tag < living[0]]
 
 
-def below_float32(look: Look) -> list[Verdict]:
-    tiny = _underflowed(look) + [tag for tag, value in look.grad_mean_abs.items() if 0 < value < FLOAT32_TINY]
+def below_float32(measured: Measurements) -> list[Verdict]:
+    tiny = _underflowed(measured) + [
+        tag for tag, value in measured.grad_mean_abs.items() if 0 < value < FLOAT32_TINY
+    ]
     if not tiny:
         return []
     message = f"gradients of {', '.join(tiny)} are too small for float32 ({FLOAT32_TINY:.0e}) and get lost."

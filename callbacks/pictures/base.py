@@ -38,14 +38,14 @@ from callbacks.tensorboard import write_image
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LOOKS = 5  # with the first, before training, and the last; TensorBoard keeps ten images per tag
+NUM_DRAWINGS = 5  # with the first, before training, and the last; TensorBoard keeps ten images per tag
 
 
 class Picture(pl.Callback):
     """Draws before training, after a few epochs (further and further apart), and at the end.
 
-    The network is looked at in eval mode, without gradients, on one validation batch that stays the same, on
-    rank zero; no random number is used up. What cannot be drawn gets one warning, and training goes on.
+    The network runs in eval mode, without gradients, on one validation batch that stays the same, on
+    rank zero; no random number is used up. What cannot be drawn gets one warning, and training continues.
 
     Args:
         folder: for the PNG files; default: `pictures` in the folder of the Trainer's first logger.
@@ -101,7 +101,7 @@ class Picture(pl.Callback):
 
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._active:
-            with looking_at(pl_module, trainer):
+            with evaluating(pl_module, trainer):
                 self._attempt(self._draw_all, trainer, pl_module)
 
     def _attempt(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -149,7 +149,7 @@ def epochs_to_draw(total: int | None) -> set[int]:
     """
     if total is None:
         return {2**k for k in range(1, 5)}
-    return {round(total ** (k / (LOOKS - 1))) for k in range(1, LOOKS - 1)} - {total}
+    return {round(total ** (k / (NUM_DRAWINGS - 1))) for k in range(1, NUM_DRAWINGS - 1)} - {total}
 
 
 def datamodule(trainer: pl.Trainer) -> Any:
@@ -182,7 +182,7 @@ def fixed_batch(trainer: pl.Trainer) -> Any:
 
 
 @contextlib.contextmanager
-def looking_at(pl_module: pl.LightningModule, trainer: pl.Trainer) -> Iterator[None]:
+def evaluating(pl_module: pl.LightningModule, trainer: pl.Trainer) -> Iterator[None]:
     """Eval mode, no gradients, the Trainer's precision; afterwards everything is as it was."""
     modes = {module: module.training for module in pl_module.modules()}
     with contextlib.ExitStack() as stack:

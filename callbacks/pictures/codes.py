@@ -44,7 +44,7 @@ class Codes(Picture):
         if min(codes.shape) > 1:
             yield "code/plane", draw_plane(*principal_plane(codes), labels, names)
         queries = np.asarray(first_of_each_class(y, NUM_QUERIES))
-        rows, cosines = nearest(codes, queries)
+        rows, cosines = nearest_codes(codes, queries)
         images = ink(x[torch.from_numpy(np.column_stack([queries, rows])).flatten().tolist()])
         shown = labels[np.column_stack([queries, rows])]
         yield (
@@ -66,7 +66,7 @@ def principal_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return centered @ directions.T, (lengths**2 / max(np.square(lengths).sum(), 1e-300))[:2]
 
 
-def nearest(codes: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest_codes(codes: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each of the rows `queries` (Q,) the rows (Q, k) with the largest cosines (Q, k), itself left out."""
     directions = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-300)
     cosines = directions[queries] @ directions.T

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytorch_lightning as pl
 
+from callbacks.data_spec import spec_of
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import array, class_name, is_autoencoder, probabilities
 from callbacks.pictures.plane import suits_plane
@@ -21,12 +22,12 @@ class Confusion(Picture):
     """`fit/confusion`: how many samples of each true class were taken for each class."""
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
-        classifies = getattr(data, "task", "") in ("binary", "multiclass") and not is_autoencoder(pl_module)
+        classifies = spec_of(data).task in ("binary", "multiclass") and not is_autoencoder(pl_module)
         return classifies and not suits_plane(data)  # a plane shows it better
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
         x, y = batch
-        probability = probabilities(pl_module, data.task, x)
+        probability = probabilities(pl_module, spec_of(data).task, x)
         names = [class_name(data, label) for label in range(probability.shape[1])]
         yield "fit/confusion", draw_confusion(count_pairs(array(y), probability.argmax(1), len(names)), names)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytorch_lightning as pl
 from torch import Tensor, nn
 
+from callbacks.data_spec import spec_of
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import (
     array,
@@ -65,7 +66,7 @@ class Curve(Picture):
     """`fit/curve`: data and fit. `fit/terms`: what each hidden unit adds. `fit/steps`: the units read as steps."""
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
-        return is_table(data, "regression") and data.in_shape[0] == 1
+        return is_table(data, "regression") and spec_of(data).in_shape[0] == 1
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
         fit = take_apart(pl_module, data, *batch)
@@ -84,7 +85,7 @@ def take_apart(pl_module: pl.LightningModule, data: Any, x: Tensor, y: Tensor) -
     inputs = prepared_inputs(data, grid[:, None], like=x)
     curve = raw_targets(data, pl_module(inputs)).ravel()
     mse = float(np.mean((raw_targets(data, pl_module(x)).ravel() - targets) ** 2))
-    names = (axis_name(data, 0), getattr(data, "target_name", "y"))
+    names = (axis_name(data, 0), spec_of(data).target_name)
     fit = Fit(points, targets, grid, curve, mse, names=names)
     layers = dense_layers(pl_module, inputs)
     last, hidden = layers[-1]
@@ -133,7 +134,7 @@ def draw_curve(fit: Fit) -> Figure:
 
 
 def draw_terms(fit: Fit) -> Figure:
-    """Above what each unit adds, with a dot at its threshold; below their sum, beside the data."""
+    """Above what each unit adds, with a dot at its threshold; below their sum, next to the data."""
     assert fit.terms is not None
     figure = new_figure(5.0, 5.6)
     above, below = figure.subplots(2, 1, sharex=True)

@@ -27,7 +27,7 @@ PANEL = 1.75  # inches from one column to the next
 
 
 class FeatureMaps(Picture):
-    """`feature_maps/blocks`: the first channels of each block's output, beside the image that went in."""
+    """`feature_maps/blocks`: the first channels of each block's output, next to the image that went in."""
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return has_images(data) and any(isinstance(module, nn.Conv2d) for module in pl_module.modules())
@@ -58,7 +58,7 @@ def block_outputs(passed: list[Call]) -> list[tuple[str, Tensor]]:
 
 
 def draw_feature_maps(images: np.ndarray, maps: dict[str, np.ndarray], totals: list[int]) -> Figure:
-    """Images (N, H, W) above each other; beside them the maps (N, C, h, w) of each block, each block on its own scale.
+    """Images (N, H, W) above each other; next to them the maps (N, C, h, w) of each block, each block on its own scale.
 
     Args:
         images: see above.

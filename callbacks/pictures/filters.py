@@ -9,6 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 from torch import nn
 
+from callbacks.diagnostics.probe import owns_parameters
 from callbacks.pictures.base import Picture
 from callbacks.pictures.forward import calls
 from callbacks.pictures.images import diverging, has_images, mosaic, show, show_captioned
@@ -33,7 +34,7 @@ class Filters(Picture):
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
         x = batch[0][:2]
-        layers = [call for call in calls(pl_module, x) if call.module._parameters]
+        layers = [call for call in calls(pl_module, x) if owns_parameters(call.module)]
         if not layers:
             return
         tag, first = f"filters/{layers[0].tag}", layers[0].module

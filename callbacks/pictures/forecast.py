@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytorch_lightning as pl
 
+from callbacks.data_spec import spec_of
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import raw_targets
 from callbacks.pictures.style import BLUE, GRAY, VERMILION, new_figure
@@ -22,7 +23,7 @@ class Forecast(Picture):
     """`fit/forecast`: the first series of the batch. Of a model with `forecast(x, horizon)`."""
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
-        return hasattr(pl_module, "forecast") and len(getattr(data, "in_shape", ())) == 2
+        return hasattr(pl_module, "forecast") and len(spec_of(data).in_shape) == 2
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
         known, future = (tensor[:NUM_SERIES] for tensor in batch)

@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor, nn
 
-from callbacks.diagnostics.probe import clean_path
+from callbacks.diagnostics.probe import clean_path, forward_hooks, owns_parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,22 +32,16 @@ def calls(pl_module: pl.LightningModule, x: Tensor) -> list[Call]:
     """Pass `x` through the network and note every call of a module without children, in order."""
     found: list[Call] = []
     names = {module: clean_path(name) for name, module in pl_module.named_modules()}
-
     tags: dict[nn.Module, str] = {}
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
         if not inputs or not isinstance(output, Tensor):
             return
         if module not in tags:
-            depth = sum(bool(known._parameters) for known in tags)
-            tags[module] = f"{depth:02d}_{names[module]}" if module._parameters else names[module]
+            depth = sum(map(owns_parameters, tags))
+            tags[module] = f"{depth:02d}_{names[module]}" if owns_parameters(module) else names[module]
         found.append(Call(tags[module], module, inputs[0], output))
 
-    leaves = [module for module in pl_module.modules() if not list(module.children())]
-    hooks = [module.register_forward_hook(note) for module in leaves]
-    try:
+    with forward_hooks([module for module in names if not list(module.children())], note):
         pl_module(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return found

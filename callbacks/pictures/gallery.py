@@ -6,8 +6,6 @@ network more than its diagnostics do.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytorch_lightning as pl
 
 from callbacks.pictures.base import Picture
@@ -18,11 +16,18 @@ class Gallery(pl.Callback):
     """Passes the beginning, the epochs and the end of a training on to the pictures in it.
 
     Args:
-        pictures: none that looks at single steps.
+        pictures: none that has hooks of single steps.
+
+    Raises:
+        ValueError: one of them has.
     """
 
     def __init__(self, pictures: list[Picture]) -> None:
-        assert not any(map(implements_step_hook, pictures))
+        for picture in pictures:
+            if implements_step_hook(picture):
+                raise ValueError(
+                    f"{type(picture).__name__} has hooks of single steps; make it a callback of its own"
+                )
         self.pictures = pictures
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -40,10 +45,3 @@ class Gallery(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for picture in self.pictures:
             picture.on_train_end(trainer, pl_module)
-
-
-def hung(kinds: list[type[Picture]], folder: Path) -> list[pl.Callback]:
-    """A picture of every kind, those that look at single steps as callbacks of their own."""
-    pictures = [kind(folder) for kind in kinds]
-    quiet = [picture for picture in pictures if not implements_step_hook(picture)]
-    return [Gallery(quiet), *(picture for picture in pictures if picture not in quiet)]

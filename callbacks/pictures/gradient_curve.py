@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
 from callbacks.diagnostics.gradients import GradientMonitor
+from callbacks.diagnostics.observer import Observer
 from callbacks.pictures.base import Picture
 from callbacks.pictures.style import COLORS, SEQUENTIAL, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MAX_LOOKS = 1000  # of which every second is dropped when there are more
-Looks = Sequence[tuple[int, Mapping[str, float]]]  # step, and the value of each layer
+MAX_POINTS = 1000  # of which every second is dropped when there are more
+Points = Sequence[tuple[int, Mapping[str, float]]]  # step, and the value of each layer
 
 
 class GradientCurve(Picture):
@@ -27,40 +29,48 @@ class GradientCurve(Picture):
 
     only_at_end = True
 
+    def __init__(self, folder: Path | None = None) -> None:
+        super().__init__(folder)
+        self._points: list[tuple[int, Mapping[str, float]]] = []
+        self._monitor: Any = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            monitors = (each for each in trainer.callbacks if isinstance(each, GradientMonitor))
+            self._points, self._monitor = [], next(monitors, None)
+            if self._monitor is not None:
+                Observer.of(trainer, self._monitor).add_reader(self)
+
+    def start_reading(self, trainer: pl.Trainer, observer: Observer) -> None:
+        """Nothing: the monitor is known."""
+
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
-        self._looks: list[tuple[int, Mapping[str, float]]] = []
-        self._monitors = [each for each in pl_module.trainer.callbacks if isinstance(each, GradientMonitor)]
-        return len(self._monitors) > 0
+        return self._monitor is not None
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        if self._active:
-            self._take_up()
-
-    def _take_up(self) -> None:
-        monitor = self._monitors[0]
-        step = monitor.latest_step
-        if step is None or (self._looks and self._looks[-1][0] == step):
+    def read(self, trainer: pl.Trainer) -> None:
+        step = self._monitor.latest_step
+        if not self._active or step is None or (self._points and self._points[-1][0] == step):
             return
-        self._looks.append((step, monitor.latest.get("grad_mean_abs", {})))
-        if len(self._looks) > MAX_LOOKS:
-            del self._looks[1::2]
+        self._points.append((step, self._monitor.latest.get("grad_mean_abs", {})))
+        if len(self._points) > MAX_POINTS:
+            del self._points[1::2]
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        self._take_up()
-        if len(self._looks) > 1:
-            yield "depth/gradient_over_steps", draw_gradient_curve(self._looks)
+        if len(self._points) > 1:
+            yield "depth/gradient_over_steps", draw_gradient_curve(self._points)
 
 
-def draw_gradient_curve(looks: Looks) -> Figure:
+def draw_gradient_curve(points: Points) -> Figure:
     """A line per layer, from the first (dark) to the last (light)."""
     from matplotlib import colormaps
 
     figure = new_figure()
     axes = figure.subplots()
-    tags = sorted({tag for _, values in looks for tag in values})
+    tags = sorted({tag for _, values in points for tag in values})
     few = len(tags) <= 4
     for place, tag in enumerate(tags):
-        known = [(step, values[tag]) for step, values in looks if 0 < values.get(tag, 0) < math.inf]
+        known = [(step, values[tag]) for step, values in points if 0 < values.get(tag, 0) < math.inf]
         color = COLORS[place] if few else colormaps[SEQUENTIAL](0.9 * place / (len(tags) - 1))
         axes.plot(*zip(*known, strict=True), color=color, linewidth=1.3, label=tag)
     axes.set(xlabel="step", ylabel="mean absolute weight gradient", yscale="log")

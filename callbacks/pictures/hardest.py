@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytorch_lightning as pl
 
+from callbacks.data_spec import spec_of
 from callbacks.pictures.base import Picture
 from callbacks.pictures.images import INK, ink, is_image_classifier, show_captioned
 from callbacks.pictures.network import array, class_name, probabilities
@@ -28,7 +29,7 @@ class Hardest(Picture):
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
         x, y = batch
-        probability, labels = probabilities(pl_module, data.task, x), array(y).astype(int)
+        probability, labels = probabilities(pl_module, spec_of(data).task, x), array(y).astype(int)
         rows = hardest(probability, labels)
         names = [class_name(data, label) for label in range(probability.shape[1])]
         wrong = int((probability.argmax(1) != labels).sum())

@@ -8,6 +8,7 @@ import numpy as np
 import pytorch_lightning as pl
 from torch import Tensor
 
+from callbacks.data_spec import spec_of
 from callbacks.pictures.network import array, is_autoencoder
 from callbacks.pictures.style import DIVERGING
 
@@ -19,13 +20,13 @@ INK = "gray_r"  # dark on white, as on paper
 
 def has_images(data: Any) -> bool:
     """Whether one sample has the shape (C, H, W)."""
-    return len(getattr(data, "in_shape", ())) == 3
+    return len(spec_of(data).in_shape) == 3
 
 
 def is_image_classifier(pl_module: pl.LightningModule, data: Any) -> bool:
     """Whether images are to be told apart."""
-    task = getattr(data, "task", "")
-    return has_images(data) and task in ("binary", "multiclass") and not is_autoencoder(pl_module)
+    classifies = spec_of(data).task in ("binary", "multiclass")
+    return classifies and has_images(data) and not is_autoencoder(pl_module)
 
 
 def ink(images: Tensor) -> np.ndarray:
@@ -39,11 +40,11 @@ def first_of_each_class(y: Tensor, count: int) -> list[int]:
     """Rows (count,) of a batch: the first of each class, then the second of each, and so on."""
     labels = y.flatten().tolist()
     seen: dict[int, int] = {}
-    turns = []
+    places = []
     for row, label in enumerate(labels):
         seen[label] = seen.get(label, 0) + 1
-        turns.append((seen[label], label, row))
-    return [row for _, _, row in sorted(turns)[:count]]
+        places.append((seen[label], label, row))
+    return [row for _, _, row in sorted(places)[:count]]
 
 
 def mosaic(tiles: np.ndarray, columns: int, gap: int = 1, head: int = 0) -> np.ndarray:

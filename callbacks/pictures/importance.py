@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from callbacks.data_spec import spec_of
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import accuracy, feature_name
 from callbacks.pictures.roc import suits_two_classes
@@ -24,7 +25,7 @@ REPEATS = 20
 class Importance(Picture):
     """`fit/importance`: the accuracy that is lost when an input is permuted among the samples (Breiman 2001).
 
-    Columns that say one thing together (`feature_groups` of the data module, such as one for each class of
+    Columns that say one thing together (`feature_groups` of the data's spec, such as one for each class of
     ticket) are permuted together: apart, they would make passengers with two classes, or none.
     """
 
@@ -34,11 +35,10 @@ class Importance(Picture):
         return suits_two_classes(data)
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        groups = getattr(data, "feature_groups", None) or {
-            feature_name(data, k): [k] for k in range(data.in_shape[0])
-        }
+        spec = spec_of(data)
+        groups = spec.feature_groups or {feature_name(data, k): [k] for k in range(spec.in_shape[0])}
         x, y = batch
-        losses = accuracy_lost(pl_module, data.task, x, y, list(groups.values()))
+        losses = accuracy_lost(pl_module, spec.task, x, y, list(groups.values()))
         yield "fit/importance", draw_importance(dict(zip(groups, losses, strict=True)))
 
 

@@ -1,9 +1,7 @@
 """What the pictures ask of a network and of its data, whatever their classes are.
 
-Of a data module they use, where it has them: `task` ("binary", "multiclass", "regression"), `in_shape`, `class_names`,
-`feature_names`, `axis_names` (of a feature, with its unit), `value_names` (what the values 0 and 1 of a feature mean),
-`feature_groups`, `statistics` (`input_mean`, `input_std`, `target_mean`, `target_std` of a normalization) and
-`prepare_inputs`.
+Of a data module they use what `spec_of` reads, and, where it has them, `statistics` (`input_mean`, `input_std`,
+`target_mean`, `target_std` of a normalization) and `prepare_inputs`.
 """
 
 from __future__ import annotations
@@ -15,6 +13,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from callbacks.data_spec import spec_of
+from callbacks.diagnostics.probe import forward_hooks
+
 
 def array(tensor: Tensor) -> np.ndarray:
     """In float64, on the host."""
@@ -23,7 +24,8 @@ def array(tensor: Tensor) -> np.ndarray:
 
 def is_table(data: Any, *tasks: str) -> bool:
     """Whether a sample is a row of numbers and the task one of these."""
-    return len(getattr(data, "in_shape", ())) == 1 and getattr(data, "task", "") in tasks
+    spec = spec_of(data)
+    return len(spec.in_shape) == 1 and spec.task in tasks
 
 
 def is_autoencoder(pl_module: pl.LightningModule) -> bool:
@@ -47,17 +49,10 @@ def accuracy(pl_module: pl.LightningModule, task: str, x: Tensor, y: Tensor) -> 
 
 def dense_layers(pl_module: pl.LightningModule, x: Tensor) -> list[tuple[nn.Linear, Tensor]]:
     """The linear layers in order of the forward pass, each with what it read: of all but the first, hidden units."""
-    calls: list[tuple[nn.Linear, Tensor]] = []
-    hooks = [
-        module.register_forward_pre_hook(lambda layer, inputs: calls.append((layer, inputs[0])))
-        for module in pl_module.modules()
-        if isinstance(module, nn.Linear)
-    ]
-    try:
+    calls: list[tuple[Any, Tensor]] = []
+    linear = [module for module in pl_module.modules() if isinstance(module, nn.Linear)]
+    with forward_hooks(linear, lambda layer, inputs, output: calls.append((layer, inputs[0]))):
         pl_module(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return calls
 
 
@@ -97,24 +92,25 @@ def in_table_units(layer: nn.Linear, data: Any) -> tuple[np.ndarray, np.ndarray]
 
 def feature_name(data: Any, index: int) -> str:
     """As it is called in the settings."""
-    names = getattr(data, "feature_names", ())
-    alone = list(getattr(data, "in_shape", ())) == [1]
-    return names[index] if index < len(names) else "x" if alone else f"x{index + 1}"
+    spec = spec_of(data)
+    if index < len(spec.feature_names):
+        return spec.feature_names[index]
+    return "x" if list(spec.in_shape) == [1] else f"x{index + 1}"
 
 
 def axis_name(data: Any, index: int) -> str:
     """The label of its axis, with the unit."""
     name = feature_name(data, index)
-    return getattr(data, "axis_names", {}).get(name, name)
+    return spec_of(data).axis_names.get(name, name)
 
 
 def class_name(data: Any, label: int) -> str:
     """What the data module calls a class."""
-    names = getattr(data, "class_names", ())
+    names = spec_of(data).class_names
     return str(names[label]) if label < len(names) else str(label)
 
 
 def class_names(data: Any, num_classes: int) -> list[str]:
     """What a legend calls the classes, where a bare number would not say that it is a class."""
-    names = list(getattr(data, "class_names", ())) or [str(label) for label in range(num_classes)]
+    names = list(spec_of(data).class_names) or [str(label) for label in range(num_classes)]
     return [f"class {name}" if str(name).isdigit() else str(name) for name in names]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from callbacks.data_spec import spec_of
 from callbacks.pictures.network import axis_name, class_names, feature_name
 from callbacks.pictures.style import MARKERS, class_colors
 
@@ -17,13 +18,13 @@ GOLDEN = 0.5 * (5**0.5 - 1)  # its multiples, modulo 1, lie evenly: a jitter wit
 SPREAD = 0.7  # width of that jitter, where the two values of a feature are 1 apart
 
 
-class View:
+class PlaneAxes:
     """What the pictures of one plane share.
 
     Args:
         points: (N, 2), in the units of the table.
         labels: classes (N,).
-        data: for names; see `network.py`.
+        data: for names; see `spec_of`.
 
     `low` and `high` are the corners of what is shown. A feature with two values (in `value_names`) has ticks with their
     names, and its points are spread to the sides.
@@ -32,7 +33,7 @@ class View:
     def __init__(self, points: np.ndarray, labels: np.ndarray, data: Any = None) -> None:
         self.points, self.labels = points, labels
         self.names = [axis_name(data, k) for k in range(2)]
-        value_names = getattr(data, "value_names", {})
+        value_names = spec_of(data).value_names
         self.values = [value_names.get(feature_name(data, k)) for k in range(2)]
         self.is_binary = np.array([names is not None for names in self.values])
         self.classes = class_names(data, int(labels.max()) + 1)

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import array, dense_layers, has_hidden_layer, prepared_inputs, raw_inputs
 from callbacks.pictures.plane import suits_plane
-from callbacks.pictures.plane_axes import SIDE, View
+from callbacks.pictures.plane_axes import SIDE, PlaneAxes
 from callbacks.pictures.style import SEQUENTIAL, new_figure
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ class PlaneUnits(Picture):
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
         x, y = batch
-        view = View(raw_inputs(data, x), array(y).astype(int), data)
-        last, hidden = dense_layers(pl_module, prepared_inputs(data, view.grid(), like=x))[-1]
+        plane = PlaneAxes(raw_inputs(data, x), array(y).astype(int), data)
+        last, hidden = dense_layers(pl_module, prepared_inputs(data, plane.grid(), like=x))[-1]
         weight = array(last.weight)[0] if last.out_features == 1 else None
-        yield "fit/units", draw_units(view, array(hidden), weight)
+        yield "fit/units", draw_units(plane, array(hidden), weight)
 
 
-def draw_units(view: View, hidden: np.ndarray, weight: np.ndarray | None = None) -> Figure:
+def draw_units(plane: PlaneAxes, hidden: np.ndarray, weight: np.ndarray | None = None) -> Figure:
     """Outputs (SIDE * SIDE, H) on one scale; `weight` (H,) is how each counts in the logit, if there is one."""
     from matplotlib.ticker import MaxNLocator
 
@@ -52,14 +52,14 @@ def draw_units(view: View, hidden: np.ndarray, weight: np.ndarray | None = None)
     for axes in panels.flat[len(units) :]:
         axes.set_axis_off()
     for unit, (axes, output) in enumerate(zip(panels.flat, units, strict=False)):
-        filled = axes.contourf(*view.ticks(), output.reshape(SIDE, SIDE), levels, cmap=SEQUENTIAL)
-        view.scatter(axes, size=6, edge=0.3)
-        view.frame(axes, labels=False)
+        filled = axes.contourf(*plane.ticks(), output.reshape(SIDE, SIDE), levels, cmap=SEQUENTIAL)
+        plane.scatter(axes, size=6, edge=0.3)
+        plane.frame(axes, labels=False)
         axes.set_title(f"unit {unit + 1}" + ("" if weight is None else f", counts {weight[unit]:+.1f}"))
         if unit % columns == 0:
-            axes.set_ylabel(view.names[1])
+            axes.set_ylabel(plane.names[1])
         if unit + columns >= len(units):  # the lowest in its column
-            axes.set_xlabel(view.names[0])
+            axes.set_xlabel(plane.names[0])
             axes.tick_params(labelbottom=True)
     figure.colorbar(filled, cax=bar, orientation="horizontal", label="output of the unit")
     shown = "" if hidden.shape[1] <= MAX_UNITS else f" (the first {MAX_UNITS} of {hidden.shape[1]})"

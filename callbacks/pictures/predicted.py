@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytorch_lightning as pl
 
+from callbacks.data_spec import spec_of
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import is_table, raw_targets
 from callbacks.pictures.style import BLACK, BLUE, new_figure
@@ -20,12 +21,12 @@ class Predicted(Picture):
     """`fit/predicted`: one point per sample, on the diagonal where the prediction is right."""
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
-        return is_table(data, "regression") and data.in_shape[0] > 1
+        return is_table(data, "regression") and spec_of(data).in_shape[0] > 1
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
         x, y = batch
         prediction, truth = raw_targets(data, pl_module(x)).ravel(), raw_targets(data, y).ravel()
-        yield "fit/predicted", draw_predicted(prediction, truth, getattr(data, "target_name", "y"))
+        yield "fit/predicted", draw_predicted(prediction, truth, spec_of(data).target_name)
 
 
 def draw_predicted(prediction: np.ndarray, truth: np.ndarray, name: str = "y") -> Figure:

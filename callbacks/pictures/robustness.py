@@ -28,8 +28,8 @@ NOISE = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 class Robustness(Picture):
     """`robustness/accuracy`: on validation images that were turned, shifted or got noise.
 
-    Every other image is turned clockwise, the others counterclockwise; shifts go left, right, up and down by turns;
-    noise is normal, its deviation in units of the range from black to white, in which pixels stay.
+    Every other image is turned clockwise, the others counterclockwise. Four images in a row are shifted down, up, right
+    and left. Noise is normal, its deviation in units of the range from black to white, in which pixels stay.
     """
 
     only_at_end = True  # the network is asked 21 times
@@ -92,9 +92,9 @@ def shift(pixels: Tensor, distance: float) -> Tensor:
     padded = F.pad(pixels, [far] * 4)
     moves = [(far, 0), (-far, 0), (0, far), (0, -far)]
     moved = torch.empty_like(pixels)
-    for turn_of, (down, right) in enumerate(moves):
+    for first, (down, right) in enumerate(moves):
         rows, columns = slice(far - down, far - down + height), slice(far - right, far - right + width)
-        moved[turn_of::4] = padded[turn_of::4, :, rows, columns]
+        moved[first::4] = padded[first::4, :, rows, columns]
     return moved
 
 
@@ -107,14 +107,19 @@ def add_noise(pixels: Tensor, deviation: float) -> Tensor:
 def draw_robustness(
     curves: Mapping[str, tuple[Iterable[float], list[float]]], chance: float, num_images: int
 ) -> Figure:
-    """Accuracy against the amount of each disturbance, with the 95 % interval that so few images leave."""
+    """Accuracy against the amount of each disturbance, with the 95 % interval that so few images leave (Wilson 1927,
+    https://doi.org/10.2307/2276774).
+    """
+    from scipy.stats import binomtest
+
     figure = new_figure(6.8, 3.2)
     panels = figure.subplots(1, len(curves), sharey=True)
     for axes, (label, (amounts, shares)) in zip(panels, curves.items(), strict=True):
         x, y = np.asarray(list(amounts)), np.asarray(shares)
-        axes.fill_between(
-            x, *wilson(y, num_images), color=BLUE, alpha=0.2, linewidth=0, label="95 % interval"
-        )
+        hits = [round(share * num_images) for share in shares]
+        limits = [binomtest(hit, num_images).proportion_ci(method="wilson") for hit in hits]
+        low, high = zip(*limits, strict=True)
+        axes.fill_between(x, low, high, color=BLUE, alpha=0.2, linewidth=0, label="95 % interval")
         axes.plot(x, y, marker="o", color=BLUE, label="accuracy")
         axes.axhline(chance, color=GRAY, linestyle="--", linewidth=1.2, label="guessing")
         axes.set(xlabel=label, xticks=x[::2], ylim=(0, 1.02))
@@ -123,11 +128,3 @@ def draw_robustness(
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(f"Accuracy on {num_images} disturbed validation images")
     return figure
-
-
-def wilson(share: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """95 % limits of a share that was found among `count` (Wilson 1927, https://doi.org/10.2307/2276774)."""
-    z = 1.96
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    return middle - half, middle + half

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytorch_lightning as pl
 
+from callbacks.data_spec import spec_of
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import array, is_table, probabilities
 from callbacks.pictures.style import BLUE, GRAY, VERMILION, new_figure
@@ -20,8 +21,8 @@ HALF: dict[str, Any] = {"color": VERMILION, "linestyle": "none", "marker": "o", 
 
 
 def suits_two_classes(data: Any) -> bool:
-    """Whether a table of more than a plane's two inputs tells two classes apart."""
-    return is_table(data, "binary") and data.in_shape[0] > 2
+    """Whether the data are a table of more than a plane's two inputs, and two classes are to be separated."""
+    return is_table(data, "binary") and spec_of(data).in_shape[0] > 2
 
 
 class Roc(Picture):

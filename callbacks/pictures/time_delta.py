@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from callbacks.diagnostics.probe import forward_hooks
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import array
 from callbacks.pictures.style import BLUE, new_figure
@@ -58,15 +59,11 @@ def deltas_over_time(pl_module: pl.LightningModule, x: Tensor) -> np.ndarray:
         states[-1] = (outputs[-1],)  # no step follows: the error comes from the output
         return torch.cat(outputs, dim=1), state
 
-    handle = layer.register_forward_hook(step_by_step)
-    try:
-        # in eval mode, cuDNN's own layers have no backward pass
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-            loss = (pl_module(x[:, :-1])[:, -1] - x[:, -1]).square().mean()
-            flat = [tensor for state in states for tensor in state]
-            gradients = iter(torch.autograd.grad(loss, flat))
-    finally:
-        handle.remove()
+    # In eval mode, cuDNN's own layers have no backward pass.
+    with forward_hooks([layer], step_by_step), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+        loss = (pl_module(x[:, :-1])[:, -1] - x[:, -1]).square().mean()
+        flat = [tensor for state in states for tensor in state]
+        gradients = iter(torch.autograd.grad(loss, flat))
     norms = [torch.cat([next(gradients).flatten() for _ in state]).norm() for state in states]
     return array(torch.stack(norms))
 

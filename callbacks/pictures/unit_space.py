@@ -56,8 +56,8 @@ def draw_unit_space(hidden: np.ndarray, labels: np.ndarray, classes: list[str]) 
     for axes, triple in zip(panels.flat, triples, strict=False):
         for label, (name, color) in enumerate(zip(classes, class_colors(len(classes)), strict=True)):
             points = hidden[labels == label][:, triple].T
-            look = {"c": color, "marker": MARKERS[label % len(MARKERS)], "label": name}
-            axes.scatter(*points, s=16, edgecolors="white", linewidths=0.3, depthshade=False, **look)
+            style = {"c": color, "marker": MARKERS[label % len(MARKERS)], "label": name}
+            axes.scatter(*points, s=16, edgecolors="white", linewidths=0.3, depthshade=False, **style)
         axes.set_box_aspect(None, zoom=zoom)
         axes.patch.set_visible(False)  # it would cover the label of the panel to the left
         axes.locator_params(nbins=3)

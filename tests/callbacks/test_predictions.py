@@ -68,7 +68,7 @@ X = torch.zeros(3, 2)
 
 @pytest.mark.parametrize("batch", [X, [X], [X, torch.full((3,), 0.5)], {"x": X}])
 def test_rows_of_a_data_module_from_elsewhere_are_numbered(batch: Any, tmp_path: Path) -> None:
-    """What stands beside its inputs, if anything, are labels."""
+    """What stands next to its inputs, if anything, are labels."""
     trainer: Any = SimpleNamespace(datamodule=None, world_size=1, is_global_zero=True)
     writer = PredictionWriter(tmp_path)
     for _ in range(2):

@@ -10,9 +10,14 @@ from lit_models import LitMLP
 from runtime.errors import UsageError
 
 
-def test_a_checkpoint_that_fits() -> None:
+@pytest.fixture
+def checkpoint() -> dict[str, Any]:
     model = LitMLP(in_shape=[2], hidden_sizes=[4])
-    check_shapes({"state_dict": model.state_dict()}, "good.ckpt", model, {"hidden_sizes": [4]})
+    return {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+
+
+def test_a_checkpoint_that_fits(checkpoint: dict[str, Any]) -> None:
+    check_shapes(checkpoint, "good.ckpt", LitMLP(in_shape=[2], hidden_sizes=[4]), {"hidden_sizes": [4]})
 
 
 @pytest.mark.parametrize("class_path", ["lit_models.LitMLP", "lit_models.mlp.LitMLP", "LitMLP"])

@@ -1,10 +1,11 @@
-"""Which metrics a run may wait for, before it is known what is logged."""
+"""Which metrics a run may wait for, before it is known what is logged, and which learning rates agree."""
 
 from typing import Any
 
 import pytest
+from jsonargparse import Namespace
 
-from cli.checks import check_monitor
+from cli.checks import check_learning_rate, check_monitor
 from lit_models import LitMLP
 from runtime.errors import UsageError
 
@@ -29,3 +30,60 @@ def test_a_metric_that_no_validation_brings() -> None:
 
 def test_a_model_may_log_metrics_of_its_own() -> None:
     check_monitor("val/f1", WithItsOwnMetric(**ARGUMENTS))
+
+
+def settings(lr: float, max_lr: Any = None, schedule: str = "OneCycleLR") -> Namespace:
+    """Of a model: an optimizer with this rate, and a schedule with this peak (None: left open)."""
+    optimizer = Namespace(class_path="torch.optim.Adam", init_args=Namespace(lr=lr))
+    arguments = Namespace() if max_lr is None else Namespace(max_lr=max_lr)
+    scheduler = Namespace(class_path=f"torch.optim.lr_scheduler.{schedule}", init_args=arguments)
+    return Namespace(class_path="LitMLP", init_args=Namespace(optimizer=optimizer, scheduler=scheduler))
+
+
+FLAGS = ["--model.optimizer.lr", "--model.init_args.optimizer.init_args.lr"]
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+@pytest.mark.parametrize("schedule", ["OneCycleLR", "CyclicLR"])
+@pytest.mark.parametrize("others", [[], ["--model.scheduler.max_lr", "0.003"]])
+def test_a_rate_that_has_no_effect_is_refused(flag: str, schedule: str, others: list[str]) -> None:
+    """0.001 is what Adam takes by default: that it was given is read off the words."""
+    for words in ([flag, "0.001"], [f"{flag}=0.001"]):
+        with pytest.raises(UsageError) as refused:
+            check_learning_rate(settings(0.001, 0.003, schedule), ["fit", *words, *others])
+        assert str(refused.value) == (
+            f"model.optimizer.lr 0.001 has no effect: model.scheduler.max_lr is 0.003, and {schedule} follows that; "
+            "leave max_lr out, or give the rate as model.scheduler.max_lr"
+        )
+
+
+def test_configs_that_say_two_rates_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"model\.optimizer\.lr 0\.01 has no effect"):
+        check_learning_rate(settings(0.01, 0.003), ["fit", "--config", "mine.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "trained_with"),
+    [
+        (settings(0.001), ["--model.optimizer.lr=0.001"], 0.001),
+        (settings(0.003, 0.003), ["--model.optimizer.lr=0.003"], 0.003),
+        (settings(0.003, [0.003]), [], 0.003),
+        (settings(0.001, 0.003), [], 0.003),  # the default: nobody gave it
+        (settings(0.01, 0.003), ["--model.scheduler.max_lr=0.003"], 0.003),
+        (
+            settings(0.01, 0.003),
+            ["--model.scheduler={class_path: OneCycleLR, init_args: {max_lr: 0.003}}"],
+            0.003,
+        ),
+    ],
+)
+def test_rates_that_agree_are_one_afterwards(model: Namespace, words: list[str], trained_with: float) -> None:
+    check_learning_rate(model, ["fit", *words])
+    assert model.init_args.optimizer.init_args.lr == trained_with
+
+
+@pytest.mark.parametrize("model", [Namespace(), Namespace(init_args=Namespace(scheduler=None, lr=0.1))])
+def test_a_model_without_optimizer_or_schedule_has_no_rates_to_compare(model: Namespace) -> None:
+    before = model.clone()
+    check_learning_rate(model, ["fit", "--model.optimizer.lr=0.1"])
+    assert model == before

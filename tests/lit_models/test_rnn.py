@@ -1,4 +1,4 @@
-"""The recurrent network: no look into the future, and forecasts step by step."""
+"""The recurrent network: nothing is read of the future, and forecasts step by step."""
 
 import pytest
 import torch

@@ -8,8 +8,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, ReduceLROnPlateau, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, CyclicLR, OneCycleLR, ReduceLROnPlateau, StepLR
 
+from lit_models.schedules import build_scheduler
 from tests.lit_models.cases import make, make_loader, make_trainer
 
 
@@ -32,10 +33,9 @@ def learning_rates(folder: Path, **model_options: Any) -> list[float]:
     return watch.rates
 
 
-def test_one_cycle_gets_its_length_and_counts_steps(tmp_path: Path) -> None:
-    described = partial(
-        OneCycleLR, max_lr=1.0, total_steps=None
-    )  # what the command line makes of `OneCycleLR`
+@pytest.mark.parametrize("given", [{"max_lr": 1.0}, {}], ids=["peak given", "peak of the optimizer"])
+def test_one_cycle_gets_its_length_and_its_peak_and_counts_steps(given: Any, tmp_path: Path) -> None:
+    described = partial(OneCycleLR, total_steps=None, **given)
     rates = learning_rates(tmp_path, scheduler=described)
     reference_optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
     reference = OneCycleLR(reference_optimizer, max_lr=1.0, total_steps=12)
@@ -45,6 +45,29 @@ def test_one_cycle_gets_its_length_and_counts_steps(tmp_path: Path) -> None:
         reference_optimizer.step()
         reference.step()
     assert rates == pytest.approx(expected)
+
+
+def test_each_group_of_parameters_has_its_own_peak() -> None:
+    groups = [{"params": nn.Linear(1, 1).parameters(), "lr": rate} for rate in (0.1, 0.02)]
+    # What the command line makes of `OneCycleLR`: the class is an argument of the function that makes it.
+    described = partial(lambda kind, *args, **given: kind(*args, **given), OneCycleLR, total_steps=None)
+    schedule = build_scheduler(described, torch.optim.SGD(groups), lambda: 10)
+    peaks = [group["max_lr"] for group in schedule.optimizer.param_groups]
+    assert (schedule.total_steps, peaks) == (10, [0.1, 0.02])
+
+
+def test_a_peak_that_is_a_tensor_does_not_move_with_the_rate() -> None:
+    """A tensor is what `capturable` optimizers keep their rate in, and PyTorch's schedules write into it."""
+    optimizer = torch.optim.Adam(nn.Linear(1, 1).parameters(), lr=torch.tensor(0.5))
+    schedule = build_scheduler(partial(OneCycleLR, total_steps=None), optimizer, lambda: 10)
+    (group,) = schedule.optimizer.param_groups
+    assert (group["max_lr"], float(group["lr"])) == (0.5, pytest.approx(0.02))
+
+
+def test_the_triangle_of_a_cycle_ends_at_the_rate_of_the_optimizer(tmp_path: Path) -> None:
+    triangle = partial(CyclicLR, base_lr=0.2, step_size_up=4, cycle_momentum=False)
+    rates = learning_rates(tmp_path, scheduler=triangle)
+    assert rates == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 0.8, 0.6, 0.4, 0.2, 0.4, 0.6, 0.8])
 
 
 def test_other_schedules_count_epochs(tmp_path: Path) -> None:

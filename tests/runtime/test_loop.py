@@ -122,11 +122,11 @@ def test_callbacks(tmp_path, make):
     assert_same(tmp_path, Own, make)
 
 
-def test_monitors_that_sleep_between_looks(tmp_path):
+def test_monitors_that_measure_at_some_of_the_steps(tmp_path):
     callbacks = (lambda: GradientMonitor(2), lambda: ActivationMonitor(4), NonFiniteGuard, Diagnosis)
     _, logged, _, trainer = assert_same(tmp_path, Own, *callbacks)
-    looks = [0, *range(1, trainer.global_step, 2)]
-    assert [step for step, _ in logged["grad_norm_total"]] == looks
+    measured = [0, *range(1, trainer.global_step, 2)]
+    assert [step for step, _ in logged["grad_norm_total"]] == measured
 
 
 @pytest.mark.parametrize("max_steps", [4, 5, 7])

@@ -51,7 +51,7 @@ def runs(name: str = "quick_sweep") -> list[dict[str, str]]:
         ([*LR, "--trainer.devices=2"], "a run of a sweep is one process, not 2"),
         (
             [*LR, "--model.scheduler=OneCycleLR", "--model.scheduler.max_lr=0.1"],
-            "model.optimizer.lr changes nothing under OneCycleLR",
+            "has no effect: model.scheduler.max_lr is 0.1, and OneCycleLR follows that",
         ),
         ([*LR, "--data.csv=nowhere.csv"], "nowhere.csv"),
     ],

@@ -199,7 +199,7 @@ def test_vanishing_gradient_through_time():
     assert diagnose(Unrolled(gain=1.0)) == {}
 
 
-# --- telling ---
+# --- reporting ---
 
 
 def bad(steps=12):
@@ -213,7 +213,7 @@ def test_prints_once_when_the_state_changes_and_a_closing_table(capsys, tmp_path
     out = capsys.readouterr().out
     assert out.count("Diagnosis at step") == 1
     assert "Diagnosis at step 4: vanishing gradient: delta at 00_net.0 is" in out
-    assert out.rstrip().splitlines()[-3] == "Diagnosis, 12 looks:"
+    assert out.rstrip().splitlines()[-3] == "Diagnosis, 12 probe steps:"
     assert "steps 0 to 11" in out
     assert not list(tmp_path.rglob("*"))  # no logger, no folder: it only prints
 
@@ -224,10 +224,10 @@ def test_a_healthy_run_says_so(capsys):
     assert "nothing found" in capsys.readouterr().out
 
 
-def test_a_short_run_at_the_default_cadence_is_judged_by_its_only_look(capsys):
+def test_a_short_run_at_the_default_cadence_is_judged_by_its_only_measurement(capsys):
     model, loader, _ = bad()
     fit(model, loader, Diagnosis(), steps=10)
-    assert "Diagnosis, 1 look:\n  vanishing gradient" in capsys.readouterr().out
+    assert "Diagnosis, 1 probe step:\n  vanishing gradient" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", [CSVLogger, TensorBoardLogger])
@@ -244,7 +244,7 @@ def test_json_and_text(kind, tmp_path):
         events = EventAccumulator(logger.log_dir).Reload()
         text = events.Tensors("diagnosis/text_summary")[-1].tensor_proto.string_val[0].decode()
         heading, empty, finding = text.split("\n")
-        assert (heading, empty) == ("Diagnosis, 12 looks:", "")
+        assert (heading, empty) == ("Diagnosis, 12 probe steps:", "")
         assert finding.startswith("- **vanishing gradient**, steps 0 to 11: delta at 00_")
         assert finding.endswith("residual connections.*")
 
@@ -255,7 +255,7 @@ def test_uses_the_monitors_of_the_trainer_in_any_order(first):
     monitors = [GradientMonitor(every_n_steps=1), ActivationMonitor(every_n_steps=1)]
     diagnosis = Diagnosis()
     fit(model, loader, *([diagnosis, *monitors] if first else [*monitors, diagnosis]), steps=steps)
-    assert diagnosis._own == []
+    assert [diagnosis._gradients, diagnosis._activations] == monitors
     assert diagnosis._run["looks"] == steps
     assert [v.kind for v in diagnosis.verdicts] == ["vanishing gradient"]
 
@@ -275,7 +275,7 @@ def test_an_interrupted_run_is_still_diagnosed(capsys, tmp_path):
             steps=9,
             logger=CSVLogger(tmp_path, name="run"),
         )
-    assert "Diagnosis, 7 looks:\n  vanishing gradient" in capsys.readouterr().out
+    assert "Diagnosis, 7 probe steps:\n  vanishing gradient" in capsys.readouterr().out
     assert (tmp_path / "run" / "version_0" / "diagnosis.json").exists()
 
 
@@ -304,12 +304,14 @@ def test_the_order_of_the_callbacks_makes_no_difference(every):
             logger=logger,
         )
         diagnosis = callbacks[Diagnosis]
-        found.append((diagnosis.verdicts, diagnosis._steps, diagnosis.state_dict(), list(diagnosis._losses)))
+        found.append(
+            (diagnosis.verdicts, diagnosis._history.steps, diagnosis.state_dict(), list(diagnosis._losses))
+        )
     assert "vanishing gradient" in [verdict.kind for verdict in found[0][0]]
     assert all(each == found[0] for each in found)
 
 
-def test_it_looks_for_itself_where_the_next_trainer_has_no_monitors():
+def test_it_has_monitors_of_its_own_where_the_next_trainer_has_none():
     diagnosis = Diagnosis(every_n_steps=2)
     for monitors in ([GradientMonitor(2), ActivationMonitor(2)], []):
         fit(Plain(deep(nn.Sigmoid, depth=10, gain=1.0)), rows(X, Y), *monitors, diagnosis, steps=40)

@@ -155,7 +155,7 @@ def test_an_fp16_overflow_is_normal():
     assert "normal early" in monitor.reports[0]
 
 
-def test_looking_again_changes_nothing():
+def test_running_the_step_again_changes_nothing():
     """Weights, buffers and random numbers after an outbreak are those of a run without the callback."""
     finals = []
     for callbacks in ([], [NonFiniteGuard()]):
@@ -277,7 +277,7 @@ class RuinsAWeight(Plain):
         (None, 50, "step 4: .* its weight held such values already"),
     ],
 )
-def test_what_a_glance_does_not_see(every, logs_every, report):
+def test_what_a_quick_check_does_not_see(every, logs_every, report):
     """A check sees it at once; in between it is seen when it has come to the loss."""
     monitor = NonFiniteGuard(every_n_steps=every)
     with pytest.warns(UserWarning, match=report):
@@ -308,18 +308,18 @@ class Branches(nn.Module):
         return self.head(self.norm(self.left(x) + self.right(x) + h)) * self.scale
 
 
-def test_a_glance_takes_the_biases_at_the_bottom():
+def test_a_quick_check_takes_the_biases_at_the_bottom():
     net, monitor = Branches(), NonFiniteGuard()
-    glanced = []
+    checked = []
 
     class Watch(pl.Callback):
         def on_train_batch_end(self, *args):
-            glanced[:] = [found for watched in monitor._watched.values() for found in watched]
+            checked[:] = [found for parameters in monitor._bottom.values() for found in parameters]
 
     fit(Plain(net), rows(X, Y), monitor, Watch(), steps=3, log_every_n_steps=50)
     names = {id(p): name for name, p in net.named_parameters()}
     expected = {"left.bias", "right.weight", "cell.bias_ih", "cell.bias_hh", "scale"}
-    assert {names[id(p)] for p in glanced} == expected
+    assert {names[id(p)] for p in checked} == expected
 
 
 def test_where_no_layer_is_at_the_bottom_all_gradients_are_seen():
@@ -335,7 +335,7 @@ def test_where_no_layer_is_at_the_bottom_all_gradients_are_seen():
 
 
 @pytest.mark.parametrize("every", [None, 2])
-def test_an_outbreak_is_told_once_however_often_it_is_looked_at(every):
+def test_an_outbreak_is_reported_once_however_often_it_is_checked(every):
     monitor = NonFiniteGuard(every_n_steps=every)
     with pytest.warns(UserWarning, match=WARNING):
         guard(planted(where="backward", at=2), steps=12, guard=monitor, log_every_n_steps=4)

@@ -1,8 +1,7 @@
-"""The callbacks only look: nothing is learnt differently, and nothing is left behind."""
+"""The callbacks only observe: nothing is learnt differently, and nothing is left behind."""
 
 import importlib
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import pytest
@@ -107,19 +106,19 @@ def test_the_same_callbacks_serve_a_second_fit_and_another_model():
 def test_hooks_are_there_only_at_probe_steps():
     seen = []
 
-    class Looks(Plain):
+    class Watching(Plain):
         def training_step(self, batch, batch_idx):
             seen.append((self.global_step, has_hooks(self)))
             return super().training_step(batch, batch_idx)
 
-    fit(Looks(mlp(64, 8, 1)), rows(X.flatten(1), Y), GradientMonitor(3), ActivationMonitor(3), steps=7)
+    fit(Watching(mlp(64, 8, 1)), rows(X.flatten(1), Y), GradientMonitor(3), ActivationMonitor(3), steps=7)
     assert seen == [(0, True), (1, False), (2, True), (3, False), (4, False), (5, True), (6, False)]
 
 
 # --- loggers ---
 
 
-def test_tensorboard_gets_one_event_per_look_and_one_file(tmp_path):
+def test_tensorboard_gets_one_event_per_probe_step_and_one_file(tmp_path):
     logger = TensorBoardLogger(tmp_path, name="run")
     model = Plain(mlp(64, *[8] * 11, 1), optimizer=lambda p: torch.optim.SGD(p, lr=1e-3))
     fit(model, rows(X.flatten(1), Y), GradientMonitor(2), ActivationMonitor(2), steps=6, logger=logger)
@@ -174,11 +173,6 @@ def test_histograms_are_of_the_gradients(tmp_path):
 # --- the package ---
 
 
-def test_importing_the_package_does_not_import_torch():
-    code = "import sys, callbacks; dir(callbacks); assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
-
-
 def test_every_name_is_there_and_no_other():
     for name in callbacks.__all__:
         assert getattr(callbacks, name).__name__ == name
@@ -189,40 +183,5 @@ def test_every_name_is_there_and_no_other():
 @pytest.mark.parametrize("house", ["lit_models", "datamodules", "cli"])
 def test_callbacks_know_nothing_of_models_and_data(house):
     sources = [path.read_text() for path in (ROOT / "callbacks").rglob("*.py")]
-    assert sources
-    assert not any(f"{word} {house}" in source for source in sources for word in ("import", "from"))
-
-
-FLAT = rows(torch.randn(8, 6), torch.zeros(8, 1))
-
-
-class Counts(GradientMonitor):
-    """Notes the steps at which its hooks are called."""
-
-    called = ()
-
-    def on_before_optimizer_step(self, trainer, *args):
-        self.called += (trainer.global_step,)
-        super().on_before_optimizer_step(trainer, *args)
-
-
-def test_the_hooks_of_a_look_sleep_between_looks_and_only_in_training():
-    monitor = Counts(5)
-    for _ in range(2):
-        monitor.called = ()
-        fit(Plain(mlp(6, 4, 1)), FLAT, monitor, steps=12)
-        assert monitor.called == (0, 4, 9)
-        assert callable(monitor.on_train_batch_end)
-
-
-def test_the_hooks_of_a_look_do_not_sleep_where_another_callback_calls_them():
-    class Owner(pl.Callback):
-        monitor = Counts(5)
-
-        def __getattribute__(self, name):
-            mine = name.startswith("on_train") or name == "on_before_optimizer_step"
-            return getattr(type(self).monitor, name) if mine else super().__getattribute__(name)
-
-    fit(Plain(mlp(6, 4, 1)), FLAT, Owner(), steps=12)
-    assert Owner.monitor.called == tuple(range(12))
-    assert Owner.monitor.latest_step == 9
+    assert len(sources) > 30
+    assert not any(re.search(rf"^\s*(import|from) {house}\b", source, re.MULTILINE) for source in sources)

@@ -1,4 +1,4 @@
-"""Weights cut into shards, as FSDP2 does it, over two processes: the callbacks tell what they tell of one process.
+"""Weights cut into shards, as FSDP2 does it, over two processes: the callbacks report what they report of one process.
 
 DTensors behave on the CPU, over gloo, as they do on GPUs.
 """

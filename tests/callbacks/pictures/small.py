@@ -15,7 +15,7 @@ Y = torch.arange(40) % 3
 
 
 def data(**attributes):
-    """What a data module tells of itself."""
+    """What a data module says of itself."""
     usual = {"task": "multiclass", "in_shape": list(SHAPE), "out_features": 3, "class_names": ["a", "b", "c"]}
     return SimpleNamespace(**usual | attributes)
 

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from callbacks.pictures import EVERY_RUN, Codes, Projector, Reconstruction
-from callbacks.pictures.codes import draw_neighbors, label_places, nearest, principal_plane
+from callbacks.pictures.codes import draw_neighbors, label_places, nearest_codes, principal_plane
 from callbacks.pictures.images import corner, first_of_each_class
 from callbacks.pictures.style import BLUE, VERMILION
 from tests.callbacks.pictures.small import Autoencoder, X, Y, convnet, data, figures, fit
@@ -56,7 +56,7 @@ def test_the_plane_does_not_flip():
 
 def test_neighbors_are_those_of_scikit_learn():
     queries = np.array([4, 0, 31])
-    rows, cosines = nearest(CODES, queries)
+    rows, cosines = nearest_codes(CODES, queries)
     search = NearestNeighbors(n_neighbors=6, metric="cosine").fit(CODES)
     distances, expected = search.kneighbors(CODES[queries])
     assert np.array_equal(rows, expected[:, 1:])

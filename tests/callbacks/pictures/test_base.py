@@ -1,4 +1,4 @@
-"""Pictures look on: when, at what, and nothing is learnt differently for it."""
+"""When pictures are drawn, and of what; nothing is learnt differently for it."""
 
 import gc
 import warnings
@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from callbacks.pictures.base import LOOKS, Picture, epochs_to_draw
+from callbacks.pictures.base import NUM_DRAWINGS, Picture, epochs_to_draw
 from callbacks.pictures.style import DPI, new_figure
 from tests.callbacks.plain import Plain, rows
 
@@ -76,7 +76,7 @@ def test_weights_and_random_state_are_the_same_with_and_without():
     """With dropout, augmentation and a shuffled loader, which would go astray if a single random number were used."""
     (plain, next_random), sketch = train(model=Augmented(network().net)), Sketch()
     drawn, same_random = train(sketch, model=Augmented(network().net))
-    assert len(sketch.seen) == LOOKS
+    assert len(sketch.seen) == NUM_DRAWINGS
     assert all(torch.equal(plain.state_dict()[k], drawn.state_dict()[k]) for k in plain.state_dict())
     assert torch.equal(next_random, same_random)
 
@@ -95,7 +95,7 @@ def test_no_figure_is_kept():
     sketch = Sketch()
     train(sketch)
     gc.collect()
-    assert [figure() for figure in sketch.figures_made] == [None] * LOOKS
+    assert [figure() for figure in sketch.figures_made] == [None] * NUM_DRAWINGS
     assert plt.get_fignums() == []
 
 
@@ -103,7 +103,7 @@ def test_no_figure_is_kept():
 def test_in_the_precision_of_the_training(precision):
     sketch = Sketch()
     train(sketch, precision=precision)
-    assert len(sketch.seen) == LOOKS
+    assert len(sketch.seen) == NUM_DRAWINGS
 
 
 def test_a_model_that_is_cut_into_shards_is_not_drawn(monkeypatch: pytest.MonkeyPatch):
@@ -162,7 +162,7 @@ def test_a_picture_that_fails_warns_once_and_training_goes_on():
     with pytest.warns(UserWarning, match=r"Sketch cannot be drawn \(RuntimeError: no ink\)$") as caught:
         model, _ = train(broken, sketch)
     assert len([each for each in caught if "cannot be drawn" in str(each.message)]) == 1
-    assert len(sketch.seen) == LOOKS
+    assert len(sketch.seen) == NUM_DRAWINGS
     assert all(module.training for module in model.modules())
 
 

@@ -20,27 +20,27 @@ def net():
     return mlp(5, 8, 8, 8, 1, activation=nn.Sigmoid)
 
 
-def test_first_and_last_look_are_kept_and_are_those_of_the_gradient_monitor():
+def test_the_first_and_the_last_measurement_are_kept_and_are_those_of_the_gradient_monitor():
     plot, monitor, model = DepthPlot(every_n_steps=2), GradientMonitor(every_n_steps=2), Plain(net())
     fit(model, rows(X, Y), plot, monitor, steps=8)
-    assert list(plot.looks) == [0, 7]
-    assert plot.looks[7] == monitor.latest
+    assert list(plot.measured) == [0, 7]
+    assert plot.measured[7] == monitor.latest
     assert not has_hooks(model)
 
 
-def test_the_first_look_is_before_any_training():
+def test_the_first_measurement_is_before_any_training():
     """Its gradients are those of the initial weights."""
     model = net()
     nn.functional.mse_loss(model(X), Y).backward()
     expected = [float(model[k].weight.grad.abs().mean()) for k in (0, 2, 4, 6)]
     plot = DepthPlot()
     fit(Plain(net()), rows(X, Y), plot, steps=3)
-    assert list(plot.looks[0]["grad_mean_abs"].values()) == pytest.approx(expected, rel=1e-5)
+    assert list(plot.measured[0]["grad_mean_abs"].values()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_lines_are_the_measurements_on_a_log_scale():
-    look = {"grad_mean_abs": {"00_a": 1e-6, "01_b": 0.0, "02_c": 1e-2}, "delta_norm": {"00_a": 3.0}}
-    left, right = draw_depth({0: look, 9: look}).axes
+    measured = {"grad_mean_abs": {"00_a": 1e-6, "01_b": 0.0, "02_c": 1e-2}, "delta_norm": {"00_a": 3.0}}
+    left, right = draw_depth({0: measured, 9: measured}).axes
     assert [line.get_label() for line in left.lines] == ["before training", "step 9"]
     assert [list(line.get_xdata()) for line in left.lines] == [[0, 2]] * 2
     assert list(left.lines[0].get_ydata()) == [1e-6, 1e-2]

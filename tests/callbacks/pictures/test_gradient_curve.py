@@ -18,10 +18,10 @@ def train(picture, *others, steps=20):
     return logger
 
 
-def test_every_look_of_the_monitor_is_in_the_curve():
+def test_every_measurement_of_the_monitor_is_in_the_curve():
     curve = GradientCurve()
     logger = train(curve, GradientMonitor(2))
-    axes = draw_gradient_curve(curve._looks).axes[0]
+    axes = draw_gradient_curve(curve._points).axes[0]
     assert axes.get_yscale() == "log"
     drawn = {line.get_label(): [tuple(point) for point in line.get_xydata()] for line in axes.lines}
     assert drawn.keys() == {"00_net.0", "01_net.2"}
@@ -40,10 +40,10 @@ def test_without_a_monitor_there_is_no_curve(tmp_path):
 
 
 def test_a_long_training_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "MAX_LOOKS", 8)
+    monkeypatch.setattr(module, "MAX_POINTS", 8)
     curve = GradientCurve()
     train(curve, GradientMonitor(1), steps=50)
-    steps = [step for step, _ in curve._looks]
+    steps = [step for step, _ in curve._points]
     assert len(steps) <= 8
     assert steps[0] == 0
     assert steps[-1] == 49

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from callbacks.pictures import Plane, PlaneUnits, UnitSpace
-from callbacks.pictures.plane_axes import SIDE, View
+from callbacks.pictures.plane_axes import SIDE, PlaneAxes
 from callbacks.pictures.style import class_colors
 from callbacks.pictures.unit_space import draw_unit_space
 from tests.callbacks.pictures.plain import data_like, draw, network
@@ -74,34 +74,34 @@ def test_each_units_line_is_where_its_weighted_sum_is_zero():
 
 
 def test_the_arrow_shows_to_the_side_on_which_the_unit_is_on():
-    view = View(RAW.numpy(), Y.numpy())
+    plane = PlaneAxes(RAW.numpy(), Y.numpy())
     weight, bias = np.array([3.0, -0.2]), 0.5
-    start, end, direction = view.line(weight, bias)
+    start, end, direction = plane.line(weight, bias)
     assert weight @ start + bias == pytest.approx(0)
     assert weight @ end + bias == pytest.approx(0)
     assert weight @ ((start + end) / 2 + 0.01 * direction) + bias > 0
-    along, across = (end - start) / (view.high - view.low), direction / (view.high - view.low)
+    along, across = (end - start) / (plane.high - plane.low), direction / (plane.high - plane.low)
     assert along @ across == pytest.approx(0)  # perpendicular in the picture
     assert all(
-        (point >= view.low - 1e-9).all() and (point <= view.high + 1e-9).all() for point in (start, end)
+        (point >= plane.low - 1e-9).all() and (point <= plane.high + 1e-9).all() for point in (start, end)
     )
 
 
 @pytest.mark.parametrize("weight", [[0.0, 1.0], [1.0, 0.0]])
 def test_lines_along_an_axis_and_lines_that_are_not_seen(weight):
-    view = View(np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([0, 1]))
-    start, end, _ = view.line(np.array(weight), -0.5)
+    plane = PlaneAxes(np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([0, 1]))
+    start, end, _ = plane.line(np.array(weight), -0.5)
     assert abs(np.array(weight) @ (start - end)) < 1e-12
-    assert np.abs(start - end).max() == pytest.approx((view.high - view.low)[0])
-    assert view.line(np.array(weight), -5.0) is None
+    assert np.abs(start - end).max() == pytest.approx((plane.high - plane.low)[0])
+    assert plane.line(np.array(weight), -5.0) is None
 
 
 def test_more_than_two_classes_are_colors_mixed_by_probability():
     model = network(2, 5, 4)
     labels = torch.arange(60) % 4
     (image,) = draw(Plane(), model, plane_data("multiclass"), X, labels)["fit/plane"].axes[0].images
-    view = View(RAW.numpy(), labels.numpy())
-    probability = by_hand(model, view.grid()).softmax(1).numpy().reshape(SIDE, SIDE, 4)
+    plane = PlaneAxes(RAW.numpy(), labels.numpy())
+    probability = by_hand(model, plane.grid()).softmax(1).numpy().reshape(SIDE, SIDE, 4)
     colors = np.array([[int(c[k : k + 2], 16) / 255 for k in (1, 3, 5)] for c in class_colors(4)])
     expected = 1 - 0.45 * (1 - probability @ colors)
     np.testing.assert_allclose(image.get_array(), expected, atol=1e-6)

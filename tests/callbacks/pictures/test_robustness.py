@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binomtest
 from torch import nn
 
-from callbacks.pictures.robustness import Robustness, add_noise, as_pixels, shift, turn, wilson
+from callbacks.pictures.robustness import Robustness, add_noise, as_pixels, draw_robustness, shift, turn
 from tests.callbacks.pictures.small import X, Y, classifier, data, figures
 
 
@@ -53,10 +52,15 @@ def test_pixels_are_found_again_behind_a_normalization(shape):
 
 
 def test_the_interval_is_wilsons():
-    for hits, count in ((0, 20), (7, 20), (20, 20)):
-        expected = binomtest(hits, count).proportion_ci(method="wilson")
-        found = [float(limit) for limit in wilson(np.array(hits / count), count)]
-        assert found == pytest.approx([expected.low, expected.high], abs=1e-4)
+    """By the formula of his paper, at the 97.5 % point of the normal distribution."""
+    shares, count, z = [0.0, 0.35, 1.0], 20, 1.959964
+    axes = draw_robustness({"a": (range(3), shares), "b": (range(3), shares)}, 0.1, count).axes[0]
+    corners = axes.collections[0].get_paths()[0].vertices
+    for k, share in enumerate(shares):
+        middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+        half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+        limits = sorted({y for x, y in corners.tolist() if x == k})
+        assert limits == pytest.approx([middle - half, middle + half], abs=1e-6)
 
 
 def test_the_curves_are_the_accuracy_on_disturbed_images():

@@ -86,18 +86,12 @@ def test_short_names_and_flags(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_one_cycle_by_flag(capsys: pytest.CaptureFixture[str]) -> None:
-    words = [
-        *FIT,
-        "--run_name",
-        "cycle",
-        "--model.scheduler",
-        "OneCycleLR",
-        "--model.scheduler.max_lr",
-        "0.1",
-    ]
-    run(words, capsys)
-    states = torch.load("runs/cycle/version_0/checkpoints/last.ckpt", weights_only=True)["lr_schedulers"]
-    assert (states[0]["total_steps"], states[0]["last_epoch"]) == (24, 24)
+    words = "--run_name cycle --model.scheduler OneCycleLR --model.optimizer.lr 0.1"
+    run([*FIT, *words.split()], capsys)
+    checkpoint = torch.load("runs/cycle/version_0/checkpoints/last.ckpt", weights_only=True)
+    (schedule,), (optimizer,) = checkpoint["lr_schedulers"], checkpoint["optimizer_states"]
+    assert (schedule["total_steps"], schedule["last_epoch"]) == (24, 24)
+    assert optimizer["param_groups"][0]["max_lr"] == 0.1
 
 
 def test_print_config_trains_nothing_and_can_be_read_back(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,59 @@
+"""Which verdicts hold: what the rules found at one probe step after the other, over a window of them."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from callbacks.diagnostics.rules import Verdict
+
+# Verdicts whose rules go by the whole run already.
+AT_ONCE = {"dead units", "learning rate far too high", "learning rate far too low"}
+
+
+class History:
+    """What was found so far in a training, and what of it holds.
+
+    Args:
+        window: number of probe steps; see `Diagnosis`.
+
+    `holding` are the verdicts that hold now, `held` the kinds that do or did. By kind, `newest` has the verdict as it was
+    found last, and `steps` the first and the last step at which it was found.
+    """
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.holding: list[Verdict] = []
+        self.held: set[str] = set()
+        self.newest: dict[str, Verdict] = {}
+        self.steps: dict[str, list[int]] = {}
+        self._found: deque[list[str]] = deque(maxlen=window)  # the kinds of each probe step
+
+    @property
+    def kinds(self) -> list[str]:
+        """Of the verdicts that hold now."""
+        return [verdict.kind for verdict in self.holding]
+
+    def add(self, step: int, verdicts: list[Verdict]) -> None:
+        """Take in what was found at a probe step, and decide anew."""
+        for verdict in verdicts:
+            self.newest[verdict.kind] = verdict
+            self.steps.setdefault(verdict.kind, [step, step])[1] = step
+        self._found.append([verdict.kind for verdict in verdicts])
+        before = self.kinds
+        recent = dict.fromkeys(kind for kinds in self._found for kind in kinds)
+        self._hold([kind for kind in recent if kind in before or self._begins_to_hold(kind)])
+
+    def close(self) -> None:
+        """Of a training that was shorter than the window, what was found at every step holds."""
+        if self._found and len(self._found) < self.window:
+            kinds = set.intersection(*map(set, self._found)).union(self.kinds)
+            self._hold([kind for kind in self.newest if kind in kinds])
+
+    def _begins_to_hold(self, kind: str) -> bool:
+        """It was found at every step of a whole window, or is one of those that hold at once."""
+        always = all(kind in kinds for kinds in self._found)
+        return (always and len(self._found) == self.window) or (kind in AT_ONCE and kind in self._found[-1])
+
+    def _hold(self, kinds: list[str]) -> None:
+        self.holding = [self.newest[kind] for kind in kinds]
+        self.held.update(kinds)

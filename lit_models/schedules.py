@@ -1,0 +1,46 @@
+"""What a schedule of the learning rate takes from the rest of the training: its length and the optimizer's rate."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+from pytorch_lightning.cli import LRSchedulerCallable
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+
+# They count steps, and set the learning rate themselves: the optimizer's own is their peak, `max_lr`.
+CYCLES = (OneCycleLR, CyclicLR)
+
+
+class WithoutPeak(Protocol):
+    """A schedule whose `max_lr` is still to come, although PyTorch requires one: so may a config leave it out."""
+
+    def __call__(self, optimizer: Optimizer, max_lr: Any) -> LRScheduler:
+        """The schedule of this optimizer."""
+
+
+SchedulerCallable: TypeAlias = LRSchedulerCallable | WithoutPeak
+
+
+def build_scheduler(
+    factory: SchedulerCallable, optimizer: Optimizer, total_steps: Callable[[], int]
+) -> LRScheduler | ReduceLROnPlateau:
+    """The schedule of this optimizer; what was left open is filled in.
+
+    Args:
+        factory: a class, or a `functools.partial` of one, as the command line makes it.
+        optimizer: the rate of each of its parameter groups is the `max_lr` of OneCycleLR and CyclicLR.
+        total_steps: gives the length of the training, for a schedule whose `total_steps` is None.
+    """
+    given = getattr(factory, "keywords", {})
+    filled_in: dict[str, Any] = {}
+    if given.get("total_steps", 0) is None and given.get("epochs") is None:
+        filled_in["total_steps"] = total_steps()
+    if is_cycle(factory) and given.get("max_lr") is None:
+        filled_in["max_lr"] = [float(group["lr"]) for group in optimizer.param_groups]
+    return factory(optimizer, **filled_in)
+
+
+def is_cycle(factory: Any) -> bool:
+    """Whether it makes one of `CYCLES`; the command line wraps the class in a function that it is the argument of."""
+    parts = (factory, getattr(factory, "func", None), *getattr(factory, "args", ()))
+    return any(isinstance(part, type) and issubclass(part, CYCLES) for part in parts)
