@@ -1,12 +1,14 @@
-"""Make the pictures of docs/gallery.md: train each experiment shown there, and keep its last pictures, small.
+"""Make the pictures of docs/gallery.md and README.md: train what they show, and keep the last pictures, small.
 
 python benchmarks/gallery.py                              all of them
 python benchmarks/gallery.py rings titanic_mlp            some of them
 python benchmarks/gallery.py --data_dir PATH              where MNIST is; by default data/
 python benchmarks/gallery.py activations                  the picture of the activation functions alone
+python benchmarks/gallery.py vanishing                    README.md's: ten layers that vanish and ten that do not
 """
 
 import argparse
+import csv
 import io
 import os
 import tempfile
@@ -50,17 +52,18 @@ SHOWN = {  # experiment: tags of the pictures
     "mnist_autoencoder": ["reconstruction/images", "code/plane", "code/neighbors"],
     "trend_rnn": ["fit/forecast", "depth/delta_over_time"],
 }
+ALONE = ["activations", "vanishing"]  # pictures that are not those of one run
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", metavar="experiment", default=[*SHOWN, "activations"])
+    parser.add_argument("names", nargs="*", metavar="experiment", default=[*SHOWN, *ALONE])
     parser.add_argument("--data_dir", type=Path, default=ROOT / "data")
     options = parser.parse_args()
     names, data_dir = options.names, options.data_dir.resolve()
-    if unknown := set(names) - {*SHOWN, "activations"}:
+    if unknown := set(names) - {*SHOWN, *ALONE}:
         parser.error(f"{', '.join(unknown)}: not in the gallery")
     GALLERY.mkdir(parents=True, exist_ok=True)
     if "activations" in names:
@@ -68,6 +71,8 @@ def main() -> None:
             keep(to_png(draw_activations()), "activations")
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        if "vanishing" in names:
+            make_vanishing()
         for name in names:
             if name in SHOWN:
                 make(name, data_dir)
@@ -75,21 +80,56 @@ def main() -> None:
 
 def make(name: str, data_dir: Path) -> None:
     """Train the experiment in the current folder, and keep its last picture of each tag."""
-    config = ROOT / "configs" / f"{name}.yaml"
-    flags = [f"--data.data_dir={data_dir}"] if name.startswith("mnist") else []
-    os.environ.pop("LIGHTNING_INSIDE_RUN", None)  # left by the run before
-    if train_py(["fit", f"--config={config}", "--trainer.enable_progress_bar=false", *flags]):
-        raise SystemExit(f"{name} could not be trained")
-    (run,) = Path("runs", name).iterdir()
+    run = train(name, [f"--data.data_dir={data_dir}"] if name.startswith("mnist") else [])
     for tag in SHOWN[name]:
         stem = tag.replace("/", "_")
         last = max((run / "pictures").glob(f"{stem}_[0-9]*.png"))
         keep(last.read_bytes(), f"{name}_{stem}")
 
 
-def keep(png: bytes, name: str) -> None:
-    """Write a picture into the gallery, with as many colors as fit."""
-    path = GALLERY / f"{name}.png"
+def train(name: str, flags: list[str]) -> Path:
+    """Train the experiment in the current folder; returns the run's folder."""
+    config = ROOT / "configs" / f"{name}.yaml"
+    os.environ.pop("LIGHTNING_INSIDE_RUN", None)  # left by the run before
+    if train_py(["fit", f"--config={config}", "--trainer.enable_progress_bar=false", *flags]):
+        raise SystemExit(f"{name} could not be trained")
+    return max(Path("runs", name).iterdir(), key=lambda folder: folder.stat().st_mtime)
+
+
+def make_vanishing() -> None:
+    """Train ten sigmoid layers, and ten of relu with He weights, and draw the delta of each layer at the last step."""
+    sigmoid = last_delta(train("titanic_deep", []))
+    relu = last_delta(train("titanic_deep", ["--model.activation=relu", "--model.init=he"]))
+    with drawing():
+        keep(to_png(draw_vanishing(sigmoid, relu)), "vanishing", GALLERY.parent)
+
+
+def last_delta(run: Path) -> list[float]:
+    """Norm of the loss gradient at each layer's output, in order of depth, at the last logged step of a run."""
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["delta_norm/00_layers.0"]]
+    return [float(rows[-1][tag]) for tag in sorted(rows[-1]) if tag.startswith("delta_norm/")]
+
+
+def draw_vanishing(sigmoid: list[float], relu: list[float]) -> Figure:
+    """Delta against depth on a log scale, for both networks."""
+    figure = new_figure(7.2, 3.0)
+    axes = figure.subplots()
+    for deltas, color, label in ((relu, BLUE, "relu, He weights"), (sigmoid, VERMILION, "sigmoid")):
+        axes.semilogy(deltas, "o-", color=color, label=label)
+    axes.text(0.2, sigmoid[0] / 3, "the first layers hardly learn", va="top")
+    axes.set(
+        xlabel="layer (0 is the first)", ylabel="norm of dL/dy", xticks=range(len(relu)), ylim=(1e-12, 1)
+    )
+    axes.set_title("How much of the loss gradient reaches each layer")
+    axes.legend(loc="lower right")
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def keep(png: bytes, name: str, folder: Path = GALLERY) -> None:
+    """Write a picture into the gallery, or another folder, with as many colors as fit."""
+    path = folder / f"{name}.png"
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     for colors in (256, 128, 64, 32, 16):
         picture.quantize(colors, dither=Image.Dither.NONE).save(path, optimize=True)

@@ -2,7 +2,7 @@
 
 python benchmarks/monitoring.py                     about 25 minutes on one CPU core
 python benchmarks/monitoring.py --rounds 8          quick and noisy
-python benchmarks/monitoring.py --write             also put the table into README.md
+python benchmarks/monitoring.py --write             also put the table into docs/monitoring.md
 
 Every way trains the same network in a plain `pl.Trainer` on batches of 64 that lie in memory, logging to TensorBoard.
 A turn is 1 to 8 periods of 50 steps, the default cadence. A figure is the time over that without monitoring in the same
@@ -165,7 +165,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, help="the slow ways take part in few")
     parser.add_argument("--model", choices=list(MODELS), action="append", help="default: all of them")
-    parser.add_argument("--write", action="store_true", help="put the table into README.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/monitoring.md")
     clock_options(parser)
     options = parser.parse_args()
     keep_freed_memory()  # else it is chance which way of monitoring has the C library give pages back

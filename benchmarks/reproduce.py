@@ -2,16 +2,21 @@
 
 python benchmarks/reproduce.py                        all of them
 python benchmarks/reproduce.py rings titanic_full     some of them
-python benchmarks/reproduce.py --write                all, and put the table into README.md
+python benchmarks/reproduce.py --write                all, and put them into docs/results.md and the configs
+python benchmarks/reproduce.py rings --write          these rows alone, if the others come from the same machine
 
 Each figure comes from `train.py fit` followed by `train.py test` (or `validate`) on the checkpoint, as a user would run
-them. References are computed on the same rows (`benchmarks/references.py`): by scikit-learn or NumPy where they have the
-model, else by the same network in a loop written by hand.
+them. The seconds are those of `fit` with its pictures, without Python's start; `--write` puts the same ones into the
+table and into the line `# Takes ...` of each config. References are computed on the same rows
+(`benchmarks/references.py`): by scikit-learn or NumPy where they have the model, else by the same network in a loop
+written by hand.
 """
 
 import argparse
 import contextlib
 import io
+import json
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +26,7 @@ from statistics import fmean
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import torch
 from rich.progress import track
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
@@ -34,7 +40,7 @@ from benchmarks.references import (
     sklearn_folds,
     textbook_loss,
 )
-from benchmarks.report import ROOT, write_between
+from benchmarks.report import ROOT, cores, duration, machine, write_between, write_time
 from cli.build import Run, build
 from cli.request import prepare
 
@@ -63,6 +69,16 @@ class Experiment:
     measure: Callable[[Run], Figures] = lambda cli: {}
     reference: Reference | None = None
 
+    @property
+    def name(self) -> str:
+        """Its first cell of the table."""
+        return f"`{self.config}`" + (f", {self.title}" if self.title else "")
+
+
+def count_verdicts(cli: Run) -> Figures:
+    """How many things `Diagnosis` found wrong with the run."""
+    return {"verdicts": len(json.loads((cli.folder / "diagnosis.json").read_text())["verdicts"])}
+
 
 FOLDS = [[f"--data.split_seed={seed}", f"--data.fold={fold}"] for seed in range(10) for fold in range(5)]
 EXPERIMENTS = [
@@ -84,6 +100,16 @@ EXPERIMENTS = [
         runs=FOLDS,
         checkpoint="last",
         reference=sklearn_folds,
+    ),
+    Experiment(
+        "titanic_deep", {"verdicts": ">= 1"}, title="sigmoid: the gradient vanishes", measure=count_verdicts
+    ),
+    Experiment(
+        "titanic_deep",
+        {"verdicts": "<= 0"},
+        title="relu with He weights: healthy",
+        runs=[["--model.activation=relu", "--model.init=he"]],
+        measure=count_verdicts,
     ),
     Experiment(
         "linear_regression",
@@ -154,6 +180,8 @@ EXPERIMENTS = [
     Experiment("mnist_conv_autoencoder", {"mse": "<= 0.00506", "neighbor_agreement": ">= 0.944"}),
     Experiment("trend_rnn", {"mse": "<= 59.2"}, checkpoint="last"),
 ]
+NAMES = [experiment.name for experiment in EXPERIMENTS]  # in the order of the table
+HEADER = "| experiment | must reach | reached | reference | training |\n|---|---|---|---|---|"
 
 
 def run(experiment: Experiment, flags: list[str], shared: list[str]) -> tuple[Figures, float, Run]:
@@ -162,7 +190,7 @@ def run(experiment: Experiment, flags: list[str], shared: list[str]) -> tuple[Fi
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
     started = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
-        trained = build(prepare(["fit", config, "--pictures=false", *shared, *quiet, *flags]))
+        trained = build(prepare(["fit", config, *shared, *quiet, *flags]))
         trained.fit()
         seconds = time.perf_counter() - started
         checkpoint = trained.folder / "checkpoints" / f"{experiment.checkpoint}.ckpt"
@@ -189,8 +217,8 @@ def row(experiment: Experiment, shared: list[str]) -> tuple[list[str], bool]:
         reference = f"{value:.5g} ({source})"
     if "baseline_mse" in figures:
         reference = f"{figures['baseline_mse']:.5g} (last difference repeated)"
-    name = f"`{experiment.config}`" + (f", {experiment.title}" if experiment.title else "")
-    return [name, goals, ("" if met else "**missed:** ") + reached, reference, f"{seconds:.0f} s"], met
+    reached = ("" if met else "**missed:** ") + reached
+    return [experiment.name, goals, reached, reference, duration(seconds)], met
 
 
 def holds(figure: float, goal: str) -> bool:
@@ -199,31 +227,52 @@ def holds(figure: float, goal: str) -> bool:
     return figure >= float(bound) if relation == ">=" else figure <= float(bound)
 
 
-def main() -> int:
+def rows_on_page() -> tuple[dict[str, list[str]], str]:
+    """The rows of docs/results.md by their first cell, and the line below them: on what they were measured."""
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    block = page.partition("<!-- results -->\n")[2].partition("<!-- /results -->")[0].splitlines()
+    rows = [re.split(r" *\| *", line.strip("| ")) for line in block if line.startswith("| `")]
+    return {cells[0]: cells for cells in rows}, block[-1] if block else ""
+
+
+def write(rows: dict[str, list[str]], measured: str) -> None:
+    """Put the rows into docs/results.md, and the time of each config's first row, which has no flags, into the config."""
+    lines = [HEADER, *("| " + " | ".join(rows[name]) + " |" for name in NAMES if name in rows), "", measured]
+    write_between("results", lines, ROOT / "docs")
+    as_it_stands = {experiment.config: experiment.name for experiment in reversed(EXPERIMENTS)}
+    for config, name in as_it_stands.items():
+        if name in rows:
+            taken = f"{rows[name][-1]} on {cores(torch.get_num_threads())}"
+            write_time(ROOT / "configs" / f"{config}.yaml", taken)
+
+
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("experiments", nargs="*", help="names of configs; all if none is given")
-    parser.add_argument("--write", action="store_true", help="put the table into README.md")
+    parser.add_argument("--write", action="store_true", help="put the results into docs/ and configs/")
     parser.add_argument("--data_dir", default="data", help="where MNIST is or goes")
-    options = parser.parse_args()
-    unknown = set(options.experiments) - {experiment.config for experiment in EXPERIMENTS}
-    if unknown:
+    options = parser.parse_args(arguments)
+    chosen = [e for e in EXPERIMENTS if not options.experiments or e.config in options.experiments]
+    if unknown := set(options.experiments) - {experiment.config for experiment in EXPERIMENTS}:
         parser.error(f"there is no experiment {', '.join(sorted(unknown))}")
+    measured = f"{machine(torch.get_num_threads())}; times are those of `fit`, pictures included."
+    rows, before = rows_on_page()
+    if options.write and len(chosen) < len(EXPERIMENTS) and before != measured:
+        parser.error(f"the other rows are of another machine ({before}); --write them all")
 
-    lines = ["| experiment | must reach | reached | reference | training |", "|---|---|---|---|---|"]
-    print("\n".join(lines), flush=True)
+    print(HEADER, flush=True)
     all_met = True
-    for experiment in EXPERIMENTS:
-        if options.experiments and experiment.config not in options.experiments:
-            continue
+    for number, experiment in enumerate(chosen, start=1):
+        progress = f"{number} of {len(chosen)}: {experiment.name}, runs: {len(experiment.runs)}"
+        print(progress, file=sys.stderr, flush=True)
         shared = [f"--data.data_dir={options.data_dir}"] if experiment.config.startswith("mnist") else []
-        cells, met = row(experiment, shared)
+        rows[experiment.name], met = row(experiment, shared)
         all_met &= met
-        lines.append("| " + " | ".join(cells) + " |")
-        print(lines[-1], flush=True)
+        print("| " + " | ".join(rows[experiment.name]) + " |", flush=True)
     if options.write:
-        write_between("results", lines)
+        write(rows, measured)
     return 0 if all_met else 1
 
 

@@ -4,7 +4,7 @@ python benchmarks/speed.py                      the convolutional network, the M
 python benchmarks/speed.py mlp titanic          some of them
 python benchmarks/speed.py fast                 how long `mnist_fast` trains; about a minute
 python benchmarks/speed.py ddp                  two processes beside one on the same total batch; about 2 minutes
-python benchmarks/speed.py --write              also put the table into README.md
+python benchmarks/speed.py --write              also put the table into docs/speed.md
 python benchmarks/speed.py --device gpu         on a graphics card
 
 A turn is an epoch with its validation, checkpoints and logs: 860 batches of 64 from MNIST (with the convolutional
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="for fast, seeds")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--data_dir", default="data", help="where MNIST is or goes")
-    parser.add_argument("--write", action="store_true", help="put the table into README.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/speed.md")
     clock_options(parser)
     options = parser.parse_args()
     if unknown := set(options.parts) - {*TITLES, "fast", "ddp"}:
