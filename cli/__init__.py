@@ -2,7 +2,7 @@
 
 main                                `run = build(request); run.fit(); report(run)`
 request, config_files, overview     what is answered or refused without PyTorch
-build, parser, defaults             settings, model, data, callbacks and Trainer of one command
+build, flags, parser, defaults      settings, model, data, callbacks and Trainer of one command
 checks, checkpoint_checks           what is refused once PyTorch is there
 reports                             the closing table
 wrong_settings                      which setting made a library fail

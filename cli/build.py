@@ -8,32 +8,27 @@ import contextlib
 import copy
 import math
 import os
-import pkgutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from jsonargparse import Namespace
-from jsonargparse.typing import PositiveInt
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-import datamodules
-import lit_models
 from callbacks.files import replacing
 from callbacks.pictures.base import Picture
 from callbacks.step_hooks import skip_empty_hooks
 from cli import checks
 from cli.cluster import check_leftovers, note_run
 from cli.defaults import AfterFirstStep, as_list, callbacks_of, loggers_of, plugins_of
+from cli.flags import add_flags, import_all_classes
 from cli.parser import Parser, constructor_error
 from cli.request import Request
-from runtime.errors import UsageError
 from runtime.loop import use_lean_loop
 from runtime.process import prepare_process
 from runtime.read_checkpoint import newest_valid, read_checkpoint
@@ -43,8 +38,6 @@ from runtime.run_folder import discard, new_run_folder
 from runtime.signals import Interrupted
 from runtime.step_plan import NoProfiler
 from runtime.stop import StopOnSignal
-
-FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
 
 
 def build(
@@ -118,32 +111,8 @@ class Run(LightningCLI):
             )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The flags that Lightning does not have, and what the data dictate to the model."""
-        parser.add_argument(
-            "--run_name", type=str | None, help="Folder below runs/; by default the config's name."
-        )
-        parser.add_argument("--resume", type=str | None, help="Folder of a run to resume (fit only).")
-        parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
-        parser.add_argument("--monitor", type=str, default="val/loss", help="Metric that chooses best.ckpt.")
-        parser.add_argument(
-            "--monitor_mode",
-            type=Literal["min", "max"] | None,
-            help="Whether the best is the smallest or the largest; by default small losses and errors, else large.",
-        )
-        parser.add_argument(
-            "--save_every_n_steps",
-            type=PositiveInt | None,
-            help="Write last.ckpt within an epoch as well, after so many steps; by default after 5 minutes.",
-        )
-        parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
-        parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
-        parser.add_argument(
-            "--sweep",
-            type=dict[str, Any] | None,
-            help="What the command sweep varies; fit itself ignores it.",
-        )
-        for name in FROM_DATA:
-            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        """The flags of this project, and the arguments of the Trainer's method."""
+        add_flags(parser)
         command = self.request.command
         parser.add_method_arguments(Trainer, command, skip=set(self.subcommands()[command]))
         if command in ("validate", "test"):
@@ -252,10 +221,7 @@ class Run(LightningCLI):
             self.folder = Path(tempfile.gettempdir())  # nothing is written
             return
         name = self.settings.run_name or self.request.experiment
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise UsageError(
-                f"--run_name is {name}; it is a folder below runs/, without / in front and without .."
-            )
+        checks.check_run_name(name)
         self.settings.run_name = name or self.settings.model.class_path.split(".")[-1]
         self.folder = new_run_folder(self.settings.run_name, rank_zero_only.rank)
         self._claimed = True
@@ -333,10 +299,3 @@ class Run(LightningCLI):
             if rank_zero_only.rank == 0 and math.isnan(self.start_up) and (self._claimed or self._kept):
                 discard(self.folder, self._kept)
             raise
-
-
-def import_all_classes() -> None:
-    """A class can be named on the command line once its module is imported, also one that a user has just added."""
-    for package in (lit_models, datamodules):
-        for module in pkgutil.iter_modules(package.__path__):
-            import_module(f"{package.__name__}.{module.name}")

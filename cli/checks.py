@@ -62,6 +62,14 @@ def check_checkpoint(run: "Run") -> None:
         check_length(run.checkpoint, run.folder / "config.yaml", run.settings.trainer.max_epochs)
 
 
+def check_run_name(name: str) -> None:
+    """Refuse a folder that is not below `runs`."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UsageError(
+            f"--run_name is {name}; it is a folder below runs/, without / in front and without .."
+        )
+
+
 def check_seed(seed: int | bool | None) -> None:
     """Refuse a seed that NumPy does not take."""
     if seed is not None and not 0 <= seed < 2**32:

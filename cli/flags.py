@@ -1,0 +1,49 @@
+"""The flags that Lightning's command line does not have, and what the data dictate to the model."""
+
+import pkgutil
+from importlib import import_module
+from typing import Any, Literal
+
+from jsonargparse.typing import PositiveInt
+from pytorch_lightning.cli import LightningArgumentParser
+
+import datamodules
+import lit_models
+
+FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
+
+
+def add_flags(parser: LightningArgumentParser) -> None:
+    """Those that all commands know; a new one also goes into `SETTINGS` of `cli/config_files.py`."""
+    parser.add_argument(
+        "--run_name", type=str | None, help="Folder below runs/; by default the config's name."
+    )
+    parser.add_argument("--resume", type=str | None, help="Folder of a run to resume (fit only).")
+    parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
+    parser.add_argument("--monitor", type=str, default="val/loss", help="Metric that chooses best.ckpt.")
+    parser.add_argument(
+        "--monitor_mode",
+        type=Literal["min", "max"] | None,
+        help="Whether the best is the smallest or the largest; by default small losses and errors, else large.",
+    )
+    parser.add_argument(
+        "--save_every_n_steps",
+        type=PositiveInt | None,
+        help="Write last.ckpt within an epoch as well, after so many steps; by default after 5 minutes.",
+    )
+    parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
+    parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
+    parser.add_argument(
+        "--sweep",
+        type=dict[str, Any] | None,
+        help="What the command sweep varies; fit itself ignores it.",
+    )
+    for name in FROM_DATA:
+        parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+
+
+def import_all_classes() -> None:
+    """A class can be named on the command line once its module is imported, also one that a user has just added."""
+    for package in (lit_models, datamodules):
+        for module in pkgutil.iter_modules(package.__path__):
+            import_module(f"{package.__name__}.{module.name}")
