@@ -154,7 +154,7 @@ class LightningInside(LightningCLI):
             raise UsageError("the config has no data; add --data TitanicDataModule, or a `data:` to it")
 
     def instantiate_classes(self) -> None:
-        if self.request.command == "fit" and not self.resumed:
+        if self.request.command == "fit" and self.checkpoint is None:  # which brings its learning rate
             check_learning_rate(self.settings.model, self.request.args)
         try:
             super().instantiate_classes()
