@@ -139,7 +139,7 @@ class Run(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Make model, data and Trainer; what a constructor complains of is said in its own words."""
-        if self.request.command == "fit" and not self.resumed:
+        if self.request.command == "fit" and self.checkpoint is None:  # which brings its learning rate
             checks.check_learning_rate(self.settings.model, self.request.args)
         try:
             super().instantiate_classes()
