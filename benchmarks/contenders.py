@@ -1,7 +1,7 @@
 """The ways of training that `speed.py` compares: by hand, with Lightning as it is mostly used, and with this template.
 
 All train the same network with plain Adam on batches of the same size, and validate on the same rows. One turn is an
-epoch with its validation. Each is a function for `turns.take_turns`, called in a process of its own.
+epoch with its validation. Each is a function for `interleave.time_interleaved`, called in a process of its own.
 """
 
 import os
@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy
 
+from benchmarks.interleave import EndTurn
 from benchmarks.problems import EVAL_BATCH_SIZE, NETWORKS, Problem
-from benchmarks.turns import EndTurn
 from cli.build import build
 from cli.request import prepare
 from lit_models.base import LitModel

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from benchmarks.victim import PHASE, PHASES
+from benchmarks.killed_training import PHASE, PHASES
 from cli import main as train
 
 

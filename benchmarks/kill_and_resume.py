@@ -1,4 +1,4 @@
-"""Kill training with `kill -9` at random moments, go on with `fit --resume`, and compare with a run that was left alone.
+"""Kill training with `kill -9` at random moments, resume with `fit --resume`, and compare with a run that was left alone.
 
 python benchmarks/kill_and_resume.py                        50 trials: one process, tensors in memory and two workers
 python benchmarks/kill_and_resume.py --processes 2          50 trials: two processes (DDP, gloo)
@@ -27,7 +27,7 @@ import torch
 import yaml
 from rich.progress import track
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the config names classes in benchmarks.victim
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the config names classes in benchmarks.killed_training
 
 from benchmarks.equality import difference
 from benchmarks.forks import Job
@@ -44,7 +44,7 @@ COMMON = {
         "log_every_n_steps": 3,
         "enable_progress_bar": False,
         "enable_model_summary": False,
-        "callbacks": [{"class_path": "benchmarks.victim.TellPhase"}],
+        "callbacks": [{"class_path": "benchmarks.killed_training.ReportPhase"}],
     },
     "save_every_n_steps": 4,
     "pictures": False,
@@ -62,7 +62,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "scheduler": {"class_path": "torch.optim.lr_scheduler.OneCycleLR", "init_args": {"max_lr": 0.02}},
     },
     "workers": {
-        "data": {"class_path": "benchmarks.victim.WorkerData"},
+        "data": {"class_path": "benchmarks.killed_training.WorkerData"},
         "scheduler": {
             "class_path": "torch.optim.lr_scheduler.ReduceLROnPlateau",
             "init_args": {"patience": 0, "factor": 0.5},
@@ -90,7 +90,7 @@ def write_configs() -> None:
 
 
 def fit_words(variant: str, name: str, processes: int) -> list[str]:
-    """A new run, or one that goes on where there is a checkpoint."""
+    """A new run, or one that resumes where there is a checkpoint."""
     folder = Path("runs", name, "version_0")
     if any(folder.glob("checkpoints/*.ckpt")):
         return ["fit", "--resume", str(folder)]

@@ -6,7 +6,7 @@ python benchmarks/monitoring.py --write             also put the table into docs
 
 Every way trains the same network in a plain `pl.Trainer` on batches of 64 that lie in memory, logging to TensorBoard.
 A turn is 1 to 8 periods of 50 steps, the default cadence. A figure is the time over that without monitoring in the same
-round (see `turns.py`): median, and quartiles.
+round (see `interleave.py`): median, and quartiles.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import grad_norm
 from torch import Tensor, nn
 
+from benchmarks.interleave import EndTurn, Ratio, time_interleaved
 from benchmarks.problems import convnet, mlp
 from benchmarks.report import clock_options, machine, write_between
-from benchmarks.turns import EndTurn, Ratio, take_turns
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from runtime.process import keep_freed_memory
 
@@ -148,7 +148,7 @@ def train(name: str, way: Way, end_turn: EndTurn) -> None:
 
 def measure(name: str, rounds: int, clock: str) -> dict[str, Ratio]:
     ways = {way: partial(train, name, chosen) for way, chosen in (OFTEN | SELDOM).items()}
-    ratios = take_turns(ways, rounds, clock=clock, seldom=SELDOM, anew=ROUNDS_OF_A_PROCESS, title=name)
+    ratios = time_interleaved(ways, rounds, clock=clock, seldom=SELDOM, anew=ROUNDS_OF_A_PROCESS, title=name)
     for way, ratio in ratios.items():
         print(f"{name:16}  {way:50}  {ratio}   {step_time(name, ratio):.2f} ms", flush=True)
     return ratios

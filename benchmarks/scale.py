@@ -22,9 +22,9 @@ import torch
 from rich.progress import track
 
 from benchmarks import contenders
+from benchmarks.interleave import Worker
 from benchmarks.problems import Problem
 from benchmarks.report import ROOT, machine
-from benchmarks.turns import Worker
 
 IMAGES = (6_000, 12_000, 30_000, 60_000)
 BATCHES = (16, 64, 256, 1024)

@@ -1,15 +1,15 @@
-"""How fast this template trains small networks, beside a loop written by hand and the usual ways with Lightning.
+"""How fast this template trains small networks, next to a loop written by hand and the usual ways with Lightning.
 
 python benchmarks/speed.py                      the convolutional network, the MLP and Titanic; about 15 minutes
 python benchmarks/speed.py mlp titanic          some of them
 python benchmarks/speed.py fast                 how long `mnist_fast` trains; about a minute
-python benchmarks/speed.py ddp                  two processes beside one on the same total batch; about 2 minutes
+python benchmarks/speed.py ddp                  two processes next to one on the same total batch; about 2 minutes
 python benchmarks/speed.py --write              also put the table into docs/speed.md
 python benchmarks/speed.py --device gpu         on a graphics card
 
 A turn is an epoch with its validation, checkpoints and logs: 860 batches of 64 from MNIST (with the convolutional
 network 288), or 500 full-batch steps on Titanic. A figure is the time over that of the raw loop in the same round (see
-`turns.py`): median, and quartiles.
+`interleave.py`): median, and quartiles.
 """
 
 import argparse
@@ -30,9 +30,9 @@ from rich.progress import track
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from benchmarks import contenders
+from benchmarks.interleave import Contender, Ratio, time_interleaved
 from benchmarks.problems import Problem
 from benchmarks.report import ROOT, clock_options, machine, write_between
-from benchmarks.turns import Contender, Ratio, take_turns
 from cli.build import Run, build
 from cli.request import prepare
 
@@ -93,7 +93,7 @@ def compare(names: list[str], options: argparse.Namespace) -> None:
     """The main table."""
     results: dict[str, dict[str, Ratio]] = {}
     for name in names:
-        results[name] = take_turns(
+        results[name] = time_interleaved(
             all_contenders(name, options.data_dir, options.device),
             options.rounds or ROUNDS[name],
             clock=options.clock,

@@ -41,7 +41,7 @@ def changed(old: str, new: str) -> str:
         (changed("max_epochs: 2", "max_epochs: 2\n  max_epochs: 5"), "has 'max_epochs' twice"),
         (QUICK + "optimiser: Adam\n", "there is no setting 'optimiser'; did you mean 'model.optimizer'?"),
         (QUICK + "3: 4\n", "there is no setting '3'"),
-        (MISPLACED, "model.hidden_sizes stands beside class_path"),
+        (MISPLACED, "model.hidden_sizes stands next to class_path"),
         (
             changed("trainer:\n", "trainer:\n  init_args:\n    max_steps: 3\n"),
             "did you mean 'trainer.max_steps'?",

@@ -42,7 +42,7 @@ def test_ink_runs_from_the_darkest_to_the_brightest_pixel_of_each_image():
     assert np.array_equal(ink(torch.ones(1, 1, 2, 2)), np.zeros((1, 2, 2)))
 
 
-def test_classes_take_turns():
+def test_classes_time_interleaved():
     assert first_of_each_class(torch.tensor([2, 2, 0, 2, 1, 0]), 5) == [2, 4, 0, 5, 1]
 
 

@@ -44,7 +44,7 @@ class Ratio:
         return f"{self.middle:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-def take_turns(
+def time_interleaved(
     contenders: dict[str, Contender],
     rounds: int,
     *,

@@ -41,12 +41,12 @@ class WorkerData(pl.LightningDataModule):
         return DataLoader(TensorDataset(x, (x[:, 0] > 0).long()), batch_size=24)
 
 
-class TellPhase(pl.Callback):
+class ReportPhase(pl.Callback):
     """Notes in `PHASE` what the first process is doing."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if trainer.global_rank == 0:
-            AtomicIO.save_checkpoint = telling(AtomicIO.save_checkpoint)  # type: ignore[method-assign]
+            AtomicIO.save_checkpoint = reporting_phase(AtomicIO.save_checkpoint)  # type: ignore[method-assign]
 
     def on_train_batch_start(self, trainer: pl.Trainer, *args: Any) -> None:
         tell(trainer, "training")
@@ -69,7 +69,7 @@ def tell(trainer: pl.Trainer, phase: str) -> None:
         PHASE[0] = PHASES.index(phase)
 
 
-def telling(save: Callable[..., None]) -> Callable[..., None]:
+def reporting_phase(save: Callable[..., None]) -> Callable[..., None]:
     """The same function, which notes when it is at work."""
 
     @wraps(save)

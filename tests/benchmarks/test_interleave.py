@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.turns import WARM_UP, take_turns
+from benchmarks.interleave import WARM_UP, time_interleaved
 
 
 def writer(path: Path, letter: str):
@@ -22,7 +22,7 @@ def writer(path: Path, letter: str):
 def test_one_works_at_a_time_in_an_order_that_is_reversed_from_round_to_round(tmp_path):
     path = tmp_path / "turns"
     contenders = {letter: writer(path, letter) for letter in "abc"}
-    ratios = take_turns(contenders, 5, seldom="c")
+    ratios = time_interleaved(contenders, 5, seldom="c")
     assert WARM_UP == 2
     assert path.read_text() == "abc" "cba" "abc" "ba" "ab" "ba" "abc"  # fmt: skip
     assert str(ratios["a"]) == "1.00 (1.00 to 1.00)"
@@ -42,7 +42,7 @@ def test_processes_are_replaced(tmp_path):
 
         return work
 
-    take_turns({letter: notes_its_process(letter) for letter in "abc"}, 5, seldom="c", anew=2)
+    time_interleaved({letter: notes_its_process(letter) for letter in "abc"}, 5, seldom="c", anew=2)
     processes = {line for line in path.read_text().split("\n") if line}
     assert sorted(line[0] for line in processes) == ["a", "a", "a", "b", "b", "b", "c"]
     assert not multiprocessing.active_children()
@@ -54,5 +54,5 @@ def test_what_went_wrong_is_told():
         raise ValueError("no such file")
 
     with pytest.raises(RuntimeError, match="ValueError: no such file"):
-        take_turns({"fails": fails}, 2)
+        time_interleaved({"fails": fails}, 2)
     assert not multiprocessing.active_children()
