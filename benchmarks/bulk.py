@@ -5,7 +5,7 @@ python benchmarks/bulk.py mnist_4v9_mlp --data.data_dir data  another; further f
 
 One `fit` as `train.py` runs it, with its pictures and without (which a sweep has not), before and after two whole
 sweeps: 8 learning rates x 8 seeds, and 64 learning rates with one seed; their rehearsal, run folders, table and pictures
-included. Processor time of this process beside wall time, which other work on the machine stretches.
+included. Processor time of this process next to wall time, which other work on the machine stretches.
 """
 
 import contextlib

@@ -2,6 +2,9 @@
 
 The rate rises a little with every step, from far too small to far too large. The loss stays, falls, and runs away;
 a good rate lies where it falls fastest. It is a suggestion: `sweep` measures.
+
+Lightning's own `Tuner.lr_find` is not used: it takes the slope per unit of the rate, not per decade, which favors small
+rates (for rings one at which nothing is learnt).
 """
 
 import math
@@ -41,7 +44,7 @@ DIVERGED = 4.0  # times the least loss so far
 
 
 class RangeTest(Callback):
-    """Raises the learning rate from step to step and keeps the losses; `rates` and `losses` are what was seen.
+    """Raises the learning rate from step to step; `rates` and `losses` hold one number per step that was trained.
 
     Args:
         low, high: the first rate and the last, which is reached on a logarithmic scale.
@@ -55,7 +58,7 @@ class RangeTest(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if len(trainer.optimizers) != 1:
-            raise UsageError(f"tune-lr wants a model with one optimizer, not {len(trainer.optimizers)}")
+            raise UsageError(f"tune-lr needs a model with one optimizer, not {len(trainer.optimizers)}")
         trainer.strategy.lr_scheduler_configs = []  # a schedule would set the rate itself
 
     def on_train_batch_start(

@@ -20,7 +20,7 @@ class Curves:
 
     Args:
         stack: the networks of all runs, changed by the training.
-        monitor, mode: the metric that tells the best.
+        monitor, mode: the metric that is compared, and whether its "min" or "max" is the best.
     """
 
     def __init__(self, stack: Stack, monitor: str, mode: str) -> None:
@@ -30,11 +30,11 @@ class Curves:
         self.best = stack.copy()
         self.best_metrics: list[dict[str, float]] = [{} for _ in range(stack.num_runs)]
         self.final = {"epoch": 0, "step": 0}
-        self._logged: list[tuple[int, int, dict[str, Tensor] | list[dict[str, float]]]] = []
+        self._logged: list[tuple[int, int, list[dict[str, float]]]] = []
 
-    def log(self, step: int, epoch: int, values: dict[str, Tensor]) -> None:
-        """Keep values (R,) that belong to one step."""
-        self._logged.append((step, epoch, values))
+    def log(self, step: int, epoch: int, losses: Tensor) -> None:
+        """Keep the training losses (R,) of one step."""
+        self._logged.append((step, epoch, [{"train/loss": loss} for loss in losses.tolist()]))
 
     def validate(self, step: int, epoch: int, metrics: list[dict[str, float]]) -> None:
         """Keep each run's metrics, and its weights where they are the best so far."""
@@ -48,14 +48,7 @@ class Curves:
 
     def of_run(self, row: int) -> list[tuple[int, dict[str, float]]]:
         """Step and scalars of everything that was logged for a run."""
-        return [
-            (step, {"epoch": epoch, **(values[row] if isinstance(values, list) else one(values, row))})
-            for step, epoch, values in self._logged
-        ]
-
-
-def one(values: dict[str, Tensor], row: int) -> dict[str, float]:
-    return {name: float(value[row]) for name, value in values.items()}
+        return [(step, {"epoch": epoch, **metrics[row]}) for step, epoch, metrics in self._logged]
 
 
 def write_run(fit: Fit, seed: int, curves: Curves, row: int, monitor: str) -> tuple[Path, dict[str, float]]:

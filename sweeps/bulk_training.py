@@ -64,7 +64,7 @@ def train_rows(plan: Plan, groups: list[Group], tick: Callable[[float], None]) -
                 stepper.step_schedules("step")
             step += 1
             if step % log_every == 0:
-                curves.log(step - 1, epoch, {"train/loss": all_losses(logits.detach(), target)})
+                curves.log(step - 1, epoch, all_losses(logits.detach(), target))
         for stepper in steppers:
             stepper.step_schedules("epoch")
         curves.validate(step, epoch, list(measure(stack, model, val_batches)))

@@ -138,7 +138,7 @@ def setting_in(plan: Plan, row: pd.Series) -> Setting:
 
 
 def write_hparams(plan: Plan, settings: pd.DataFrame, folder: Path) -> None:
-    """One line per setting for TensorBoard's HPARAMS tab: mean and deviation beside what varied."""
+    """One line per setting for TensorBoard's HPARAMS tab: what varied, with mean and deviation of the score."""
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier, shorter sweep
     for place, row in settings[settings["runs"] > 0].iterrows():
         with SummaryWriter(str(folder / f"{int(str(place)):03d}")) as writer:

@@ -1,4 +1,4 @@
-"""Runs that train together end where they would have ended alone, and what cannot is told why."""
+"""Runs that train together end where they would have ended alone; what cannot is refused, with the reason."""
 
 import csv
 import math
@@ -10,6 +10,7 @@ import yaml
 
 from cli import main
 from cli.sweep import build_trial
+from lit_models import LitMLP
 from sweeps.bulk import MAX_RUNS, why_not
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +50,7 @@ def settings_of(folder: str) -> dict[str, object]:
     return {**settings, "run_name": None}
 
 
-# Three kinds of task, of batches and of schedules; optimizers with and without a memory.
+# Every kind of task, three of batches and of schedules; optimizers with and without a memory.
 ADAM = "{class_path: Adam, init_args: {lr: 0.03, weight_decay: 0.1}}"
 SGD = "{class_path: SGD, init_args: {lr: 0.1, momentum: 0.9}}"
 DECAY = "{class_path: torch.optim.lr_scheduler.ExponentialLR, init_args: {gamma: 0.5}}"
@@ -59,13 +60,21 @@ CASES = {
     "multiclass": ["blobs", "--model=LitLinear", "--vary", "model.optimizer.lr=0.1,0.001"],
     "regression": ["nonlinear_regression", "--vary", "model.init=he,default"],
     "cycles": ["circles", "--vary", "model.scheduler.max_lr=0.01,0.1", f"--model.scheduler={CYCLE}"],
+    "reconstruction": [
+        "mnist_autoencoder",
+        "--data.num_val=40",
+        "--vary",
+        "model.scheduler.max_lr=0.01,0.001",
+    ],
     "epochs": ["rings", "--data.num_samples=60", "--vary", f"model.scheduler={DECAY},null"],
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_same_as_alone(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_as_alone(name: str, mnist_dir: str, capsys: pytest.CaptureFixture[str]) -> None:
     config, *words = CASES[name]
+    if config.startswith("mnist"):
+        words.append(f"--data.data_dir={mnist_dir}")
     command = ["sweep", "--config", str(ROOT / "configs" / f"{config}.yaml"), *SHORT, *QUIET, *words]
     assert main([*command, "--sweep.seeds=2", "--run_name=together"]) == 0
     assert "runs trained together" in capsys.readouterr().err
@@ -89,7 +98,8 @@ def test_the_same_as_alone(name: str, capsys: pytest.CaptureFixture[str]) -> Non
                 torch.testing.assert_close(mine["state_dict"][weight], value, rtol=1e-4, atol=1e-5)
             assert mine["global_step"] == theirs["global_step"]
             assert mine["hyper_parameters"] == theirs["hyper_parameters"]
-            torch.testing.assert_close(mine["ToyDataModule"], theirs["ToyDataModule"])
+            (data,) = (name for name in theirs if name.endswith("DataModule"))
+            torch.testing.assert_close(mine[data], theirs[data])
 
 
 def test_each_leaves_a_run_folder_that_can_be_evaluated_and_repeated(
@@ -131,13 +141,43 @@ def test_each_leaves_a_run_folder_that_can_be_evaluated_and_repeated(
             "trainer.callbacks is set",
         ),
         (["--trainer.precision=bf16-mixed"], "trainer.precision is set"),
-        (["--model=LitRNN", "--data=SeriesDataModule"], "LitRNN is neither LitLinear nor LitMLP"),
+        (
+            ["--model=LitRNN", "--data=SeriesDataModule"],
+            "LitRNN is none of LitLinear, LitMLP, LitAutoencoder",
+        ),
     ],
 )
 def test_why_not(words: list[str], reason: str | None) -> None:
     run = build_trial([*MLP, *words], with_trainer=False)
     found = why_not(run.model, run.datamodule, run.settings)
     assert found == reason if reason is None else str(found).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([], None),
+        (["--model.channels=[4,8]"], "this LitAutoencoder has convolutions, which are no faster together"),
+        (["--model=LitConvNet"], "LitConvNet is none of LitLinear, LitMLP, LitAutoencoder"),
+        (["--model=LitConvNet", "--model.batch_norm=true"], "LitConvNet is none of"),
+        (['--data.augment={"shift": 2}'], "data.augment draws anew for each run"),
+    ],
+)
+def test_why_not_with_images(words: list[str], reason: str | None, mnist_dir: str) -> None:
+    config = ["--config", str(ROOT / "configs" / "mnist_autoencoder.yaml"), f"--data.data_dir={mnist_dir}"]
+    run = build_trial([*config, "--data.num_val=40", *QUIET, *words], with_trainer=False)
+    found = why_not(run.model, run.datamodule, run.settings)
+    assert found == reason if reason is None else str(found).startswith(reason)
+
+
+class OwnMLP(LitMLP):
+    """A network of the user's, whose training may be another."""
+
+
+def test_a_subclass_is_refused() -> None:
+    run = build_trial(MLP, with_trainer=False)
+    own = OwnMLP(in_shape=[2])
+    assert str(why_not(own, run.datamodule, run.settings)).startswith("OwnMLP is none of")
 
 
 def test_what_cannot_train_together_trains_alone_and_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
