@@ -11,6 +11,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from callbacks.data_spec import spec_of
+from callbacks.files import replacing
 
 
 class PredictionWriter(Callback):
@@ -58,7 +59,8 @@ class PredictionWriter(Callback):
             self._write(table[list(headings)].rename(columns=headings), "submission.csv")
 
     def _write(self, table: pd.DataFrame, name: str) -> None:
-        table.to_csv(self.folder / name, index=False)
+        with replacing(self.folder / name) as temporary:
+            table.to_csv(temporary, index=False)
         self.written.append(self.folder / name)
 
     def _gather(self, trainer: Trainer) -> list[dict[str, Tensor]]:

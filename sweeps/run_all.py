@@ -9,6 +9,7 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from callbacks.files import replacing
 from runtime.tables import number, print_table
 from sweeps.bulk import FREE, MAX_RUNS, bundles, could_join, train_together
 from sweeps.pictures import draw_all
@@ -105,8 +106,9 @@ def report(plan: Plan, queue: Queue) -> pd.DataFrame:
 def write_report(plan: Plan, runs: pd.DataFrame) -> None:
     """The report on the runs that there are so far."""
     settings = settings_table(plan, runs)
-    runs.drop(columns="setting").to_csv(plan.folder / "runs.csv", index=False)
-    settings.drop(columns="setting").to_csv(plan.folder / "settings.csv", index=False)
+    for name, table in {"runs.csv": runs, "settings.csv": settings}.items():
+        with replacing(plan.folder / name) as temporary:
+            table.drop(columns="setting").to_csv(temporary, index=False)
     counts = ", ".join(f"{count} {state}" for state, count in runs["state"].value_counts().items())
     print(f"\n{plan.name}: {plan.monitor} of {len(settings)} settings; runs: {counts}")
     if (runs["state"] == "running").any():
