@@ -24,7 +24,7 @@ from cli.sweep import main as sweep  # with all that is imported, before the clo
 ROOT = Path(__file__).parents[1]
 RATES = {  # flag, smallest and largest
     "titanic_mlp": ("model.optimizer.lr", 0.005, 0.2),
-    "mnist_4v9_mlp": ("model.scheduler.max_lr", 0.0005, 0.01),
+    "mnist_4v9_mlp": ("model.optimizer.lr", 0.0005, 0.01),
 }
 FORMS = {"8 rates x 8 seeds": (8, 8), "64 rates x 1 seed": (64, 1)}
 FITS = {"one run": [], "one run without pictures": ["--pictures=false"]}

@@ -4,9 +4,10 @@ from types import SimpleNamespace
 from typing import Any
 
 # By name, and as it is where the data module does not say it. `datamodules/spec.py` says what each means.
-UNSAID: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "task": "",
     "in_shape": (),
+    "out_features": 1,
     "class_names": (),
     "class_values": (),
     "feature_names": (),
@@ -20,12 +21,12 @@ UNSAID: dict[str, Any] = {
 
 
 def spec_of(data: Any) -> Any:
-    """All of `UNSAID`, as the data module says it.
+    """All of `DEFAULTS`, as the data module says it.
 
     Args:
         data: a data module. It may have some of these as attributes, or in its `spec`, or none of them; attributes
             come first, as they do for the model. None: the Trainer was given loaders.
     """
     spec = getattr(data, "spec", None)
-    said = {name: getattr(data, name, getattr(spec, name, default)) for name, default in UNSAID.items()}
-    return SimpleNamespace(**said)
+    values = {name: getattr(data, name, getattr(spec, name, default)) for name, default in DEFAULTS.items()}
+    return SimpleNamespace(**values)

@@ -5,7 +5,7 @@ it has, and plain functions that make them:
 
     class DecisionPlane(Picture):
         def suits(self, pl_module, data):
-            return len(data.in_shape) == 1 and data.in_shape[0] == 2
+            return spec_of(data).in_shape == (2,)
 
         def figures(self, pl_module, data, batch):
             x, y = batch

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from callbacks.data_spec import spec_of
 from callbacks.pictures.base import Picture
 from callbacks.pictures.images import is_image_classifier
 from callbacks.pictures.network import accuracy
@@ -43,7 +44,7 @@ class Robustness(Picture):
 
         def measure(change: Callable[[Tensor, float], Tensor], amounts: Iterable[float]) -> list[float]:
             changed = (prepare(change(pixels, amount)) for amount in amounts)
-            return [accuracy(pl_module, data.task, images, y) for images in changed]
+            return [accuracy(pl_module, spec_of(data).task, images, y) for images in changed]
 
         curves = {
             "rotation (degrees)": (DEGREES, measure(turn, DEGREES)),
@@ -55,7 +56,7 @@ class Robustness(Picture):
 
 def num_classes(data: Any) -> int:
     """How many classes there are."""
-    return max(2, int(getattr(data, "out_features", 2)))
+    return max(2, spec_of(data).out_features)
 
 
 def as_pixels(data: Any, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from callbacks.data_spec import spec_of
 from callbacks.diagnostics.probe import forward_hooks
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import array
@@ -29,7 +30,8 @@ class TimeDelta(Picture):
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         recurrent = find_recurrent(pl_module)
-        is_series = len(getattr(data, "in_shape", ())) == 2 and getattr(data, "task", "") == "regression"
+        spec = spec_of(data)
+        is_series = len(spec.in_shape) == 2 and spec.task == "regression"
         return is_series and len(recurrent) == 1 and recurrent[0].batch_first
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
