@@ -4,7 +4,7 @@ The rate rises a little with every step, from far too small to far too large. Th
 a good rate lies where it falls fastest. It is a suggestion: `sweep` measures.
 
 Lightning's own `Tuner.lr_find` is not used: it takes the slope per unit of the rate, not per decade, which favors small
-rates (for rings one at which nothing is learnt).
+rates (for rings one at which 1,500 steps learn nothing).
 """
 
 import math
