@@ -43,7 +43,7 @@ def train_all(plan: Plan, queue: Queue, build: Build, reason: str | None) -> Non
         if wanted and reason:
             display.say(f"runs train one after the other: {reason}")
         elif wanted:
-            display.say("small networks train together, without a look inside (for that: --sweep.bulk false)")
+            display.say("small networks train together, without diagnostics (for these: --sweep.bulk false)")
         while time.monotonic() < deadline and (run := queue.next()) is not None:
             runs = [run]
             while wanted and not reason and len(runs) < MAX_RUNS and (run := queue.next()) is not None:
