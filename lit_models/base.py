@@ -111,10 +111,7 @@ class LitModel(pl.LightningModule):
     def update_metrics(self, metrics: Metrics, batch: Batch) -> None:
         """Add one batch of outputs to the metrics of an evaluation."""
         x, y = batch
-        self.add_to_metrics(metrics, self(x), self.target(x, y))
-
-    def add_to_metrics(self, metrics: Metrics, logits: Tensor, target: Tensor) -> None:
-        """Add outputs (N, K) and their targets (N, ...) to the metrics of an evaluation."""
+        logits, target = self(x), self.target(x, y)
         prediction, truth = self.task.predict(logits)["prediction"], self.task.truth(target)
         for name, metric in metrics.items():
             if name == "loss":
