@@ -32,8 +32,7 @@ def new_activation(name: str) -> nn.Module:
 
 
 def initialize(network: nn.Module, init: str, gain: float = 1.0) -> None:
-    """Draw new weights for all linear and convolutional layers; biases start at 0
-    except with "default".
+    """Draw new weights for all linear and convolutional layers; biases start at 0 except with "default".
 
     Args:
         network: changed in place.
