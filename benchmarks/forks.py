@@ -46,7 +46,7 @@ class Job:
         return None not in self.pids.values()
 
     def wait(self, seconds: float = 300.0, until_training: bool = False) -> bool:
-        """Wait at most `seconds` for the end, or for the start of the training; returns whether it came."""
+        """Wait at most `seconds` for the end, or for the training to start; returns whether the command has ended."""
         deadline = time.monotonic() + seconds
         while not (over := self.is_over()) and time.monotonic() < deadline:
             if until_training and PHASE[0]:

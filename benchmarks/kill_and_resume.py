@@ -72,7 +72,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def write_configs() -> None:
-    """Write the configs, and images like MNIST's: a bright bar, whose height shows the label."""
+    """Write the configs, and images like MNIST's: a bright bar, lower in the image for higher labels."""
     for name, variant in VARIANTS.items():
         config = {**COMMON, "data": variant["data"], "model": {**COMMON["model"]}}
         config["model"]["init_args"] = {**COMMON["model"]["init_args"], "scheduler": variant["scheduler"]}
