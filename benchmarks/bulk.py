@@ -1,11 +1,11 @@
-"""What 64 runs that train together cost, in units of one run: learning rates and seeds of small experiments.
+"""The cost of 64 runs that train together, in units of one run: learning rates and seeds of small experiments.
 
 python benchmarks/bulk.py                                     titanic_mlp
 python benchmarks/bulk.py mnist_4v9_mlp --data.data_dir data  another; further flags go to both sides
 
-One `fit` as `train.py` runs it, with its pictures and without (which a sweep has not), before and after two whole
-sweeps: 8 learning rates x 8 seeds, and 64 learning rates with one seed; their rehearsal, run folders, table and pictures
-included. Processor time of this process next to wall time, which other work on the machine stretches.
+One `fit` as `train.py` runs it, with pictures and without (a sweep draws none), is measured before and after two whole
+sweeps: 8 learning rates x 8 seeds, and 64 learning rates with one seed. A sweep's rehearsal, run folders, table and
+pictures are included. CPU time of this process is shown next to wall time, which other work on the machine stretches.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from cli import main
-from cli.sweep import main as sweep  # with all that is imported, before the clock starts
+from cli.sweep import main as sweep  # imports everything before the clock starts
 
 ROOT = Path(__file__).parents[1]
 RATES = {  # flag, smallest and largest
@@ -31,7 +31,7 @@ FITS = {"one run": [], "one run without pictures": ["--pictures=false"]}
 
 
 def cost(command: Callable[[list[str]], int], words: list[str]) -> np.ndarray:
-    """Processor and wall seconds of a command."""
+    """CPU seconds and wall seconds of a command."""
     processor, wall = time.process_time(), time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
         code = command(words)
@@ -40,7 +40,7 @@ def cost(command: Callable[[list[str]], int], words: list[str]) -> np.ndarray:
 
 
 def compare(name: str, flags: list[str]) -> None:
-    """Print what all of them cost, and how many single runs a sweep is worth."""
+    """Print the cost of all commands, and how many single runs a sweep is worth."""
     config = ["--config", str(ROOT / "configs" / f"{name}.yaml"), *flags]
 
     def fits() -> dict[str, np.ndarray]:

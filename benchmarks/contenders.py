@@ -1,7 +1,7 @@
-"""The ways of training that `speed.py` compares: by hand, with Lightning as it is mostly used, and with this template.
+"""The ways of training that `speed.py` compares: by hand, with Lightning as commonly used, and with this template.
 
 All train the same network with plain Adam on batches of the same size, and validate on the same rows. One turn is an
-epoch with its validation. Each is a function for `interleave.time_interleaved`, called in a process of its own.
+epoch with its validation. Each way is a function for `interleave.time_interleaved`, called in its own process.
 """
 
 import os
@@ -58,7 +58,7 @@ def by_hand(
 
 
 class Bare(pl.LightningModule):
-    """What Lightning needs, and nothing that it does not: neither metrics nor logs."""
+    """Only what Lightning requires: no metrics and no logs."""
 
     def __init__(self, problem: Problem, end_turn: EndTurn) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Bare(pl.LightningModule):
 
 
 def lightning_floor(problem: Problem, end_turn: EndTurn, *, device: str = "cpu") -> None:
-    """Lightning with everything switched off, on tensors in memory: what nobody would want to work with."""
+    """Lightning with everything switched off, on tensors in memory: a lower bound, not a way to work."""
     trainer = pl.Trainer(
         accelerator=device,
         devices=1,
@@ -100,7 +100,7 @@ def lightning_floor(problem: Problem, end_turn: EndTurn, *, device: str = "cpu")
 
 
 class Usual(Bare):
-    """The steps of the best known template, https://github.com/ashleve/lightning-hydra-template."""
+    """The steps of the best-known template, https://github.com/ashleve/lightning-hydra-template."""
 
     def __init__(self, problem: Problem, end_turn: EndTurn) -> None:
         super().__init__(problem, end_turn)
@@ -133,7 +133,7 @@ class Usual(Bare):
 
 def usual_template(problem: Problem, end_turn: EndTurn, *, device: str = "cpu") -> None:
     """torchmetrics and `self.log` in every step, DataLoader, TensorBoard, progress bar, best and last checkpoint."""
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # as Lightning sets it; this template takes it back
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # Lightning sets it; this template removes it
     with tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(
             accelerator=device,
@@ -163,7 +163,7 @@ class Same(LitModel):
 def with_everything(problem: Problem, end_turn: EndTurn, *, model: dict[str, Any], flags: list[str]) -> None:
     """`train.py fit` with logs, validation, diagnostics, checkpoints and progress bar.
 
-    Without pictures: five of each are drawn however long a run is, and the turns here are few.
+    Without pictures: a run draws five of each, however long it is, and the runs here are short.
     """
     settings = {
         "model": model,
@@ -202,7 +202,7 @@ def ours(
 
 
 def fast(problem: Problem, end_turn: EndTurn, *, device: str = "cpu") -> None:
-    """The same convolutional network as this template likes it: pooled before relu, channels last, fused, bfloat16."""
+    """The same convolutional network in its fastest form: pooled before relu, channels last, fused Adam, bfloat16."""
     optimizer = {"class_path": "torch.optim.Adam", "init_args": {"lr": problem.lr, "fused": True}}
     model = {
         "class_path": "lit_models.LitConvNet",

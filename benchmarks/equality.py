@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 
 def difference(first: Path, second: Path) -> str:
-    """The first thing in which two finished runs differ; empty where they are equal."""
+    """The first thing in which two finished runs differ; empty if they are equal."""
     one, two = (torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (first, second))
     for key in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch"):
         if not equal(one[key], two[key]):
@@ -23,7 +23,7 @@ def difference(first: Path, second: Path) -> str:
 
 
 def equal(one: Any, two: Any) -> bool:
-    """Bit for bit, through nested containers."""
+    """Whether two values are equal bit for bit, including nested containers."""
     if isinstance(one, torch.Tensor):
         return torch.equal(one, two)
     if isinstance(one, dict):

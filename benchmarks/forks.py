@@ -1,4 +1,4 @@
-"""Commands of `train.py` in processes forked from one that has imported everything, to be waited for or killed."""
+"""Commands of `train.py` in processes forked from one that has imported everything; they can be awaited or killed."""
 
 import os
 import signal
@@ -16,14 +16,14 @@ from cli import main as train
 
 @dataclass
 class Job:
-    """One command, in one or more processes that are forked here; `words` are those after `train.py`."""
+    """One command, in one or more forked processes; `words` are those after `train.py`."""
 
     words: list[str]
     processes: int
-    pids: dict[int, int | None] = field(default_factory=dict)  # with the exit code, once there is one
+    pids: dict[int, int | None] = field(default_factory=dict)  # with the exit code once there is one
 
     def start(self) -> None:
-        """Begin, without waiting."""
+        """Start the processes, without waiting for them."""
         PHASE[0] = 0
         port = free_port()
         for rank in range(self.processes):
@@ -46,7 +46,7 @@ class Job:
         return None not in self.pids.values()
 
     def wait(self, seconds: float = 300.0, until_training: bool = False) -> bool:
-        """Whether it is over, after so long at most; or it has begun to train."""
+        """Wait at most `seconds` for the end, or for the training to start; returns whether the command has ended."""
         deadline = time.monotonic() + seconds
         while not (over := self.is_over()) and time.monotonic() < deadline:
             if until_training and PHASE[0]:
@@ -55,7 +55,7 @@ class Job:
         return over
 
     def kill(self) -> str:
-        """Kill -9, workers included; what it was doing."""
+        """Kill -9, workers included; returns what the command was doing."""
         phase = PHASES[PHASE[0]]
         for pid in self.pids:
             if self.pids[pid] is None:
@@ -64,14 +64,14 @@ class Job:
         return phase
 
     def check(self) -> None:
-        """Stop the benchmark where the command failed."""
+        """Stop the benchmark if the command failed."""
         if set(self.pids.values()) != {0}:
             logs = "\n".join(Path(f"log_{rank}.txt").read_text()[-3000:] for rank in range(self.processes))
             raise SystemExit(f"{' '.join(self.words)} ended with {list(self.pids.values())}\n{logs}")
 
 
 def become(rank: int, processes: int, port: int) -> None:
-    """Make this fork a process as torchrun would have started it, in a group of its own, with its output in a file."""
+    """Set up this fork like a process that torchrun started, in its own group, with its output in a file."""
     os.setpgid(0, 0)
     log = os.open(f"log_{rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
@@ -87,7 +87,7 @@ def become(rank: int, processes: int, port: int) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens to."""
+    """A port that nobody listens on."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])

@@ -3,7 +3,7 @@
 python benchmarks/gallery.py                              all of them
 python benchmarks/gallery.py rings titanic_mlp            some of them
 python benchmarks/gallery.py --data_dir PATH              where MNIST is; by default data/
-python benchmarks/gallery.py activations                  the picture of the activation functions alone
+python benchmarks/gallery.py activations                  only the picture of the activation functions
 python benchmarks/gallery.py vanishing                    README.md's: ten layers that vanish and ten that do not
 """
 
@@ -52,7 +52,7 @@ SHOWN = {  # experiment: tags of the pictures
     "mnist_autoencoder": ["reconstruction/images", "code/plane", "code/neighbors"],
     "trend_rnn": ["fit/forecast", "depth/delta_over_time"],
 }
-ALONE = ["activations", "vanishing"]  # pictures that are not those of one run
+ALONE = ["activations", "vanishing"]  # pictures that do not come from a single run
 
 
 def main() -> None:
@@ -90,14 +90,14 @@ def make(name: str, data_dir: Path) -> None:
 def train(name: str, flags: list[str]) -> Path:
     """Train the experiment in the current folder; returns the run's folder."""
     config = ROOT / "configs" / f"{name}.yaml"
-    os.environ.pop("LIGHTNING_INSIDE_RUN", None)  # left by the run before
+    os.environ.pop("LIGHTNING_INSIDE_RUN", None)  # left by the previous run
     if train_py(["fit", f"--config={config}", "--trainer.enable_progress_bar=false", *flags]):
         raise SystemExit(f"{name} could not be trained")
     return max(Path("runs", name).iterdir(), key=lambda folder: folder.stat().st_mtime)
 
 
 def make_vanishing() -> None:
-    """Train ten sigmoid layers, and ten of relu with He weights, and draw the delta of each layer at the last step."""
+    """Train ten sigmoid layers, and ten relu layers with He weights; draw the delta of each layer at the last step."""
     sigmoid = last_delta(train("titanic_deep", []))
     relu = last_delta(train("titanic_deep", ["--model.activation=relu", "--model.init=he"]))
     with drawing():
@@ -128,7 +128,7 @@ def draw_vanishing(sigmoid: list[float], relu: list[float]) -> Figure:
 
 
 def keep(png: bytes, name: str, folder: Path = GALLERY) -> None:
-    """Write a picture into the gallery, or another folder, with as many colors as fit."""
+    """Write a picture into the gallery or another folder, with as many colors as fit."""
     path = folder / f"{name}.png"
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     for colors in (256, 128, 64, 32, 16):

@@ -1,13 +1,12 @@
 """Compare programs on a machine that is never quiet: they take turns, and neighboring turns are compared.
 
-Each contender is a process of its own, forked from this one; while one works, the others wait for the baton. In a
-round each has one turn, in an order that is reversed from round to round, so that a machine that slows down slows all
-of them. What counts is a contender's time over the baseline's in the same round: the median over the rounds, and the
-quartiles. Let the baseline take part twice: how far the ratio of the two is from 1, and its quartiles, say how much of
-the rest is noise.
+Each contender is its own process, forked from this one; while one works, the others wait for the baton. In a round each
+has one turn. The order is reversed from round to round, so that a machine that slows down slows all of them. The result
+is a contender's time over the baseline's in the same round: median and quartiles over the rounds. Let the baseline take
+part twice: the ratio of the two and its quartiles show how much of the other ratios is noise.
 
-Where its memory happens to lie makes a process up to 7% faster or slower for as long as it lives, so the processes may be
-replaced by new ones every few rounds.
+The place of its memory makes a process up to 7% faster or slower for its whole life, so the processes can be replaced
+by new ones every few rounds.
 """
 
 import contextlib
@@ -27,13 +26,13 @@ from rich.progress import Progress
 
 EndTurn = Callable[[], None]
 Turns = dict[str, float]  # of one round: seconds by contender
-Contender = Callable[[EndTurn], None]  # works for ever, and calls its argument after each turn's work
-WARM_UP = 2  # rounds that do not count: the first turn includes the preparations
+Contender = Callable[[EndTurn], None]  # works forever, and calls its argument after each turn's work
+WARM_UP = 2  # rounds that do not count, because the first turn includes the preparations
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A contender's time over the baseline's: median over the rounds, the quartiles around it, its median turn."""
+    """A contender's time over the baseline's: median and quartiles over the rounds; also its median turn."""
 
     middle: float
     low: float
@@ -58,8 +57,8 @@ def time_interleaved(
     Args:
         contenders: by name; the first is the baseline.
         rounds: 1 or more.
-        clock: "wall", or "cpu" for the processor time of a contender's process alone.
-        seldom: those that are too slow for every round take part in every fourth; with `anew`, in those of every
+        clock: "wall", or "cpu" for the CPU time of a contender's process alone.
+        seldom: contenders too slow for every round take part in every fourth; with `anew`, in the rounds of every
             fourth generation of processes.
         anew: rounds after which the processes are replaced.
         title: of the progress bar.
@@ -89,9 +88,9 @@ def _ratio(name: str, baseline: str, turns: list[Turns]) -> Ratio:
 
 
 class Worker:
-    """A contender's process, at rest except during its turns."""
+    """A contender's process, idle except during its turns."""
 
-    batons: ClassVar[list[Connection]] = []  # this process's ends: a child that kept them would outlive it
+    batons: ClassVar[list[Connection]] = []  # ends in this process; a child that kept them would outlive it
 
     def __init__(self, contender: Contender) -> None:
         context = multiprocessing.get_context("fork")
@@ -102,7 +101,7 @@ class Worker:
         theirs.close()
 
     def turn(self) -> dict[str, float]:
-        """Let it work for one turn: the seconds on both clocks, and its most megabytes before and after."""
+        """Let it work for one turn; returns the seconds on both clocks, and its peak megabytes before and after."""
         self.baton.send("go")
         answer = self.baton.recv()
         if isinstance(answer, str):
@@ -117,7 +116,7 @@ class Worker:
 
 
 def _serve(contender: Contender, baton: Connection) -> None:
-    """Run a contender whose output goes nowhere, drawn as if a terminal showed it."""
+    """Run a contender whose output goes nowhere, but is drawn as for a terminal."""
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)

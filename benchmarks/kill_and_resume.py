@@ -1,13 +1,13 @@
-"""Kill training with `kill -9` at random moments, resume with `fit --resume`, and compare with a run that was left alone.
+"""Kill training with `kill -9` at random moments, resume with `fit --resume`, and compare with an undisturbed run.
 
 python benchmarks/kill_and_resume.py                        50 trials: one process, tensors in memory and two workers
 python benchmarks/kill_and_resume.py --processes 2          50 trials: two processes (DDP, gloo)
 python benchmarks/kill_and_resume.py --trials 4 --seed 1    fewer, at other moments
 
-Each trial trains a small network with dropout, augmentation and a schedule; it is killed one to three times, then left
-to finish. Equal means `torch.equal` for weights, the optimizer's and the schedule's state, and the same text for every
-figure in metrics.csv and every scalar that TensorBoard shows. A trial takes some seconds: the children are forked from
-a process that has imported everything.
+Each trial trains a small network with dropout, augmentation and a schedule. It is killed one to three times, and then
+finishes. Equal means `torch.equal` for the weights and for the state of the optimizer and the schedule, and the same text
+for every figure in metrics.csv and every scalar that TensorBoard shows. A trial takes a few seconds, because the children
+are forked from a process that has imported everything.
 """
 
 import argparse
@@ -72,7 +72,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def write_configs() -> None:
-    """The configs, and images in the manner of MNIST: a bright bar, as low as the label is high."""
+    """Write the configs, and images like MNIST's: a bright bar, lower in the image for higher labels."""
     for name, variant in VARIANTS.items():
         config = {**COMMON, "data": variant["data"], "model": {**COMMON["model"]}}
         config["model"]["init_args"] = {**COMMON["model"]["init_args"], "scheduler": variant["scheduler"]}
@@ -90,11 +90,11 @@ def write_configs() -> None:
 
 
 def fit_words(variant: str, name: str, processes: int) -> list[str]:
-    """A new run, or one that resumes where there is a checkpoint."""
+    """The words of a new run, or of one that resumes if there is a checkpoint."""
     folder = Path("runs", name, "version_0")
     if any(folder.glob("checkpoints/*.ckpt")):
         return ["fit", "--resume", str(folder)]
-    shutil.rmtree(folder, ignore_errors=True)  # killed before the first checkpoint: there is nothing to lose
+    shutil.rmtree(folder, ignore_errors=True)  # killed before the first checkpoint, so nothing is lost
     words = ["fit", "--config", f"{variant}.yaml", "--run_name", name]
     return words + (
         ["--trainer.strategy", "ddp", "--trainer.devices", str(processes)] if processes > 1 else []
@@ -102,7 +102,7 @@ def fit_words(variant: str, name: str, processes: int) -> list[str]:
 
 
 def undisturbed(variant: str, processes: int) -> float:
-    """Train without a kill; the seconds from the first step to the end."""
+    """Train without a kill; returns the seconds from the first step to the end."""
     job = Job(fit_words(variant, f"{variant}_whole", processes), processes)
     job.start()
     job.wait(until_training=True)
@@ -113,9 +113,9 @@ def undisturbed(variant: str, processes: int) -> float:
 
 
 def trial(name: str, variant: str, processes: int, seconds: float, dice: random.Random) -> list[str]:
-    """One run that is killed one to three times, then finished; what it was doing each time."""
+    """Kill one run one to three times, then finish it; returns what it was doing each time."""
     phases: list[str] = []
-    while not phases:  # a run that was over too soon does not count
+    while not phases:  # a run that ended before the kill does not count
         shutil.rmtree(Path("runs", name), ignore_errors=True)
         for _ in range(dice.randint(1, 3)):
             job = Job(fit_words(variant, name, processes), processes)
@@ -134,7 +134,7 @@ def trial(name: str, variant: str, processes: int, seconds: float, dice: random.
 
 
 def main() -> int:
-    """Run the trials; 0 where all were equal."""
+    """Run the trials; returns 0 if all were equal."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -144,7 +144,7 @@ def main() -> int:
     options = parser.parse_args()
     dice = random.Random(options.seed)
     torch.set_num_threads(1)
-    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of every step that is hidden
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it reports every hidden step
     good, hits = 0, Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

@@ -1,4 +1,4 @@
-"""What `kill_and_resume.py` kills: data that are read by workers, and a callback that tells what is going on."""
+"""What `kill_and_resume.py` kills: data read by workers, and a callback that reports the phase of the run."""
 
 import mmap
 from collections.abc import Callable
@@ -18,7 +18,7 @@ PHASE = mmap.mmap(-1, 1)  # number of the phase; the killer shares this memory
 
 
 class NoisyRows(Dataset):
-    """Two classes of points; each time a point is read it lies a little elsewhere."""
+    """Two classes of points; a point's position varies a little at each read."""
 
     def __len__(self) -> int:
         return 480
@@ -29,7 +29,7 @@ class NoisyRows(Dataset):
 
 
 class WorkerData(pl.LightningDataModule):
-    """Two workers read the training data, shuffled; it knows nothing of exact resume."""
+    """Two workers read the shuffled training data; it knows nothing about exact resume."""
 
     task, in_shape, out_features = "binary", (2,), 1
 
@@ -70,7 +70,7 @@ def tell(trainer: pl.Trainer, phase: str) -> None:
 
 
 def reporting_phase(save: Callable[..., None]) -> Callable[..., None]:
-    """The same function, which notes when it is at work."""
+    """The same function, which also reports when it is running."""
 
     @wraps(save)
     def wrapped(*args: Any, **kwargs: Any) -> None:

@@ -1,12 +1,12 @@
-"""What monitoring costs: time per optimizer step with each way of monitoring, over steps without any.
+"""What monitoring costs: time per optimizer step with each way of monitoring, over steps without monitoring.
 
 python benchmarks/monitoring.py                     about 25 minutes on one CPU core
 python benchmarks/monitoring.py --rounds 8          quick and noisy
 python benchmarks/monitoring.py --write             also put the table into docs/monitoring.md
 
-Every way trains the same network in a plain `pl.Trainer` on batches of 64 that lie in memory, logging to TensorBoard.
+Every way trains the same network in a plain `pl.Trainer` on batches of 64 that are in memory, logging to TensorBoard.
 A turn is 1 to 8 periods of 50 steps, the default cadence. A figure is the time over that without monitoring in the same
-round (see `interleave.py`): median, and quartiles.
+round (see `interleave.py`): median and quartiles.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from benchmarks.report import clock_options, machine, write_between
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from runtime.process import keep_freed_memory
 
-PERIOD = 50  # steps, of the default cadence
+PERIOD = 50  # steps; the default cadence
 
 
 def mlp_20_layers() -> nn.Module:
@@ -111,7 +111,7 @@ SELDOM: dict[str, Way] = {
 
 
 class Batches:
-    """Batches made beforehand, so that the loader costs nothing: x (64, 1, 28, 28), y (64,)."""
+    """Batches made in advance, so that the loader costs nothing: x (64, 1, 28, 28), y (64,)."""
 
     def __init__(self, periods: int, end_turn: EndTurn) -> None:
         self.batches = [(torch.randn(64, 1, 28, 28), torch.randint(0, 10, (64,))) for _ in range(PERIOD)]
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the table into docs/monitoring.md")
     clock_options(parser)
     options = parser.parse_args()
-    keep_freed_memory()  # else it is chance which way of monitoring has the C library give pages back
+    keep_freed_memory()  # otherwise it is chance which way of monitoring makes the C library return pages
     torch.set_num_threads(options.threads)
     models = options.model or list(MODELS)
     results = {name: measure(name, options.rounds or ROUNDS[name], options.clock) for name in models}

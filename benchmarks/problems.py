@@ -1,4 +1,4 @@
-"""What the contenders of `speed.py` train: three networks, and their data in memory and one image at a time."""
+"""What the contenders of `speed.py` train: three networks, with their data in memory and as single images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Problem:
     Args:
         network: one of `NETWORKS`.
         data_class: name of the data module.
-        data: its arguments.
+        data: the data module's arguments.
         lr: learning rate of Adam.
     """
 
@@ -64,7 +64,7 @@ class Problem:
         return (logits.squeeze(-1) > 0).long() if logits.shape[1] == 1 else logits.argmax(-1)
 
     def in_memory(self, device: str) -> tuple["InMemory", "InMemory"]:
-        """Batches to train and to validate on, the same in number and size as the data module's."""
+        """Batches for training and for validation, with the number and size of the data module's batches."""
         module = self._module()
         (x, y), (x_val, y_val) = (
             (module.transform_batch(module.prepare_inputs(x)).to(device), y.to(device))
@@ -87,7 +87,7 @@ class Problem:
 
     @property
     def passes(self) -> int:
-        """How often an epoch walks through the training split."""
+        """How often an epoch goes through the training split."""
         return self.data.get("passes_per_epoch", 1)
 
     def _module(self) -> datamodules.TensorDataModule:
@@ -97,7 +97,7 @@ class Problem:
 
 
 class InMemory:
-    """What a hand-written loop iterates over: for each pass a new order, and one gather per batch."""
+    """What a hand-written loop iterates over: a new order for each pass, and one gather per batch."""
 
     def __init__(self, x: Tensor, y: Tensor, batch_size: int | None, passes: int = 1) -> None:
         self.tensors, self.batch_size, self.passes = (x, y), batch_size or len(x), passes
@@ -116,7 +116,7 @@ class InMemory:
 
 
 class TorchvisionMNIST(datasets.MNIST):
-    """torchvision's own way to an image, from the rows that all contenders share."""
+    """torchvision's own way of reading an image, on the rows that all contenders share."""
 
     def __init__(self, x: Tensor, y: Tensor) -> None:
         self.data, self.targets = x[:, 0], y

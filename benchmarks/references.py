@@ -1,6 +1,6 @@
-"""What each experiment is compared with: the same rows, given to scikit-learn, to NumPy or to a loop written by hand.
+"""What each experiment is compared with: scikit-learn, NumPy or a hand-written loop on the same rows.
 
-A reference takes the command line object of a trained run (its data module, model and trainer) and returns who made the
+A reference takes the run object of a trained run (its data module, model and trainer), and returns the source of the
 figure, and the figure.
 """
 
@@ -21,7 +21,7 @@ Reference = Callable[[Run], tuple[str, float]]
 
 
 def coefficient_error(cli: Run) -> Figures:
-    """Largest difference between the model's coefficients, in table units, and those of the textbook's solution."""
+    """Largest difference between the model's coefficients, in table units, and the textbook solution's."""
     weight, bias = cli.datamodule.coefficients_in_table_units(cli.model.linear.weight, cli.model.linear.bias)
     ours = np.concatenate([weight.detach().numpy().ravel(), bias.detach().numpy().ravel()])
     return {"coefficient error": float(np.abs(ours - textbook_coefficients(cli)).max())}
@@ -47,7 +47,7 @@ def textbook_loss(cli: Run) -> tuple[str, float]:
 
 
 def sklearn_accuracy(make: Callable[[], object]) -> Reference:
-    """Accuracy of a scikit-learn classifier on the rows that the last run was trained and validated on."""
+    """Accuracy of a scikit-learn classifier on the training and validation rows of the last run."""
 
     def accuracy(cli: Run) -> tuple[str, float]:
         data = cli.datamodule

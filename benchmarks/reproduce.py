@@ -1,15 +1,15 @@
-"""Run every experiment in full, compare with what it must reach and with a reference, and print the table of results.
+"""Run every experiment in full, compare it with its goal and with a reference, and print the table of results.
 
 python benchmarks/reproduce.py                        all of them
 python benchmarks/reproduce.py rings titanic_full     some of them
 python benchmarks/reproduce.py --write                all, and put them into docs/results.md and the configs
-python benchmarks/reproduce.py rings --write          these rows alone, if the others come from the same machine
+python benchmarks/reproduce.py rings --write          only these rows, if the others come from the same machine
 
 Each figure comes from `train.py fit` followed by `train.py test` (or `validate`) on the checkpoint, as a user would run
 them. The seconds are those of `fit` with its pictures, without Python's start; `--write` puts the same ones into the
 table and into the line `# Takes ...` of each config. References are computed on the same rows
-(`benchmarks/references.py`): by scikit-learn or NumPy where they have the model, else by the same network in a loop
-written by hand.
+(`benchmarks/references.py`): by scikit-learn or NumPy if they have the model, else by the same network in a hand-written
+loop.
 """
 
 import argparse
@@ -51,11 +51,11 @@ class Experiment:
 
     Args:
         config: its name in `configs/`.
-        goals: the least that must be reached, as {"accuracy": ">= 0.97"}.
-        title: what is unusual about this row.
-        runs: flags of each run; figures are means over them.
-        command: "test", or "validate" where the figure is one of the validation split.
-        checkpoint: "best", or "last" where the rows that choose the best are those that are measured.
+        goals: what must be reached, as {"accuracy": ">= 0.97"}.
+        title: what is special about this row.
+        runs: flags of each run; figures are means over the runs.
+        command: "test", or "validate" if the figure comes from the validation split.
+        checkpoint: "best", or "last" if the best would be chosen on the same rows that are measured.
         measure: further figures, from the trained model.
         reference: what made the reference, and its figure.
     """
@@ -71,12 +71,12 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """Its first cell of the table."""
+        """Its first cell in the table."""
         return f"`{self.config}`" + (f", {self.title}" if self.title else "")
 
 
 def count_verdicts(cli: Run) -> Figures:
-    """How many things `Diagnosis` found wrong with the run."""
+    """How many problems `Diagnosis` found in the run."""
     return {"verdicts": len(json.loads((cli.folder / "diagnosis.json").read_text())["verdicts"])}
 
 
@@ -185,7 +185,7 @@ HEADER = "| experiment | must reach | reached | reference | training |\n|---|---
 
 
 def run(experiment: Experiment, flags: list[str], shared: list[str]) -> tuple[Figures, float, Run]:
-    """Train, then evaluate the checkpoint: the figures, the seconds that training took, and what was trained."""
+    """Train, then evaluate the checkpoint; returns the figures, the seconds of the training, and the run."""
     config = f"--config={ROOT / 'configs' / experiment.config}.yaml"
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
     started = time.perf_counter()
@@ -202,7 +202,7 @@ def run(experiment: Experiment, flags: list[str], shared: list[str]) -> tuple[Fi
 
 
 def row(experiment: Experiment, shared: list[str]) -> tuple[list[str], bool]:
-    """Cells of one row of the table, and whether every goal was met."""
+    """Cells of one row of the table, and whether every goal was reached."""
     results = [
         run(experiment, flags, shared) for flags in track(experiment.runs, experiment.config, transient=True)
     ]
@@ -228,7 +228,7 @@ def holds(figure: float, goal: str) -> bool:
 
 
 def rows_on_page() -> tuple[dict[str, list[str]], str]:
-    """The rows of docs/results.md by their first cell, and the line below them: on what they were measured."""
+    """The rows of docs/results.md by their first cell, and the line below them that describes the machine."""
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     block = page.partition("<!-- results -->\n")[2].partition("<!-- /results -->")[0].splitlines()
     rows = [re.split(r" *\| *", line.strip("| ")) for line in block if line.startswith("| `")]
@@ -236,7 +236,7 @@ def rows_on_page() -> tuple[dict[str, list[str]], str]:
 
 
 def write(rows: dict[str, list[str]], measured: str) -> None:
-    """Put the rows into docs/results.md, and the time of each config's first row, which has no flags, into the config."""
+    """Put the rows into docs/results.md, and the time of a config's first row, which has no flags, into the config."""
     lines = [HEADER, *("| " + " | ".join(rows[name]) + " |" for name in NAMES if name in rows), "", measured]
     write_between("results", lines, ROOT / "docs")
     as_it_stands = {experiment.config: experiment.name for experiment in reversed(EXPERIMENTS)}

@@ -3,9 +3,9 @@
 python benchmarks/scale.py                      about 4 minutes on one CPU core
 python benchmarks/scale.py --data_dir DIR       where MNIST is
 
-Each point is a process of its own that runs `train.py fit` with everything on: logs, validation, diagnostics,
-checkpoints, progress bar. Time is that of the second epoch. Memory is the most that the process ever held, less what it
-held before it began (Python, PyTorch and Lightning).
+Each point is its own process, which runs `train.py fit` with everything on: logs, validation, diagnostics, checkpoints,
+progress bar. Time is that of the second epoch. Memory is the process's peak minus what it held before it began (Python,
+PyTorch and Lightning).
 """
 
 import argparse
@@ -36,7 +36,7 @@ Point = tuple[float, float]  # seconds per epoch, megabytes
 
 
 def measure(contender: Callable[..., None], data_dir: str, images: int, batch_size: int) -> Point:
-    """The second epoch's seconds, and the megabytes that the process took."""
+    """Seconds of the second epoch, and the megabytes that the process needed."""
     data: dict[str, Any] = {"data_dir": data_dir, "subset": images, "batch_size": batch_size}
     worker = Worker(partial(contender, Problem("mlp", "MNISTDataModule", data)))
     try:
@@ -49,7 +49,7 @@ def measure(contender: Callable[..., None], data_dir: str, images: int, batch_si
 
 
 def plot(results: dict[str, tuple[list[Point], list[Point]]], path: Path) -> None:
-    """Above against the number of images, below against the batch; left seconds, right megabytes."""
+    """Top against the number of images, bottom against the batch size; left seconds, right megabytes."""
     figure, axes = plt.subplots(2, 2, figsize=(9, 6.5), layout="constrained")
     for name, (by_images, by_batch) in results.items():
         for row, (xs, points) in enumerate(((IMAGES, by_images), (BATCHES, by_batch))):

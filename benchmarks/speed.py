@@ -1,15 +1,15 @@
-"""How fast this template trains small networks, next to a loop written by hand and the usual ways with Lightning.
+"""How fast this template trains small networks, compared with a hand-written loop and the usual ways with Lightning.
 
 python benchmarks/speed.py                      the convolutional network, the MLP and Titanic; about 15 minutes
 python benchmarks/speed.py mlp titanic          some of them
 python benchmarks/speed.py fast                 how long `mnist_fast` trains; about a minute
-python benchmarks/speed.py ddp                  two processes next to one on the same total batch; about 2 minutes
+python benchmarks/speed.py ddp                  two processes against one on the same total batch; about 2 minutes
 python benchmarks/speed.py --write              also put the table into docs/speed.md
 python benchmarks/speed.py --device gpu         on a graphics card
 
-A turn is an epoch with its validation, checkpoints and logs: 860 batches of 64 from MNIST (with the convolutional
-network 288), or 500 full-batch steps on Titanic. A figure is the time over that of the raw loop in the same round (see
-`interleave.py`): median, and quartiles.
+A turn is an epoch with its validation, checkpoints and logs: 860 batches of 64 from MNIST (288 with the convolutional
+network), or 500 full-batch steps on Titanic. A figure is the time over that of the raw loop in the same round (see
+`interleave.py`): median and quartiles.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def problem(name: str, data_dir: str) -> Problem:
 
 
 def all_contenders(name: str, data_dir: str, device: str) -> dict[str, Contender]:
-    """By the names they have in the table; the first is the baseline."""
+    """The contenders by their names in the table; the first is the baseline."""
     task = problem(name, data_dir)
     by_hand, ours = (partial(way, task, device=device) for way in (contenders.by_hand, contenders.ours))
     chosen: dict[str, Contender] = {
@@ -78,7 +78,7 @@ def all_contenders(name: str, data_dir: str, device: str) -> dict[str, Contender
 
 
 def table(results: dict[str, dict[str, Ratio]]) -> list[str]:
-    """Rows of Markdown: a contender each, a column for each problem."""
+    """Rows of Markdown: one per contender, with a column for each problem."""
     names = list(dict.fromkeys(contender for ratios in results.values() for contender in ratios))
     heads = ["", *(TITLES[name] for name in results)]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
@@ -90,7 +90,7 @@ def table(results: dict[str, dict[str, Ratio]]) -> list[str]:
 
 
 def compare(names: list[str], options: argparse.Namespace) -> None:
-    """The main table."""
+    """Measure and print the main table."""
     results: dict[str, dict[str, Ratio]] = {}
     for name in names:
         results[name] = time_interleaved(
@@ -109,7 +109,7 @@ def compare(names: list[str], options: argparse.Namespace) -> None:
 
 
 def seconds_of_training(run: Run) -> float:
-    """Train; the seconds from the first batch to the end of the last epoch."""
+    """Train; returns the seconds from the first batch to the end of the last epoch."""
     times: list[float] = []
     run.model.on_train_start = run.model.on_train_end = lambda: times.append(time.perf_counter())
     run.fit()
@@ -127,7 +127,7 @@ def fast(options: argparse.Namespace) -> None:
     seconds, accuracies = [], []
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        for seed in range(options.rounds or 3):  # each shows its own progress
+        for seed in range(options.rounds or 3):  # each run shows its own progress
             run = build(prepare(["fit", f"--config={config}", f"--seed_everything={seed}", *common]))
             seconds.append(seconds_of_training(run))
             checkpoint = run.folder / "checkpoints" / "last.ckpt"

@@ -1,13 +1,13 @@
-"""What a user adds to any Trainer; nothing here changes what is learnt.
+"""What a user can add to any Trainer; nothing here changes what is learned.
 
     pl.Trainer(callbacks=[GradientMonitor(), ActivationMonitor(), NonFiniteGuard(), Diagnosis()])
 
 diagnostics   what the network does inside, and what is wrong with it
-pictures      what it has learnt
+pictures      what it has learned
 predictions   predictions.csv
 progress      a progress bar that costs little
 summary       the layers and their sizes, before training
-files         files that are whole or not there
+files         files that are complete or absent
 """
 
 from callbacks.diagnostics import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard

@@ -1,9 +1,9 @@
-"""What callbacks read of the data, whichever data module it comes from."""
+"""What callbacks read about the data, from any data module."""
 
 from types import SimpleNamespace
 from typing import Any
 
-# By name, and as it is where the data module does not say it. `datamodules/spec.py` says what each means.
+# By name, with the value used if the data module does not set it. `datamodules/spec.py` explains each.
 DEFAULTS: dict[str, Any] = {
     "task": "",
     "in_shape": (),
@@ -15,13 +15,13 @@ DEFAULTS: dict[str, Any] = {
     "axis_names": {},
     "value_names": {},
     "target_name": "y",
-    "id_name": "",  # then the samples of the split "predict" have no ids
+    "id_name": "",  # empty: the samples of the split "predict" have no ids
     "submission_columns": {},
 }
 
 
 def spec_of(data: Any) -> Any:
-    """All of `DEFAULTS`, as the data module says it.
+    """All of `DEFAULTS`, with the data module's values.
 
     Args:
         data: a data module. It may have some of these as attributes, or in its `spec`, or none of them; attributes

@@ -15,18 +15,18 @@ from callbacks.files import replacing
 
 
 class PredictionWriter(Callback):
-    """Collect what `predict_step` returns, from all processes, and write it as a table.
+    """Collects what `predict_step` returns, from all processes, and writes it as a table.
 
-    `predict_step` returns named columns: tensors (N,), or (N, K) that become K columns `name_0`, `name_1`, ... (one
-    tensor alone is called `prediction`). Of what the data module says of its data (see `spec_of`) it uses `id_name`
-    (heading of the samples' ids (N,), which are then the second entry of a batch; without it, samples are numbered),
-    `class_values` (what the source calls class 0, 1, ...) and `submission_columns` (a second table, submission.csv,
-    with these columns under other headings).
+    `predict_step` returns named columns: tensors (N,), or (N, K), which become K columns `name_0`, `name_1`, ... (a
+    single tensor is called `prediction`). It uses three values of the data module (see `spec_of`): `id_name`, the
+    heading of the samples' ids (N,), which are then the second entry of a batch (without it, samples are numbered);
+    `class_values`, the source's values for class 0, 1, ...; and `submission_columns`, for a second table,
+    submission.csv, with these columns under other headings.
 
     Args:
         folder: where the table goes.
 
-    `written` holds the paths of the tables that were written.
+    `written` holds the paths of the written tables.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,7 +64,7 @@ class PredictionWriter(Callback):
         self.written.append(self.folder / name)
 
     def _gather(self, trainer: Trainer) -> list[dict[str, Tensor]]:
-        """The batches of all processes, on the first of them."""
+        """The batches of all processes; only the first process gets them."""
         if trainer.world_size == 1:
             return self._batches
         shares: list[Any] | None = [None] * trainer.world_size if trainer.is_global_zero else None
@@ -73,7 +73,7 @@ class PredictionWriter(Callback):
 
 
 def interleaved(shares: Sequence[Sequence[dict[str, Tensor]]]) -> list[dict[str, Tensor]]:
-    """The batches of W processes as one process would have them: a batch's rows are dealt out one by one.
+    """The batches of W processes as a single process would have them: a batch's rows are distributed one by one.
 
     Args:
         shares: for each process its batches; row k of process r is row k * W + r of the whole batch.
@@ -91,14 +91,14 @@ def interleaved(shares: Sequence[Sequence[dict[str, Tensor]]]) -> list[dict[str,
 
 
 def one_row_per_step(columns: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Columns (N, H, ...) of forecasts over H steps as columns (N * H, ...), and the number of the series."""
+    """Turn columns (N, H, ...) of forecasts over H steps into columns (N * H, ...), and add the number of the series."""
     num_series, horizon = columns["id"].shape
     series = torch.arange(num_series).repeat_interleave(horizon)
     return {"series": series, **{name: values.flatten(0, 1).squeeze(-1) for name, values in columns.items()}}
 
 
 def to_table(columns: dict[str, Tensor], class_values: Any = ()) -> pd.DataFrame:
-    """Columns (N,) as they are, columns (N, ...) as one column per number."""
+    """Columns (N,) unchanged, columns (N, ...) as one column per number."""
     table = {}
     for name, values in columns.items():
         if values.ndim == 1:

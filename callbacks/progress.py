@@ -1,4 +1,4 @@
-"""A progress bar that costs little and shows metrics only."""
+"""A progress bar that costs little and shows only metrics."""
 
 import time
 from typing import Any
@@ -10,14 +10,14 @@ PER_SECOND = 2  # drawing it takes some milliseconds
 
 
 class Progress(RichProgressBar):
-    """Lightning's bar, without the cut-off version of the run, brought up to date twice a second.
+    """Lightning's bar, without the truncated version of the run, updated twice a second.
 
-    Lightning collects all metrics for it at every step, however rarely it is drawn.
+    Lightning collects all metrics for the bar at every step, however rarely it is drawn.
     """
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=PER_SECOND)
-        self._due = 0.0  # the time at which it is brought up to date again
+        self._due = 0.0  # time of the next update
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

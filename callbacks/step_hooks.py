@@ -1,7 +1,7 @@
-"""Lightning's own part of a step, made shorter: what a small network waits for most of the time.
+"""Lightning's own part of a step, made shorter: it takes most of the step time of a small network.
 
 Around each step Lightning calls six hooks of every callback and a dozen of the module, most of them empty, each within
-a context of the profiler. What is left out here does nothing; what is learnt stays the same to the bit.
+a profiler context. Only calls that do nothing are skipped here, so the results stay the same to the bit.
 """
 
 from collections.abc import Callable
@@ -20,19 +20,19 @@ STEP_HOOKS = (
 
 
 def skip_empty_hooks(owner: pl.Callback | pl.LightningModule) -> None:
-    """Set the step hooks that `owner` does not implement to None, which Lightning passes over."""
+    """Set the step hooks that `owner` does not implement to None, which Lightning skips."""
     for name in STEP_HOOKS:
         if step_hook(owner, name) is None:
             setattr(owner, name, None)
 
 
 def implements_step_hook(callback: pl.Callback) -> bool:
-    """Whether it does anything at single steps."""
+    """Whether it does anything at individual steps."""
     return any(step_hook(callback, name) is not None for name in STEP_HOOKS)
 
 
 def step_hook(owner: pl.Callback | pl.LightningModule, name: str) -> Callable[..., Any] | None:
-    """A step hook; None where it is Lightning's own, which does nothing."""
+    """A step hook; None if it is Lightning's own, which does nothing."""
     hook = getattr(owner, name)
     parent = pl.LightningModule if isinstance(owner, pl.LightningModule) else pl.Callback
     return None if getattr(hook, "__func__", None) is getattr(parent, name) else hook

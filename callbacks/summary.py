@@ -1,4 +1,4 @@
-"""LayerSummary: the layers with the shapes of their parameters and how many numbers these hold, before training."""
+"""LayerSummary: before training, the layers with the shapes of their parameters and how many numbers they hold."""
 
 from collections.abc import Iterator
 
@@ -7,13 +7,13 @@ from torch import nn
 
 from callbacks.diagnostics.probe import Layer, find_layers
 
-MAX_ROWS = 30  # of more layers, the middle ones are left out
+MAX_ROWS = 30  # if there are more layers, the middle ones are left out
 
 
 class LayerSummary(pl.Callback):
-    """Prints one line per layer when a training begins, and their total first.
+    """Prints the total and then one line per layer when a training begins.
 
-    Lightning's summary has a line for each child of the module, also for metrics, which have nothing to learn.
+    Lightning's summary has a line for each child of the module, including metrics, which have nothing to learn.
     """
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -48,7 +48,7 @@ def row(layer: Layer) -> tuple[str, str, str, str]:
 
 
 def aligned(cells: tuple[str, ...], widths: list[int]) -> Iterator[str]:
-    """Text to the left, the count, which comes last, to the right."""
+    """Align text to the left, and the count, which comes last, to the right."""
     *texts, count = cells
     yield from (text.ljust(width) for text, width in zip(texts, widths, strict=False))
     yield count.rjust(widths[-1])

@@ -1,4 +1,4 @@
-"""Writing what was measured: one event per step for TensorBoard, `log_metrics` for every other logger."""
+"""Write measurements: one event per step for TensorBoard, `log_metrics` for every other logger."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def write_scalars(trainer: pl.Trainer, scalars: dict[str, float], step: int) -> 
 
 
 def _is_plain_tensorboard(logger: Logger) -> bool:
-    """Whether it is Lightning's own, without a prefix for its tags; a subclass may log in another way."""
+    """Whether it is Lightning's own logger, without a prefix for its tags; a subclass may log in another way."""
     return (
         isinstance(logger, TensorBoardLogger)
         and type(logger).log_metrics is TensorBoardLogger.log_metrics
-        and not getattr(logger, "_prefix", "")  # there is no public name for it
+        and not getattr(logger, "_prefix", "")  # it has no public name
     )
 
 
 def _write_event(writer: Any, scalars: dict[str, float], step: int) -> None:
-    """All scalars in one event: `SummaryWriter.add_scalar` would put each into an event of its own."""
+    """Write all scalars in one event; `SummaryWriter.add_scalar` would write one event for each."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
@@ -39,7 +39,7 @@ def _write_event(writer: Any, scalars: dict[str, float], step: int) -> None:
 
 
 def write_image(trainer: pl.Trainer, tag: str, png: bytes, step: int) -> None:
-    """A picture that is a PNG file already: `SummaryWriter.add_figure` would render and compress it again."""
+    """Write a picture that is already a PNG file; `SummaryWriter.add_figure` would render and compress it again."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     width, height = (int.from_bytes(png[k : k + 4], "big") for k in (16, 20))  # fixed places in the header
@@ -56,10 +56,10 @@ def on_tensorboard(trainer: pl.Trainer, write: Callable[[Any], None]) -> None:
 
 
 def write_layout(trainer: pl.Trainer, charts: list[str]) -> None:
-    """The "Custom Scalars" page: one chart per quantity, one line per layer. TensorBoard reads only a run's first.
+    """Write the "Custom Scalars" page: one chart per quantity, one line per layer. TensorBoard reads a run's first only.
 
     Args:
-        charts: quantities, which are the first parts of tags.
+        charts: quantities, that is, the first parts of tags.
     """
     if not charts:
         return
@@ -69,10 +69,10 @@ def write_layout(trainer: pl.Trainer, charts: list[str]) -> None:
 
 
 def use_fast_checksum() -> None:
-    """Have TensorBoard take the checksum of what it writes (CRC-32C) in C.
+    """Make TensorBoard compute the checksum of what it writes (CRC-32C) in C.
 
-    Its own takes 0.1 to 0.2 ms per kilobyte, in pure Python: a thread writes the events, but the training waits for
-    Python's lock. The numbers are the same.
+    Its own pure-Python version takes 0.1 to 0.2 ms per kilobyte. It runs in another thread, but the training waits for
+    Python's lock. The checksums are the same.
     """
     from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 

@@ -1,12 +1,12 @@
-"""The command line, to be read from `main.py`: words -> request -> run -> exit code.
+"""The command line, best read from `main.py` on: words -> request -> run -> exit code.
 
 main                                `run = build(request); run.fit(); report(run)`
 request, config_files, overview     what is answered or refused without PyTorch
 build, flags, parser, defaults      settings, model, data, callbacks and Trainer of one command
-checks, checkpoint_checks           what is refused once PyTorch is there
-reports                             the closing table
+checks, checkpoint_checks           what is refused once PyTorch is loaded
+reports                             the summary table
 wrong_settings                      which setting made a library fail
-cluster                             jobs that a scheduler starts again
+cluster                             jobs that a scheduler restarts
 sweep, tune_lr                      commands that train many times, or to find a learning rate
 compare, row_scores, paired_tests   `train.py compare`: is the difference between two runs real?
 """

@@ -1,7 +1,7 @@
 """From a request to a run: settings, model, data, callbacks and Trainer.
 
-`build` reads the words, refuses what cannot work (`cli/checks.py`) and makes all objects; nothing is trained before
-`fit`, `validate`, `test` or `predict` of the run is called.
+`build` reads the words, refuses what cannot work (`cli/checks.py`) and makes all objects. Nothing is trained until the
+run's `fit`, `validate`, `test` or `predict` is called.
 """
 
 import contextlib
@@ -53,9 +53,9 @@ def build(
     Args:
         request: what was asked for.
         callbacks: added to those of the config and of every run.
-        folder: of the run, where it is not to be the next `runs/<experiment>/version_N`.
+        folder: of the run; default: the next `runs/<experiment>/version_N`.
         with_trainer: False leaves out callbacks, loggers and Trainer, and makes no folder.
-        started: reading of `time.perf_counter()` when the program began; default: now.
+        started: `time.perf_counter()` when the program began; default: now.
 
     Raises:
         UsageError: for settings that cannot work; then nothing is left behind.
@@ -73,7 +73,7 @@ def build(
 class Run(LightningCLI):
     """One command with all its objects: `settings`, `model`, `datamodule`, `trainer`, `checkpoint` and `folder`.
 
-    The methods of `LightningCLI` are called in the order in which they stand here.
+    The methods of `LightningCLI` are called in the order in which they appear here.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Run(LightningCLI):
         )  # of a new run, chosen when its model and data exist
         self.with_trainer = with_trainer
         self.started = started
-        self.start_up = math.nan  # seconds until the first step was done
+        self.start_up = math.nan  # seconds until the first step is done
         self.checkpoint: dict[str, Any] | None = None
         self._claims_folder = folder is None and request.run_folder is None
         self._claimed = False
@@ -111,15 +111,15 @@ class Run(LightningCLI):
             )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The flags of this project, and the arguments of the Trainer's method."""
+        """Add the flags of this project, and the arguments of the Trainer's method."""
         add_flags(parser)
         command = self.request.command
         parser.add_method_arguments(Trainer, command, skip=set(self.subcommands()[command]))
         if command in ("validate", "test"):
-            parser.set_defaults(verbose=False)  # the closing table has the same figures
+            parser.set_defaults(verbose=False)  # the summary table has the same figures
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Read the words, then the checkpoint that they name; both must be right before any class is made."""
+        """Read the words, then the checkpoint they name; both must be valid before any class is made."""
         super().parse_arguments(parser, args)
         if self.resumed:
             self.settings.ckpt_path = str(newest_valid(self.folder, self.settings.trainer.max_epochs))
@@ -134,12 +134,12 @@ class Run(LightningCLI):
 
     @property
     def resumed(self) -> bool:
-        """Whether `fit` continues in the folder of an earlier one."""
+        """Whether `fit` continues in the folder of an earlier run."""
         return self.request.command == "fit" and self.request.run_folder is not None
 
     def instantiate_classes(self) -> None:
-        """Make model, data and Trainer; what a constructor complains of is said in its own words."""
-        if self.request.command == "fit" and self.checkpoint is None:  # which brings its learning rate
+        """Make model, data and Trainer; report a constructor's error in the constructor's words."""
+        if self.request.command == "fit" and self.checkpoint is None:  # a checkpoint brings its rate
             checks.check_learning_rate(self.settings.model, self.request.args)
         try:
             super().instantiate_classes()
@@ -169,7 +169,7 @@ class Run(LightningCLI):
         kwargs["plugins"] = plugins_of(config.plugins)
         kwargs["profiler"] = NoProfiler() if config.profiler is None else config.profiler
         kwargs["default_root_dir"] = config.default_root_dir or self.folder
-        kwargs["enable_model_summary"] = False  # there is one of our own
+        kwargs["enable_model_summary"] = False  # this project has its own
         trainer = super().instantiate_trainer(**kwargs)
         checks.check_cluster(trainer)
         if self.request.command == "fit":
@@ -180,7 +180,7 @@ class Run(LightningCLI):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run that `fit` should resume has trained for as long as it should."""
+        """Whether the run that `fit` should resume has already trained for its full length."""
         if not self.resumed or self.checkpoint is None:
             return False
         limits, done = self.settings.trainer, self.checkpoint
@@ -188,13 +188,13 @@ class Run(LightningCLI):
         return epochs_done or 0 <= limits.max_steps <= done["global_step"]
 
     def check_words(self, words: Sequence[str]) -> None:
-        """Refuse the words of another run of this command that cannot be right, without building it."""
+        """Refuse invalid words of another run of this command, without building it."""
         checks.check_learning_rate(self.parser.parse_args(list(words)).model, words)
 
     def variant(self, config: Namespace) -> "Run":
-        """The same command with another config, on the same data and without callbacks, loggers and Trainer.
+        """The same command with another config, on the same data, without callbacks, loggers and Trainer.
 
-        It takes the parser over, which takes longest to make.
+        It reuses the parser, which takes longest to make.
         """
         other = copy.copy(self)
         other.with_trainer = False
@@ -203,20 +203,20 @@ class Run(LightningCLI):
         return other
 
     def instantiate_anew(self, config: Namespace) -> None:
-        """Make model and data of another config."""
+        """Make the model and data of another config."""
         self.config = config
         self.__dict__.pop("config_dump", None)
         self._add_instantiators()
         self.instantiate_classes()
 
     def _dump_config(self) -> None:
-        """From this a model takes its hyper-parameters; unlike Lightning's, nothing is validated once more."""
+        """Set the config from which a model takes its hyper-parameters; unlike Lightning, do not validate it again."""
         if not hasattr(self, "config_dump"):
             options = {"skip_link_targets": False, "skip_unset": False, "skip_validation": True}
             self.config_dump = yaml.safe_load(self.parser.dump(self.config, **options))
 
     def claim_folder(self) -> None:
-        """Make the folder of a new run; only now, so that a wrong flag leaves none behind."""
+        """Make the folder of a new run; not earlier, so that a wrong flag leaves none behind."""
         if self.settings.trainer.fast_dev_run:
             self.folder = Path(tempfile.gettempdir())  # nothing is written
             return
@@ -240,7 +240,7 @@ class Run(LightningCLI):
         """Train.
 
         Raises:
-            Interrupted: where a signal asked for it; the run is saved before.
+            Interrupted: if a signal asked for it; the run is saved first.
         """
         for each in (self.model, *self.trainer.callbacks):
             skip_empty_hooks(each)
@@ -275,24 +275,24 @@ class Run(LightningCLI):
             )
 
     def _first_step_done(self) -> None:
-        """Note the time; a run that is resumed takes new flags over only if they work."""
+        """Note the time. A resumed run keeps new flags only if they work, so its config is saved now."""
         self.start_up = time.perf_counter() - self.started
         if self.resumed:
             self.save_config()
 
     def save_config(self) -> None:
-        """Write the complete config into the run's folder; a kill leaves the one before."""
+        """Write the complete config into the run's folder; a kill leaves the old file."""
         if rank_zero_only.rank == 0 and not self.settings.trainer.fast_dev_run:
             settings = self.settings.clone()
             settings.resume = settings.sweep = None
             settings.ckpt_path = None if self.resumed else settings.ckpt_path
-            options = {"skip_unset": False, "skip_validation": True, "overwrite": True}  # they were validated
+            options = {"skip_unset": False, "skip_validation": True, "overwrite": True}  # already validated
             with replacing(self.folder / "config.yaml") as temporary:
                 self.parser.save(settings, temporary, **options)
 
     @contextlib.contextmanager
     def _nothing_left_behind(self) -> Iterator[None]:
-        """Where it fails before the first step, remove what was written."""
+        """Remove what was written if the run fails before the first step."""
         try:
             yield
         except Exception:

@@ -1,4 +1,4 @@
-"""What is refused because a checkpoint does not fit the config; of these Lightning and PyTorch would say little."""
+"""What is refused because a checkpoint does not fit the config; the libraries' own errors would not explain it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from runtime.read_checkpoint import VERSION, check_complete
 
 
 def check_form(checkpoint: dict[str, Any], path: Path | str) -> None:
-    """Refuse what another program has saved under the same names, of which Lightning would say little."""
+    """Refuse what another program saved under the same names; Lightning's own error would not explain it."""
     if VERSION not in checkpoint:
         raise UsageError(f"{path} is not a Lightning checkpoint: it has no `{VERSION}`")
     for name in ("hyper_parameters", "callbacks", "loops"):
@@ -23,7 +23,7 @@ def check_form(checkpoint: dict[str, Any], path: Path | str) -> None:
 
 
 def check_architecture(checkpoint: dict[str, Any], path: Path | str, class_path: str) -> None:
-    """Refuse a checkpoint of another class than the config's."""
+    """Refuse a checkpoint whose model class is not the config's."""
     saved = checkpoint.get("hyper_parameters", {}).get("_class_path", class_path)
     if saved.split(".")[-1] != class_path.split(".")[-1]:
         raise UsageError(
@@ -36,7 +36,7 @@ def check_shapes(
 ) -> None:
     """Refuse flags that give the network other weights than the checkpoint has, and name both values.
 
-    `settings` are the model's hyper-parameters now.
+    `settings` are the model's current hyper-parameters.
     """
     if "state_dict" not in checkpoint:  # sharded: the strategy compares it while it loads
         return
@@ -57,10 +57,10 @@ def check_shapes(
 
 
 def check_resumable(checkpoint: dict[str, Any], path: Path | str, settings: Mapping[str, Any]) -> None:
-    """Refuse to resume where the optimizer is not in the checkpoint, or is another one than the config asks for.
+    """Refuse to resume if the checkpoint has no optimizer, or another one than the config asks for.
 
-    Its state, learning rate and schedule come from the checkpoint, so such flags would be ignored, or fail later.
-    `settings` are the model's hyper-parameters now.
+    The optimizer's state, learning rate and schedule come from the checkpoint, so such flags would be ignored, or fail
+    later. `settings` are the model's current hyper-parameters.
     """
     check_complete(checkpoint, path)
     saved = checkpoint.get("hyper_parameters", {})
@@ -77,7 +77,7 @@ def check_resumable(checkpoint: dict[str, Any], path: Path | str, settings: Mapp
 
 
 def check_length(checkpoint: dict[str, Any], config: Path, max_epochs: int | None) -> None:
-    """Refuse to train longer than a schedule such as OneCycleLR, which ends at a fixed step, was laid out for."""
+    """Refuse to train beyond the fixed step at which a schedule such as OneCycleLR ends."""
     if not any("total_steps" in schedule for schedule in checkpoint.get("lr_schedulers", ())):
         return
     planned = yaml.safe_load(config.read_text(encoding="utf-8"))["trainer"]["max_epochs"]
@@ -89,14 +89,14 @@ def check_length(checkpoint: dict[str, Any], config: Path, max_epochs: int | Non
 
 
 def nested(value: Any) -> Any:
-    """Nested mappings and sequences as dicts and lists, which compare by their content."""
+    """Nested mappings and sequences as dicts and lists, which compare by content."""
     if isinstance(value, Mapping):
         return {key: nested(each) for key, each in value.items()}
     return [nested(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def describe(value: Any, other: Any) -> str:
-    """An optimizer or scheduler, with those of its arguments that differ from the other's."""
+    """An optimizer or scheduler with those of its arguments that differ from the other's."""
     if not isinstance(value, dict) or not isinstance(other, dict):
         return value["class_path"] if isinstance(value, dict) else str(value)
     name = value["class_path"].rpartition(".")[2]
@@ -107,5 +107,5 @@ def describe(value: Any, other: Any) -> str:
 
 
 def shape(state: dict[str, torch.Tensor], name: str) -> list[int] | str:
-    """Shape of a weight, or that there is none of this name."""
+    """Shape of a weight, or a note that no weight has this name."""
     return list(state[name].shape) if name in state else "missing"

@@ -1,6 +1,6 @@
-"""What is refused once PyTorch is there, from the reading of the flags to the first step.
+"""What is refused after PyTorch is imported, from reading the flags to the first step.
 
-What needs no PyTorch is refused in `cli/request.py`, before seconds of imports.
+What needs no PyTorch is refused earlier, in `cli/request.py`, before seconds of imports.
 """
 
 import inspect
@@ -30,7 +30,7 @@ from runtime.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from cli.build import Run
 
-# The least that makes sense; Lightning divides by some of them, and passes over a negative bound in silence.
+# The smallest values that make sense. Lightning divides by some of them, and ignores a negative bound silently.
 AT_LEAST = {
     "accumulate_grad_batches": 1,
     "check_val_every_n_epoch": 1,
@@ -41,7 +41,7 @@ AT_LEAST = {
 
 
 def check_settings(settings: Namespace, checkpoint: dict[str, Any] | None) -> None:
-    """Refuse what cannot work whatever the model turns out to be, before any class is made."""
+    """Refuse what cannot work with any model, before any class is made."""
     check_seed(settings.seed_everything)
     if checkpoint is not None:
         check_form(checkpoint, settings.ckpt_path)
@@ -51,7 +51,7 @@ def check_settings(settings: Namespace, checkpoint: dict[str, Any] | None) -> No
 
 
 def check_checkpoint(run: "Run") -> None:
-    """Refuse a checkpoint that does not fit the model, or that `fit` cannot resume from."""
+    """Refuse a checkpoint that does not fit the model, or from which `fit` cannot resume."""
     if run.checkpoint is None:
         return
     path = run.settings.ckpt_path
@@ -63,7 +63,7 @@ def check_checkpoint(run: "Run") -> None:
 
 
 def check_run_name(name: str) -> None:
-    """Refuse a folder that is not below `runs`."""
+    """Refuse a run folder outside `runs`."""
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise UsageError(
             f"--run_name is {name}; it is a folder below runs/, without / in front and without .."
@@ -71,17 +71,17 @@ def check_run_name(name: str) -> None:
 
 
 def check_seed(seed: int | bool | None) -> None:
-    """Refuse a seed that NumPy does not take."""
+    """Refuse a seed that NumPy does not accept."""
     if seed is not None and not 0 <= seed < 2**32:
         raise UsageError(f"--seed_everything is {seed}; a seed must be from 0 to 4294967295")
 
 
 def check_learning_rate(model: Namespace, words: Sequence[str]) -> None:
-    """Refuse a learning rate that has no effect because the schedule was given another one, as `max_lr`.
+    """Refuse a learning rate that has no effect because the schedule has another one, `max_lr`.
 
-    A flag wins over a config. Of two configs, or in one, nothing wins: the optimizer's rate must be the same there, or
-    the default that stands in every complete config. Where `max_lr` wins, the optimizer's rate becomes the same, so
-    that the run's config.yaml says one rate.
+    A flag overrides a config. Within configs neither overrides the other: the optimizer's rate must equal `max_lr`, or
+    be the default that every complete config contains. If `max_lr` wins, the optimizer's rate is set to it, so that
+    the run's config.yaml shows one rate.
 
     Args:
         model: the settings of the model; the optimizer's rate may be changed.
@@ -109,7 +109,7 @@ def check_learning_rate(model: Namespace, words: Sequence[str]) -> None:
 
 
 def check_trainer(config: Namespace) -> None:
-    """Refuse numbers that no training can run with, and devices that are not there."""
+    """Refuse numbers with which no training can run, and devices that do not exist."""
     for name, least in AT_LEAST.items():
         value = config.get(name)
         if value is not None and not value >= least:
@@ -121,7 +121,7 @@ def check_trainer(config: Namespace) -> None:
 
 
 def check_devices(accelerator: Any, devices: object) -> None:
-    """Refuse a GPU that is not there, and more processes than there are cores, each with a copy of everything."""
+    """Refuse a GPU that does not exist, and more processes than cores, because each has a copy of everything."""
     found = torch.accelerator.is_available()
     if accelerator in ("gpu", "cuda") and not found:
         raise UsageError(f"--trainer.accelerator is {accelerator}, but PyTorch finds no GPU; use auto or cpu")
@@ -160,9 +160,9 @@ def check_cluster(trainer: Trainer) -> None:
 
 
 def check_monitor(metric: str, model: LightningModule, option: str = "--monitor") -> None:
-    """Refuse to wait for a metric that no validation of this model will bring.
+    """Refuse to wait for a metric that this model never logs in validation.
 
-    A model with a validation of its own may log what it likes.
+    A model with its own validation may log any name.
     """
     hooks = ("validation_step", "on_validation_epoch_end")
     if not isinstance(model, LitModel) or any(is_overridden(hook, model, LitModel) for hook in hooks):
@@ -173,12 +173,12 @@ def check_monitor(metric: str, model: LightningModule, option: str = "--monitor"
 
 
 class MonitorCheck(Callback):
-    """Says after the first epoch with a validation that the metric to choose by was not logged, and saves the epoch.
+    """Reports after the first epoch with a validation that the monitored metric was not logged, and saves the epoch.
 
-    What a model logs is not known before. Lightning's own complaint comes before anything is saved.
+    Only then is it known what a model logs. Lightning's own error comes before anything is saved.
 
     Args:
-        monitor: the metric.
+        monitor: the metric that decides which epoch is best.
         folder: of the run.
     """
 
@@ -188,7 +188,7 @@ class MonitorCheck(Callback):
         self.validated = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Look at the metrics that other callbacks wait for, such as EarlyStopping."""
+        """Collect the metrics that other callbacks wait for, such as EarlyStopping."""
         for callback in trainer.callbacks:
             if isinstance(metric := getattr(callback, "monitor", None), str):
                 check_monitor(metric, pl_module, f"{type(callback).__name__}: monitor")

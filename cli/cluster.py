@@ -1,7 +1,7 @@
-"""Jobs that are started again: by SLURM after a requeue, by torchrun after the death of a worker.
+"""Jobs that are restarted: by SLURM after a requeue, by torchrun after a worker has died.
 
-While a run is under way, a small file `runs/.jobs/<job>` names its folder. A job that is started again finds it there
-and resumes it as `fit --resume` would; a new job has another name. All processes must see the same `runs`.
+During a run, a small file `runs/.jobs/<job>` names its folder. A restarted job finds the folder there and resumes as
+`fit --resume` would; a new job has another name. All processes must see the same `runs`.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ JOBS = Path("runs", ".jobs")
 
 
 def rank() -> int:
-    """Number of this process in the launch, 0 for the one that writes; in the order that Lightning asks for it."""
+    """Number of this process in the launch, 0 for the one that writes; found in the same order as Lightning does."""
     for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
         if name in os.environ:
             return int(os.environ[name])
@@ -25,27 +25,27 @@ def rank() -> int:
 
 
 def slurm_job() -> str | None:
-    """What `scontrol` calls this job; the tasks of an array keep their name when they are requeued."""
+    """The job's name for `scontrol`; the tasks of an array keep their name when they are requeued."""
     if "SLURM_ARRAY_JOB_ID" in os.environ:
         return f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     return os.environ.get("SLURM_JOB_ID")
 
 
 def job_file(args: Sequence[str]) -> Path | None:
-    """Where the run's folder is noted; None without a scheduler. A job may train several runs, one after the other."""
+    """File that notes the run's folder; None without a scheduler. A job may train several runs in sequence."""
     command = hashlib.sha256("\0".join(args).encode()).hexdigest()[:12]
     if job := slurm_job():
         return JOBS / f"slurm-{os.environ.get('SLURM_CLUSTER_NAME', '')}-{job}-{command}"
     job = os.environ.get("TORCHELASTIC_RUN_ID")
-    if job == "none":  # torchrun without --standalone or --rdzv-id; the process that starts the workers stays
+    if job == "none":  # torchrun without --standalone or --rdzv-id; the parent starts all workers
         job = f"{socket.gethostname()}-{os.getppid()}"
     return JOBS / f"torchrun-{job}-{command}" if job else None
 
 
 def may_be_restarted() -> bool:
-    """Whether this is not certainly the job's first start.
+    """Whether this may be a restart; False only if it is certainly the job's first start.
 
-    torchrun counts restarts on each node for itself: where all workers are well, the count stays 0.
+    torchrun counts restarts per node: on a node where all workers are well, the count stays 0.
     """
     if os.environ.get("TORCHELASTIC_RUN_ID", "none") != "none":
         return True
@@ -54,11 +54,11 @@ def may_be_restarted() -> bool:
 
 
 def interrupted_run(file: Path) -> Path | None:
-    """Folder of the run that an earlier start of this job has begun and saved; all processes find the same.
+    """Folder of the run that an earlier start of this job began and saved; all processes find the same one.
 
-    As long as one process has not come by here, no other can train, so no checkpoint appears in the meantime.
+    No process can train until all have called this, so no checkpoint appears in the meantime.
     """
-    if not may_be_restarted():  # what there is was left by an older job of the same name
+    if not may_be_restarted():  # an existing file is left from an older job of the same name
         forget_run(file)
     if not file.exists():
         return None
@@ -67,16 +67,16 @@ def interrupted_run(file: Path) -> Path | None:
 
 
 def note_run(file: Path, folder: Path) -> None:
-    """Tie the run to the job."""
+    """Note the run's folder for the job."""
     if rank() == 0:
-        from callbacks.files import write_whole  # by now PyTorch is there
+        from callbacks.files import write_whole  # PyTorch is imported by now
 
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, str(folder))
 
 
 def forget_run(file: Path) -> None:
-    """Called when the run is done."""
+    """Delete the note once the run is done."""
     if rank() == 0:
         file.unlink(missing_ok=True)
 
@@ -90,7 +90,7 @@ def check_leftovers(folder: Path) -> None:
 
 
 def requeue() -> str:
-    """Ask SLURM to end this job and start it again; what came of it, in words."""
+    """Ask SLURM to end this job and start it again; returns the outcome in words."""
     job = slurm_job() or ""
     try:
         done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)

@@ -1,7 +1,7 @@
-"""`train.py compare RUN_A RUN_B`: is the difference between two runs real, or would chance bring it about?
+"""`train.py compare RUN_A RUN_B`: is the difference between two runs real, or could it be chance?
 
-Both networks predict the same test rows, so the comparison is paired, which sees smaller differences than two separate
-figures do. It is about these two trained networks: what another seed would give is not in it (Dietterich 1998,
+Both networks predict the same test rows. So the comparison is paired, and finds smaller differences than two separate
+figures can. It is about these two trained networks only: the variation between seeds is not included (Dietterich 1998,
 https://doi.org/10.1162/089976698300017197).
 """
 
@@ -27,7 +27,7 @@ def compare_runs(first: Request, second: Request) -> None:
 
 
 def check_same_rows(a: RowScores, b: RowScores) -> None:
-    """Refuse two runs that were not given the same rows."""
+    """Refuse two runs with different rows."""
     names = f"{a.checkpoint} and {b.checkpoint}"
     if (a.right is None) != (b.right is None):
         raise UsageError(f"{names} cannot be compared: one predicts classes, the other numbers")
@@ -88,7 +88,7 @@ def compare_errors(a: RowScores, b: RowScores) -> tuple[dict[str, str], str]:
 
 
 def say(gain: float, amount: str, interval: str, p_value: float) -> str:
-    """One sentence; the test decides, at the level of 5 %."""
+    """One sentence; the test decides at the 5 % level."""
     better, worse = ("B", "A") if gain > 0 else ("A", "B")
     if gain == 0:
         return f"No difference: A and B do equally well ({interval} {p_text(p_value)})."
@@ -101,5 +101,5 @@ def say(gain: float, amount: str, interval: str, p_value: float) -> str:
 
 
 def p_text(p_value: float) -> str:
-    """A p-value with two digits; what rounds to 0 is still above it."""
+    """A p-value with two digits; one that rounds to 0 is shown as an upper bound."""
     return f"p = {p_value:.2g}" if p_value > 1e-300 else "p < 1e-300"

@@ -1,4 +1,4 @@
-"""Config files are checked before anything is imported: YAML whose parts stand where they belong."""
+"""Check config files before anything is imported: each must be YAML with every part in its place."""
 
 import os
 import reprlib
@@ -16,7 +16,7 @@ SETTINGS = (
     "model data trainer monitor monitor_mode diagnostics pictures run_name resume ckpt_path seed_everything "
     "save_every_n_steps weights_only sweep debug config print_config help"
 )
-# Settings that people expect at the top, and where they are.
+# Settings that people expect at the top level, and where they really are.
 ELSEWHERE = (
     "model.optimizer model.optimizer.lr model.scheduler model.hidden_sizes model.activation model.dropout "
     "data.batch_size data.data_dir data.csv trainer.max_epochs trainer.max_steps trainer.devices "
@@ -26,18 +26,18 @@ CLASS_KEYS = {"class_path", "init_args", "dict_kwargs"}
 
 
 def settings(command: str) -> list[str]:
-    """What can be set for a command, without what lies inside `model`, `data` and `trainer`."""
+    """What can be set for a command, without what is inside `model`, `data` and `trainer`."""
     own = {"fit": [], "predict": ["return_predictions"]}
     return SETTINGS.split() + own.get(command, ["verbose"])
 
 
 def check_config(command: str, path: str | Path) -> None:
-    """Refuse a file that is no YAML mapping of settings for `command`.
+    """Refuse a file that is not a YAML mapping of settings for `command`.
 
     Raises:
-        UsageError: in one line that names the file, the place and what stands there.
+        UsageError: in one line that names the file, the place and what was found there.
     """
-    if not os.path.isfile(path):  # pathlib would forgive "mine.yaml/"
+    if not os.path.isfile(path):  # pathlib would accept "mine.yaml/"
         names = (str(file.relative_to(CONFIGS.parent)) for file in CONFIGS.rglob("*.yaml"))
         hint = did_you_mean(str(path), names, otherwise="python train.py lists the experiments")
         raise UsageError(f"--config {path} does not exist; {hint}")
@@ -53,7 +53,7 @@ def check_config(command: str, path: str | Path) -> None:
         raise UsageError(f"--config {path} is not YAML: {describe(error)}") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"--config {path} is not YAML: {error.reason}; save it as UTF-8") from None
-    except (ValueError, RecursionError) as error:  # a date such as 2020-13-45, thousands of brackets
+    except (ValueError, RecursionError) as error:  # a date such as 2020-13-45, or thousands of brackets
         raise UsageError(f"--config {path} cannot be read: {error}") from None
     except OSError as error:
         raise UsageError(f"--config {path} cannot be read: {error.strerror}") from None
@@ -64,7 +64,7 @@ def check_config(command: str, path: str | Path) -> None:
 
 
 def check_sections(command: str, path: str | Path, content: Mapping[Any, Any]) -> None:
-    """Refuse settings that do not exist, or stand in the wrong place, of which the parser would say little."""
+    """Refuse settings that do not exist or are in the wrong place; the parser's own error would not explain it."""
     known = settings(command)
     for key in map(str, content):
         if key.partition(".")[0] not in known:
@@ -84,7 +84,7 @@ def check_sections(command: str, path: str | Path, content: Mapping[Any, Any]) -
 
 
 def repeated_key(root: yaml.Node | None) -> yaml.ScalarNode | None:
-    """A key that a mapping has already; YAML forbids it, and the library would forget the first one."""
+    """A key that appears twice in a mapping. YAML forbids it, and the library would silently drop the first value."""
     nodes, visited = [root], set()
     while nodes:
         node = nodes.pop()

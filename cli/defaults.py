@@ -1,4 +1,4 @@
-"""What every run has besides its model and data: callbacks, loggers and plugins, unless the config brings its own."""
+"""What every run has besides its model and data: callbacks, loggers and plugins, unless the config has its own."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,7 @@ def callbacks_of(command: str, settings: Namespace, given: list[Callback], folde
     Args:
         command: "fit", "validate", "test" or "predict".
         settings: its config.
-        given: callbacks of the config; no second one of their class is added.
+        given: callbacks of the config; no second one of the same class is added.
         folder: of the run.
     """
     own: list[Callback] = []
@@ -57,7 +57,7 @@ def callbacks_of(command: str, settings: Namespace, given: list[Callback], folde
 
 
 def savers(settings: Namespace, folder: Path) -> list[Callback]:
-    """What writes checkpoints, and what sees to it that they can be written."""
+    """The callbacks that write checkpoints, and those that make sure that checkpoints can be written."""
     mode = settings.monitor_mode or best_mode(settings.monitor)
     return [
         MonitorCheck(settings.monitor, folder),
@@ -68,7 +68,7 @@ def savers(settings: Namespace, folder: Path) -> list[Callback]:
 
 
 def loggers_of(folder: Path, purge_step: int | None = None) -> list[Logger]:
-    """TensorBoard, and metrics.csv; a run that is resumed hides what it logged from `purge_step` on."""
+    """TensorBoard and metrics.csv; a resumed run hides what it logged from `purge_step` on."""
     board = BufferedTensorBoardLogger(
         folder.parent.parent,
         name=folder.parent.name,
@@ -80,9 +80,9 @@ def loggers_of(folder: Path, purge_step: int | None = None) -> list[Logger]:
 
 
 def plugins_of(given: Any) -> list[Any]:
-    """The config's plugins, and where it has none of its own, checkpoints that are whole and SLURM as we use it.
+    """The config's plugins, plus our own for whole checkpoints and for SLURM where the config has none of that kind.
 
-    Lightning's own way with SLURM saves inside a signal handler, and resumes whatever `hpc_ckpt` it finds.
+    Lightning's own SLURM plugin saves inside a signal handler, and resumes from any `hpc_ckpt` it finds.
     """
     plugins = [each for each in (given if isinstance(given, list) else [given]) if each is not None]
     if not any(isinstance(each, CheckpointIO) for each in plugins):
@@ -94,19 +94,19 @@ def plugins_of(given: Any) -> list[Any]:
 
 
 def has(given: list[Callback], kind: type) -> bool:
-    """Whether one of them is of that class."""
+    """Whether one of the callbacks is of that class."""
     return any(isinstance(each, kind) for each in given)
 
 
 def as_list(given: Any) -> list[Any]:
-    """What the Trainer takes as nothing, as one object or as several."""
+    """The value as a list; the Trainer accepts nothing, one object or several."""
     if given is None:
         return []
     return given if isinstance(given, list) else [given]
 
 
 class AfterFirstStep(Callback):
-    """Calls a function once a step has been trained."""
+    """Calls a function after the first trained step."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self.call: Callable[[], None] | None = call

@@ -1,4 +1,4 @@
-"""The flags that Lightning's command line does not have, and what the data dictate to the model."""
+"""The flags that Lightning's command line lacks, and the model's settings that the data determine."""
 
 import pkgutil
 from importlib import import_module
@@ -14,7 +14,7 @@ FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
 
 
 def add_flags(parser: LightningArgumentParser) -> None:
-    """Those that all commands know; a new one also goes into `SETTINGS` of `cli/config_files.py`."""
+    """Add the flags of all commands; a new one must also go into `SETTINGS` of `cli/config_files.py`."""
     parser.add_argument(
         "--run_name", type=str | None, help="Folder below runs/; by default the config's name."
     )
@@ -43,7 +43,7 @@ def add_flags(parser: LightningArgumentParser) -> None:
 
 
 def import_all_classes() -> None:
-    """A class can be named on the command line once its module is imported, also one that a user has just added."""
+    """Import all modules, so that every class can be named on the command line, even one a user has just added."""
     for package in (lit_models, datamodules):
         for module in pkgutil.iter_modules(package.__path__):
             import_module(f"{package.__name__}.{module.name}")

@@ -1,9 +1,9 @@
 """From the command line's words to an exit code.
 
-    request = prepare(words)            cli/request.py   what is asked for; refuses what needs no PyTorch to be refused
+    request = prepare(words)            cli/request.py   what is asked for; refuses what can be refused without PyTorch
     run = build(request)                cli/build.py     settings, model, data, Trainer; refuses the rest
     run.fit()                           or validate, test, predict
-    report(run)                         cli/reports.py   the closing table
+    report(run)                         cli/reports.py   the summary table
 
 0 done, 1 failed, 2 wrong input; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
 """
@@ -21,15 +21,15 @@ from cli.wrong_settings import wrong_settings
 from runtime.errors import exit_code, explain
 from runtime.signals import Interrupted, already_raised, ignore_signals, raised_at_once
 
-STARTED = time.perf_counter()  # before the seconds that the imports take
+STARTED = time.perf_counter()  # before the imports, which take seconds
 
 
 def main(args: Sequence[str], description: str = "") -> int:
-    """Run one command; whatever goes wrong is reported in a few lines on standard error.
+    """Run one command; report any error in a few lines on standard error.
 
     Args:
-        args: the words after `train.py`; none, or a lone --help, asks for the overview.
-        description: printed on top of the overview.
+        args: the words after `train.py`; none, or only --help, prints the overview.
+        description: printed above the overview.
     """
     debug, args = take_flag(args, "--debug")
     if not args or args in (["-h"], ["--help"], ["help"]):
@@ -43,13 +43,13 @@ def main(args: Sequence[str], description: str = "") -> int:
                 return 143
             return 130 if isinstance(end.__context__, KeyboardInterrupt) else int(end.code or 0)
         except Interrupted as stop:
-            first = stop.__context__  # where another signal came while the training was closing down
+            first = stop.__context__  # set if another signal came while the training was closing down
             return end_after(first if isinstance(first, Interrupted) else stop)
         except KeyboardInterrupt:
             print("stopped by a second SIGINT; what was saved before is whole", file=sys.stderr)
             return 130
         except Exception as error:
-            if signum := already_raised():  # a library, in the middle of its import, made it another error
+            if signum := already_raised():  # a library turned the signal into another error during its import
                 return end_after(Interrupted(signum))
             if debug:
                 raise
@@ -70,7 +70,7 @@ def take_flag(args: Sequence[str], name: str) -> tuple[bool, list[str]]:
 
 
 def run_command(args: Sequence[str]) -> int:
-    """Run one command and let errors through."""
+    """Run one command without catching errors."""
     command, words = args[0], list(args[1:])
     if command == "compare":
         return compare(words)
@@ -82,7 +82,7 @@ def run_command(args: Sequence[str]) -> int:
 def run_request(request: Request) -> int:
     """Fit, validate, test or predict."""
     say_that_it_loads(request)
-    from cli.build import build  # seconds of imports, which a wrong word should not cost
+    from cli.build import build  # takes seconds to import, so a wrong word is refused before
     from cli.reports import report
 
     run = build(request, started=STARTED)
@@ -96,7 +96,7 @@ def run_request(request: Request) -> int:
 
 
 def say_that_it_loads(request: Request) -> None:
-    """A first sign of life: the imports take seconds."""
+    """Print a first line at once, because the imports take seconds."""
     if rank() != 0:
         return
     print("loading PyTorch and Lightning ...", file=sys.stderr, flush=True)
@@ -117,10 +117,10 @@ def compare(words: Sequence[str]) -> int:
 
 
 def end_after(stop: Interrupted) -> int:
-    """After a signal: say how to resume, or ask SLURM to see to it; returns the exit code."""
-    ignore_signals()  # SLURM ends the job that it is asked to requeue
+    """After a signal, say how to resume, or ask SLURM to restart the job; returns the exit code."""
+    ignore_signals()  # SLURM ends a job that it is asked to requeue
     if stop.folder is not None and rank() != 0:
-        return 0  # the first process has yet to requeue, and `srun --kill-on-bad-exit` would kill it
+        return 0  # the first process still has to requeue; `srun --kill-on-bad-exit` would kill it
     print(how_to_resume(stop), file=sys.stderr)
     if stop.signum == getattr(signal, "SIGUSR1", None) and slurm_job():
         print(requeue(), file=sys.stderr)
@@ -128,7 +128,7 @@ def end_after(stop: Interrupted) -> int:
 
 
 def how_to_resume(stop: Interrupted) -> str:
-    """The command that resumes, or that there is nothing to resume."""
+    """The command that resumes, or a note that there is nothing to resume."""
     if stop.folder is None:
         return f"{stop} while no training was under way"
     if (stop.folder / "checkpoints" / "last.ckpt").exists():

@@ -1,4 +1,4 @@
-"""What can be run, and how; printed in a fraction of a second."""
+"""The overview of commands and experiments, printed in a fraction of a second."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""A parser whose complaints fit on a line or two and name what was probably meant.
+"""A parser with error messages of one or two lines that name what was probably meant.
 
-jsonargparse reports an error as one exception that has the others as causes: down to the import that failed, or to the
-error of this parser for a nested class. The message is made from these; of the library's own only the value is read.
+jsonargparse reports an error as one exception with the others as its causes, down to the import that failed, or to
+this parser's error for a nested class. Our message is built from these; from the library's text only the value is used.
 """
 
 import ast
@@ -32,7 +32,7 @@ class WrongSettingError(UsageError):
     """What is wrong with one setting.
 
     Args:
-        key: of the setting, as far as the parser that found it knows; empty where there is none.
+        key: of the setting, as far as the parser that found it knows; empty if unknown.
         reason: what is wrong.
     """
 
@@ -42,7 +42,7 @@ class WrongSettingError(UsageError):
 
 
 class Parser(LightningArgumentParser):
-    """Raises a `WrongSettingError` where the library would print its usage and end the process."""
+    """Raises a `WrongSettingError` instead of printing the usage and ending the process."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         raise explained(self, message, ex) from ex
@@ -75,14 +75,14 @@ def explained(parser: ArgumentParser, message: str, error: BaseException | None)
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, what it was raised from, and so on."""
+    """An exception, the exception that caused it, and so on."""
     while error is not None:
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def constructor_error(error: BaseException) -> BaseException:
-    """What the constructor of a model, data module or callback raised, out of what jsonargparse made of it."""
+    """The error that the constructor of a model, data module or callback raised, unwrapped from jsonargparse's."""
     for cause in causes(error):
         *_, (frame, _) = traceback.walk_tb(cause.__traceback__)
         if not frame.f_globals.get("__name__", "").startswith("jsonargparse"):
@@ -91,7 +91,7 @@ def constructor_error(error: BaseException) -> BaseException:
 
 
 def value_in(messages: list[str]) -> str | None:
-    """The value that the innermost of some messages complains of; None where none shows one."""
+    """The value named by the innermost message that shows one; None if none does."""
     for message in reversed(messages):
         if found := re.search(r"^(?:- )?Import path (\S+) does not", message, re.MULTILINE):
             return found[1]
@@ -103,7 +103,7 @@ def value_in(messages: list[str]) -> str | None:
 
 
 def unknown_name(message: str, chain: list[BaseException]) -> str:
-    """That a flag, or an option of a class, does not exist; "" where that is not what is wrong."""
+    """Says that a flag, or an option of a class, does not exist; "" if the error is another one."""
     if flag := re.search(r"unrecognized arguments: ([^\s=]+)", message):
         return f"there is no flag {flag[1]}"
     if any(isinstance(cause, NSKeyError) for cause in chain):
@@ -113,7 +113,7 @@ def unknown_name(message: str, chain: list[BaseException]) -> str:
 
 
 def known_names(parser: ArgumentParser) -> list[str]:
-    """What a flag or an option may have meant: those of the parser, and settings that lie deeper."""
+    """The names that a flag or an option may have meant: those of the parser, and of nested settings."""
     deeper = [name for name in ELSEWHERE.split() if name.count(".") > 1]
     flags = flags_of(parser)
     return [*flags, *(flag[2:] for flag in flags), *deeper]
@@ -126,20 +126,20 @@ def names_in(error: AttributeError) -> str:
 
 
 def place_within(message: str, inner: WrongSettingError) -> str:
-    """Where the setting that a nested class complains of stands in the value given: `optimizer.lr` for `lr`."""
+    """The place of a nested class's wrong setting inside the given value: `optimizer.lr` for `lr`."""
     name = inner.key or (match[1] if (match := re.search(r"no option '(\w+)'", inner.reason)) else "")
     found = name
     if nested := re.search(r"NestedArg\(key='([\w.]+)'", message):
         found = nested[1] if nested[1].rpartition(".")[2] == name.rpartition(".")[2] else name
     else:
-        with contextlib.suppress(ValueError, SyntaxError):  # where the value is not plain
+        with contextlib.suppress(ValueError, SyntaxError):  # if the value is not plain
             value = ast.literal_eval(message.rpartition("Given value: ")[2])
             found = path_to(value, name.rpartition(".")[2]) or name
     return found if inner.key else found.rpartition(".")[0]
 
 
 def path_to(value: object, name: str) -> str:
-    """Path of the first setting of that name in nested settings, without `init_args`; "" where there is none."""
+    """Path of the first setting of that name in nested settings, without `init_args`; "" if there is none."""
     if not isinstance(value, dict):
         return ""
     for key, part in value.items():
@@ -151,7 +151,7 @@ def path_to(value: object, name: str) -> str:
 
 
 def wrong_value(key: str, value: str, expected: Any) -> str:
-    """What is wrong with a value that is not of the type expected."""
+    """Says what is wrong with a value that does not have the expected type."""
     kinds = list(members(expected))
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     if choices:
@@ -170,7 +170,7 @@ def wrong_value(key: str, value: str, expected: Any) -> str:
 
 
 def members(kind: Any) -> Iterator[Any]:
-    """The types of a union, also of nested ones, without None."""
+    """The types of a union, including nested unions, without None."""
     if get_origin(kind) in (Union, UnionType):
         for each in get_args(kind):
             yield from members(each)
@@ -179,7 +179,7 @@ def members(kind: Any) -> Iterator[Any]:
 
 
 def is_class(kind: Any) -> bool:
-    """Whether the type stands for an object that is made from settings: a class of its own, or a function to it."""
+    """Whether the type is an object made from settings: one of our classes, or a function that returns one."""
     if isinstance(kind, type):
         return kind not in PLAIN and kind.__module__ not in (
             "builtins",
@@ -198,12 +198,12 @@ def describe(kind: Any) -> str:
 
 
 def class_name(kind: Any) -> str:
-    """Of a class, or of what a function returns."""
+    """Name of a class, or of what a function returns."""
     return kind.__name__ if isinstance(kind, type) else str(next(members(get_args(kind)[-1])).__name__)
 
 
 def class_names(key: str) -> list[str]:
-    """Names that may stand for the class asked for by the option `key`."""
+    """Names that may stand for the class that the option `key` expects."""
     homes = {
         "model": lit_models,
         "data": datamodules,

@@ -1,4 +1,4 @@
-"""What a command says at its end."""
+"""What a command prints at its end."""
 
 import math
 import time
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def report(run: "Run") -> None:
-    """The closing table of a command, on rank zero."""
+    """Print the summary table of a command, on rank zero."""
     if rank_zero_only.rank != 0:
         return
     if run.is_finished:
@@ -26,14 +26,14 @@ def report(run: "Run") -> None:
 
 
 def report_finished(run: "Run") -> None:
-    """A run that is complete is left as it is."""
+    """Say that a complete run is left as it is."""
     assert run.checkpoint is not None
     epochs, steps = run.checkpoint["epoch"], run.checkpoint["global_step"]
     print(f"{run.folder} is finished: {epochs} epochs, {steps} steps; for more, --trainer.max_epochs")
 
 
 def report_fit(run: "Run") -> None:
-    """The best metrics, where everything lies, and what to do next."""
+    """Print the best metrics, where the files are, and what to do next."""
     start_up = "" if math.isnan(run.start_up) else f", the first step after {run.start_up:.1f} s"
     times = {"time": f"{time.perf_counter() - run.started:.0f} s{start_up}"}
     checkpoints = [run.folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
@@ -56,13 +56,13 @@ def report_fit(run: "Run") -> None:
 
 
 def report_metrics(run: "Run") -> None:
-    """What was measured on the validation or test split."""
+    """Print what was measured on the validation or test split."""
     rows = {name: number(float(value)) for name, value in run.trainer.callback_metrics.items()}
     print_table(title_of(run, str(run.settings.ckpt_path)), rows or {"nothing": "was measured"})
 
 
 def report_predictions(run: "Run") -> None:
-    """The tables that were written."""
+    """Print which tables were written."""
     writer = next(each for each in run.trainer.callbacks if isinstance(each, PredictionWriter))
     rows = {path.stem: str(path) for path in writer.written}
     print_table("predictions", rows or {"nothing": "was predicted"})

@@ -1,4 +1,4 @@
-"""The command line before PyTorch is imported: find the config and the checkpoint, refuse what is plainly wrong."""
+"""The command line before PyTorch is imported: find the config and the checkpoint, refuse what is clearly wrong."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ from runtime.errors import UsageError, did_you_mean
 
 COMMANDS = ("fit", "validate", "test", "predict", "compare")
 COMPARE_USAGE = "python train.py compare RUN_A RUN_B [flags for both, like --data.data_dir DIR]"
-# commands that run many fits, and where their `main` is
+# commands that train many times, and the module of their `main`
 STUDIES = {"sweep": "cli.sweep", "tune-lr": "cli.tune_lr"}
 
 
@@ -22,9 +22,9 @@ class Request:
     Args:
         command: one of `COMMANDS`.
         args: the words for the parser, the command first.
-        experiment: name of the folder below `runs`; empty where no config names one.
-        run_folder: the run that is resumed or evaluated; None for a new one.
-        job_file: where a new run is noted for the case that a scheduler starts this job again; None without one.
+        experiment: name of the folder below `runs`; empty if no config names one.
+        run_folder: the run to resume or evaluate; None for a new one.
+        job_file: notes a new run, in case a scheduler restarts this job; None without a scheduler.
     """
 
     command: str
@@ -35,10 +35,10 @@ class Request:
 
 
 def prepare(args: Sequence[str]) -> Request:
-    """Check the words and complete them: the config of a run is found next to its checkpoint.
+    """Check the words and complete them; a run's config is found next to its checkpoint.
 
     Raises:
-        UsageError: for a command that does not exist, a flag before it, or a file that is missing or unreadable.
+        UsageError: for an unknown command, a flag before the command, or a file that is missing or unreadable.
     """
     command, words = args[0], list(args[1:])
     if command.startswith("-"):
@@ -96,7 +96,7 @@ def resume_request(command: str, folder: Path, words: list[str]) -> Request:
 
 def evaluation_request(command: str, checkpoint: Path, words: list[str], has_config: bool) -> Request:
     """`test --ckpt_path RUN/checkpoints/best.ckpt`: the run's own config, then the flags given now."""
-    if not checkpoint.is_file() and not (checkpoint / "meta.pt").is_file():  # the latter: FSDP's shards
+    if not checkpoint.is_file() and not (checkpoint / "meta.pt").is_file():  # meta.pt: FSDP's shards
         raise UsageError(
             f"--ckpt_path {checkpoint} does not exist; runs/<name>/version_N/checkpoints holds checkpoints"
         )
@@ -114,10 +114,10 @@ def evaluation_request(command: str, checkpoint: Path, words: list[str], has_con
 
 
 def comparison_requests(words: Sequence[str]) -> tuple[Request, Request]:
-    """`compare RUN_A RUN_B`: for each a prediction by its best checkpoint, on one device so that rows stay in order.
+    """`compare RUN_A RUN_B`: for each, a prediction by its best checkpoint, on one device so that rows stay in order.
 
     Raises:
-        UsageError: unless two runs or checkpoints are given, before any flags.
+        UsageError: unless two runs or checkpoints come first, before any flags.
     """
     names, flags = words[:2], list(words[2:])
     if len(names) < 2 or any(name.startswith("-") for name in names):
@@ -140,12 +140,12 @@ def comparison_requests(words: Sequence[str]) -> tuple[Request, Request]:
 
 
 def wants_config(words: Sequence[str]) -> bool:
-    """Whether only the complete config is asked for."""
+    """Whether the user asks only for the complete config."""
     return any(word.partition("=")[0] == "--print_config" for word in words)
 
 
 def check_flags(command: str, words: Sequence[str]) -> None:
-    """Refuse a flag that cannot exist, seconds before the classes are there that know the rest of them."""
+    """Refuse a flag that cannot exist, seconds before the classes are imported that know all flags."""
     known = [f"--{name}" for name in settings(command)]
     for word in words:
         flag = word.partition("=")[0].partition(".")[0].rstrip("+")

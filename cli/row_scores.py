@@ -1,4 +1,4 @@
-"""How a run does on each row of its test split."""
+"""How well a run predicts each row of its test split."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -19,15 +19,15 @@ from runtime.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class RowScores:
-    """How one network does on each row of its test split.
+    """How well one network predicts each row of its test split.
 
     Args:
         checkpoint: the network's file.
-        right: (N,) whether each class was predicted correctly; None where classes are not the task.
-        errors: (N,) mean squared error of each row, in the units of the metrics; None where classes are the task.
+        right: (N,) whether each class was predicted correctly; None if the task is not classification.
+        errors: (N,) mean squared error of each row, in the units of the metrics; None for classification.
         truth: (N, ...) what should have been predicted.
-        names: of the input columns, where the data module has them.
-        inputs: (N, ...) as they come from the source, where the data module keeps them.
+        names: of the input columns, if the data module has them.
+        inputs: (N, ...) as they come from the source, if the data module keeps them.
         trained_on: whether the network was trained on these very rows.
     """
 
@@ -57,13 +57,13 @@ class Collector(Callback):
 
 
 def scores_on_test_rows(request: Request) -> RowScores:
-    """Let a run predict the rows of its test split; nothing is written.
+    """Let a run predict the rows of its test split; writes nothing.
 
     Args:
         request: `predict`, with the run's checkpoint.
 
     Raises:
-        UsageError: where the run has no data module, or predicts nothing that can be compared.
+        UsageError: if the run has no data module, or predicts nothing that can be compared.
     """
     collector = Collector()
     run = build(request, callbacks=(collector,))
@@ -72,7 +72,7 @@ def scores_on_test_rows(request: Request) -> RowScores:
         raise UsageError(f"{run.folder} has no data module, so its test rows are unknown")
 
     def test_dataloader() -> Any:
-        data.setup("test")  # Lightning has prepared the data of `predict` only
+        data.setup("test")  # Lightning has only prepared the data of `predict`
         return data.test_dataloader()
 
     data.predict_dataloader = test_dataloader
@@ -110,7 +110,7 @@ def score(columns: Mapping[str, Tensor], checkpoint: str) -> tuple[Tensor | None
 
 
 def is_same(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors agree to float32 rounding of their largest value; missing values agree with each other."""
+    """Whether two tensors agree up to float32 rounding of their largest value; missing values equal each other."""
     if a.shape != b.shape:
         return False
     rounding = 1e-5 * float(b.double().nan_to_num().abs().max())

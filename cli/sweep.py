@@ -1,4 +1,4 @@
-"""`train.py sweep`: from the words and the `sweep:` sections of configs to a plan, which `sweeps/` carries out."""
+"""`train.py sweep`: turn the words and the `sweep:` sections of configs into a plan, which `sweeps/` carries out."""
 
 import dataclasses
 import inspect
@@ -25,7 +25,7 @@ from sweeps.study import Queue
 from sweeps.trials import rehearse
 
 SAME_FOR_ALL = ("run_name", "resume", "ckpt_path", "monitor", "monitor_mode", "debug")  # flags of fit
-QUIET = [  # in front of the user's words, which may say otherwise
+QUIET = [  # placed before the user's words, which may override them
     "--trainer.enable_progress_bar=false",
     "--trainer.enable_model_summary=false",
     "--trainer.devices=1",
@@ -42,13 +42,13 @@ with other processes that run at the same time. Options of its own, below `sweep
 
 
 def main(given: list[str]) -> int:
-    """Begin or resume a sweep; the exit code, which is 1 where every run has failed.
+    """Start or resume a sweep; returns the exit code, which is 1 if every run failed.
 
     Args:
         given: the words after `train.py sweep`.
 
     Raises:
-        UsageError: before the first run, for whatever is wrong with the command.
+        UsageError: before the first run, for anything wrong with the command.
     """
     if {"-h", "--help"} & set(given):
         options = inspect.cleandoc(SweepOptions.__doc__ or "").partition("Args:\n")[2]
@@ -78,14 +78,14 @@ def build_trial(
     like: Run | None = None,
     changes: Setting | None = None,
 ) -> Run:
-    """An ordinary `fit` in an ordinary run folder, but silent.
+    """An ordinary `fit` in an ordinary run folder, without output.
 
     Args:
         words: after `fit`.
-        resume: folder of a run that was interrupted; then its own config is taken, and the words are left out.
+        resume: folder of an interrupted run; its own config is used then, and the words are ignored.
         callbacks, with_trainer: see `build`.
-        like: a run on the same data, whose parser and data are taken over; then there is no Trainer.
-        changes: the settings in which it differs from that run.
+        like: a run on the same data, whose parser and data are reused; then there is no Trainer.
+        changes: the settings that differ from those of `like`.
     """
     if like is not None:
         config = like.settings.clone()
@@ -99,7 +99,7 @@ def build_trial(
 
 
 def replace_number(settings: Namespace, flag: str, value: Value) -> bool:
-    """Replace a real number in a config, which spares reading it anew; whether that is what the flag stands for."""
+    """Replace a real number in a config, instead of reading the config again; returns whether the flag is a number."""
     node = settings
     *path, name = flag.replace("init_args.", "").split(".")
     for part in path:
@@ -115,7 +115,7 @@ def read_plan(given: list[str]) -> Plan:
     """Read the words after `train.py sweep`.
 
     Raises:
-        UsageError: for an option or file that is wrong, or where nothing varies.
+        UsageError: for a wrong option or file, or if nothing varies.
     """
     left, section = split_words(given)
     for forbidden in ("--resume", "--ckpt_path"):
@@ -148,12 +148,12 @@ def read_plan(given: list[str]) -> Plan:
         first = first_seed(configs, left)
         seeds = list(range(first, first + seeds))
     plan = Plan(name or default_name(configs, left), left, axes, sampler, seeds, options)
-    plan.settings()  # a grid refuses ranges
+    plan.settings()  # raises if a grid has ranges
     return plan
 
 
 def default_name(configs: list[Path], left: list[str]) -> str:
-    """The experiment's, with that of the sweep's config behind it: mnist_4v9_logistic_lr."""
+    """The experiment's name followed by that of the sweep's config: mnist_4v9_logistic_lr."""
     experiments = [path.stem for path in configs if path.parent.name not in ("presets", "sweeps")]
     sweeps = [path.stem for path in configs if path.parent.name == "sweeps"]
     model = [value.split(".")[-1] for value in option_values(left, "--model")]
@@ -161,7 +161,7 @@ def default_name(configs: list[Path], left: list[str]) -> str:
 
 
 def first_seed(configs: list[Path], left: list[str]) -> int:
-    """`seed_everything` of the command or its configs; 42 as for any run."""
+    """`seed_everything` of the command or its configs; 42 by default, as for any run."""
     given = option_values(left, "--seed_everything")
     for path in configs:
         given.insert(0, str(yaml.safe_load(path.read_text(encoding="utf-8")).get("seed_everything", "")))
@@ -169,7 +169,7 @@ def first_seed(configs: list[Path], left: list[str]) -> int:
 
 
 def split_words(given: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """The words for `fit`, and what --vary and --sweep.NAME say, in the form of a `sweep:` section."""
+    """The words for `fit`, and what --vary and --sweep.NAME set, in the form of a `sweep:` section."""
     left: list[str] = []
     section: dict[str, Any] = {}
     words_left = iter(given)
@@ -193,7 +193,7 @@ def split_words(given: list[str]) -> tuple[list[str], dict[str, Any]]:
 
 
 def merge(into: dict[str, Any], section: Any, source: Path | str) -> None:
-    """Let a later section win, flag by flag."""
+    """Let a later section override an earlier one, flag by flag."""
     if not isinstance(section, dict) or not isinstance(section.get("vary") or {}, dict):
         raise UsageError(
             f"{source}: `sweep:` holds {section!r:.60}, not settings such as `vary:` and `seeds:`"
@@ -212,7 +212,7 @@ def read_options(section: dict[str, Any]) -> SweepOptions:
     parser.add_class_arguments(SweepOptions, "sweep")
     rest = {name: value for name, value in section.items() if name != "vary"}
     options = SweepOptions(**vars(parser.parse_object({"sweep": rest}).sweep))
-    options.vary = section["vary"]  # as it was typed: the parser would read "[3]" as a list of values
+    options.vary = section["vary"]  # as typed, because the parser would read "[3]" as a list of values
     for name, value in {"trials": options.trials, "minutes": options.minutes}.items():
         if value is not None and value <= 0:
             raise UsageError(f"sweep.{name} is {value}; it must be above 0")

@@ -1,10 +1,10 @@
 """`train.py tune-lr`: a learning-rate range test (Smith 2017, https://arxiv.org/abs/1506.01186).
 
-The rate rises a little with every step, from far too small to far too large. The loss stays, falls, and runs away;
-a good rate lies where it falls fastest. It is a suggestion: `sweep` measures.
+The rate rises a little with every step, from far too small to far too large. The loss stays flat, falls, and diverges;
+a good rate is where the loss falls fastest. The result is only a suggestion; `sweep` measures.
 
 Lightning's own `Tuner.lr_find` is not used: it takes the slope per unit of the rate, not per decade, which favors small
-rates (for rings one at which 1,500 steps learn nothing).
+rates (for rings, one at which 1,500 steps learn nothing).
 """
 
 import math
@@ -32,7 +32,7 @@ python train.py tune-lr --config configs/mnist_mlp.yaml [--low 1e-6] [--high 10]
 
 Any flag of fit may be given. Writes one picture, runs/tune_lr/<experiment>.png, and no run.
 """
-SHORT = [  # a training of its own kind: nothing is measured but the loss, nothing is kept
+SHORT = [  # for this training only the loss is measured, and nothing is kept
     "--trainer.max_epochs=-1",
     "--trainer.limit_val_batches=0",
     "--trainer.logger=false",
@@ -40,15 +40,15 @@ SHORT = [  # a training of its own kind: nothing is measured but the loss, nothi
     "--diagnostics=false",
 ]
 SMOOTHING = 0.9  # of the running mean of the loss
-DIVERGED = 4.0  # times the least loss so far
+DIVERGED = 4.0  # times the smallest loss so far
 
 
 class RangeTest(Callback):
-    """Raises the learning rate from step to step; `rates` and `losses` hold one number per step that was trained.
+    """Raises the learning rate at every step; `rates` and `losses` hold one number per trained step.
 
     Args:
-        low, high: the first rate and the last, which is reached on a logarithmic scale.
-        steps: how many.
+        low, high: the first and the last rate; rates between them are evenly spaced on a logarithmic scale.
+        steps: number of rates.
     """
 
     def __init__(self, low: float, high: float, steps: int) -> None:
@@ -70,7 +70,7 @@ class RangeTest(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # The loss was measured before this step's rate took effect: it belongs to the rates before.
+        # The loss was measured before this step's rate took effect, so it belongs to the rate before.
         self.rates.append(float(self.planned[len(self.rates)]))
         self.losses.append(float(outputs["loss"]))
         latest = smooth(self.losses)
@@ -79,7 +79,7 @@ class RangeTest(Callback):
 
 
 def train_through_range(words: Sequence[str], test: RangeTest, folder: Path) -> Run:
-    """`fit` for as many steps as the test has; what it writes goes into `folder`."""
+    """Run `fit` for the number of steps of the test; its files go into `folder`."""
     short = [*QUIET, *words, *SHORT, f"--trainer.max_steps={len(test.planned)}"]
     run = build(Request("fit", ["fit", *short]), callbacks=(test,), folder=folder)
     if run.trainer.world_size > 1:
@@ -89,10 +89,10 @@ def train_through_range(words: Sequence[str], test: RangeTest, folder: Path) -> 
 
 
 def main(given: list[str]) -> int:
-    """Run the test, print the suggestion and draw the picture; the exit code.
+    """Run the test, print the suggestion and draw the picture; returns the exit code.
 
     Raises:
-        UsageError: for a wrong command, or where the loss never falls.
+        UsageError: for a wrong command, or if the loss never falls.
     """
     if {"-h", "--help"} & set(given):
         print(USAGE)
@@ -106,7 +106,7 @@ def main(given: list[str]) -> int:
         )
     request = prepare(["fit", *words])
     test = RangeTest(low, high, int(steps))
-    # One level down, so that a wrong flag can take the run's folder away.
+    # One folder deeper, so that a wrong flag can remove the run's folder.
     with tempfile.TemporaryDirectory() as scratch, silence():
         (folder := Path(scratch) / "run").mkdir()
         run = train_through_range(request.args[1:], test, folder)
@@ -115,7 +115,7 @@ def main(given: list[str]) -> int:
     path = ROOT / "tune_lr" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(to_png(draw(test.rates, test.losses, rate)))
-    # where it is given, a schedule follows it
+    # if max_lr is given, the schedule uses it
     peak = run.settings.model.get("init_args.scheduler.init_args.max_lr")
     flag = "model.optimizer.lr" if peak is None else "model.scheduler.max_lr"
     rows = {
@@ -139,7 +139,7 @@ def take_number(words: list[str], name: str, default: float) -> tuple[float, lis
 
 
 def smooth(losses: list[float]) -> np.ndarray:
-    """Running mean of the losses that forgets a tenth with every step; the first ones count in full."""
+    """Running mean of the losses, which forgets a tenth at every step; corrected so that it does not start at 0."""
     mean, smoothed = 0.0, []
     for step, loss in enumerate(losses, start=1):
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
@@ -148,10 +148,10 @@ def smooth(losses: list[float]) -> np.ndarray:
 
 
 def suggest(rates: list[float], losses: list[float]) -> float:
-    """The rate at which the smoothed loss falls fastest per decade, before it is least.
+    """The rate at which the smoothed loss falls fastest per decade, before its minimum.
 
     Raises:
-        UsageError: where it never falls.
+        UsageError: if it never falls.
     """
     smoothed = smooth(losses)
     least = int(np.nanargmin(smoothed))
@@ -163,7 +163,7 @@ def suggest(rates: list[float], losses: list[float]) -> float:
 
 @drawing()
 def draw(rates: list[float], losses: list[float], rate: float) -> Figure:
-    """Loss against rate on a logarithmic scale, as it was and smoothed, with the suggestion."""
+    """Loss against rate on a logarithmic scale, raw and smoothed, with the suggestion."""
     figure = new_figure()
     axes = figure.subplots()
     smoothed = smooth(losses)

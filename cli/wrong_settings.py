@@ -1,4 +1,4 @@
-"""Which optimizer, scheduler or callback of the config refused its settings, where a library says little of it."""
+"""Find which optimizer, scheduler or callback of the config refused its settings, if a library's error does not say."""
 
 import inspect
 import traceback
@@ -12,10 +12,11 @@ KINDS = {"Optimizer": "optimizer", "LRScheduler": "scheduler", "Callback": "call
 
 
 def wrong_settings(error: Exception) -> UsageError | None:
-    """The same complaint with the object's class and settings, or None where they are not to blame.
+    """The same error with the object's class and settings, or None if these did not cause it.
 
-    They are where the error comes from code of PyTorch's or Lightning's for that object: a scheduler or a callback
-    at any time, an optimizer while it is made. Its steps call operations that fail for other reasons, such as memory.
+    They did if the error comes from PyTorch's or Lightning's code for that object: for a scheduler or a callback at
+    any time, for an optimizer only while it is made. Its steps call operations that fail for other reasons, such as
+    memory.
     """
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     owner = frame.f_locals.get("self")
@@ -28,11 +29,11 @@ def wrong_settings(error: Exception) -> UsageError | None:
 
 
 def call(owner: Any, frame: FrameType) -> str:
-    """An object as it was made, with those settings that are plain and not the defaults: StepLR(step_size=0)."""
+    """An object as it was made, with those settings that are plain and not defaults: StepLR(step_size=0)."""
     known = {**getattr(owner, "defaults", {}), **vars(owner)}
-    if frame.f_code.co_name == "__init__":  # it has not kept them yet
+    if frame.f_code.co_name == "__init__":  # the object has not kept its settings yet
         known |= frame.f_locals
-    known.pop("last_epoch", None)  # a scheduler's count by now
+    known.pop("last_epoch", None)  # by now a scheduler's step count
     given = [
         f"{name}={known[name]!r}"
         for name, parameter in inspect.signature(type(owner)).parameters.items()
@@ -42,7 +43,7 @@ def call(owner: Any, frame: FrameType) -> str:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether it can be read in a message: numbers, words and short rows of them, but no weights."""
+    """Whether a value can be read in a message: numbers, words and short lists of them, but no weights."""
     if isinstance(value, list | tuple):
         return len(value) < 10 and all(map(is_plain, value))
     return isinstance(value, bool | int | float | str)

@@ -1,13 +1,13 @@
-"""Random warps of a whole batch of images at once, with parameters of its own for each image.
+"""Random warps of a whole batch of images at once, with different parameters for each image.
 
-Letters behind a tensor's name are its dimensions: N images, C channels, H rows, W columns.
+The letters after a tensor's name are its dimensions: N images, C channels, H rows, W columns.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ELASTIC_POINTS = 5  # control points per side of the lattice that the elastic field is interpolated from
+ELASTIC_POINTS = 5  # control points per side of the lattice from which the elastic field is interpolated
 
 
 def random_affine(
@@ -19,14 +19,14 @@ def random_affine(
     shear: float = 0.0,
     elastic: float = 0.0,
 ) -> Tensor:
-    """Turn, scale, shear, shift and bend each square image at random.
+    """Rotate, scale, shear, shift and bend each square image at random.
 
     Args:
-        x_nchw: floating-point images; beyond their border, the pixels of the border are repeated.
+        x_nchw: floating-point images; outside an image, its border pixels are repeated.
         degrees: the angle is uniform on +-degrees.
         shift: along each axis, uniform on +-shift pixels.
         scale: along each axis, the factor is uniform on 1 +- scale.
-        shear: its tangent is uniform on +-shear.
+        shear: the tangent of the shear angle is uniform on +-shear.
         elastic: deviation, in pixels, of a smooth random displacement
             (Simard et al. 2003, https://doi.org/10.1109/ICDAR.2003.1227801, here on a coarse lattice).
     """
@@ -50,11 +50,11 @@ def random_affine(
 def affine_maps(
     *, degrees_n: Tensor, scale_n2: Tensor, shear_n: Tensor, shift_n2: Tensor, side: int
 ) -> Tensor:
-    """Matrices (N, 2, 3) for `affine_grid`, which wants the map from the new image to the old one.
+    """Matrices (N, 2, 3) for `affine_grid`, which expects the map from the new image to the old one.
 
     Args:
-        degrees_n: counter-clockwise.
-        scale_n2: factors along x and y; 2 makes what is seen twice as large.
+        degrees_n: counterclockwise.
+        scale_n2: factors along x and y; 2 makes the contents twice as large.
         shear_n: pixels to the left per pixel downward.
         shift_n2: pixels to the right and down.
         side: of the image, in pixels.

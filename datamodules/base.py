@@ -13,27 +13,27 @@ from torch import Tensor
 from datamodules.loader import TensorLoader
 from datamodules.spec import DataSpec, TaskName
 
-# Inputs (N, ...), and targets (N,) or (N, ...); in the split "predict" the rows' ids (N,) instead of targets.
+# Inputs (N, ...) and targets (N,) or (N, ...); the split "predict" has the rows' ids (N,) instead of targets.
 Split = tuple[Tensor, Tensor]
 
 
 class TensorDataModule(pl.LightningDataModule):
     """A data set that fits in memory.
 
-    A subclass implements `load`, which returns the splits as they come from the source, and says what its data
-    dictate to a model: it sets `spec`, or, where they are few, the fields of `DataSpec` as attributes of its own:
+    A subclass implements `load`, which returns the splits as they come from the source. It also says what the data
+    determine in a model: it sets `spec`, or, if few fields are needed, sets fields of `DataSpec` as its own attributes,
     at least `task`, `in_shape` and `out_features`. Everything else is here.
 
     Statistics for normalization come from the training split alone. They are saved in every checkpoint and
-    restored from it, so that test and predict see exactly what training saw.
+    restored from it, so that test and predict use the same normalization as training.
 
     Args:
         batch_size: rows per step and process; None takes the whole training split as one batch.
         eval_batch_size: rows per step and process in validation, test and prediction.
-        passes_per_epoch: how often one epoch walks through the training split (see `TensorLoader`).
-        normalize: bring every input column to mean 0 and deviation 1.
+        passes_per_epoch: how often one epoch goes through the training split (see `TensorLoader`).
+        normalize: scale every input column to mean 0 and deviation 1.
         normalize_target: the same for a target that is a real number; metrics stay in the units of the table.
-        order_seed: of the order of the training batches.
+        order_seed: seed for the order of the training batches.
     """
 
     task: TaskName
@@ -75,7 +75,7 @@ class TensorDataModule(pl.LightningDataModule):
         raise TypeError(f"{type(self).__name__} must implement load()")
 
     def fit_statistics(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Means and deviations in the training split: of x (N, ..., F) for each of F, of y as a whole."""
+        """Means and deviations in the training split: of x (N, ..., F) for each of the F columns, of y as a whole."""
         columns = x.flatten(end_dim=-2).double()
         target = y.double()
         mean, std = columns.mean(0), columns.std(0, correction=0)
@@ -88,40 +88,40 @@ class TensorDataModule(pl.LightningDataModule):
         }
 
     def prepare_inputs(self, x: Tensor) -> Tensor:
-        """Raw inputs (N, ..., F) as the network sees them; done once, before the first batch."""
+        """Turn raw inputs (N, ..., F) into the network's inputs; done once, before the first batch."""
         mean, std = self.statistics["input_mean"], self.statistics["input_std"]
         return ((x.double() - mean.to(x.device)) / std.to(x.device)).float()
 
     def transform_batch(self, x: Tensor) -> Tensor:
-        """Applied to the inputs of every batch, on the device; for what is too large to do once."""
+        """Applied to the inputs of every batch, on the device; for data too large to transform all at once."""
         return x
 
     def augment_batch(self, x: Tensor) -> Tensor:
         """Applied instead of `transform_batch` in training."""
         return self.transform_batch(x)
 
-    # What the data dictate to the model
+    # What the data determine in a model
 
     @cached_property
     def spec(self) -> DataSpec:
-        """Of a subclass that sets attributes instead."""
+        """The spec of a subclass that sets attributes instead."""
         names = [each.name for each in fields(DataSpec) if hasattr(self, each.name)]
         return DataSpec(**{name: getattr(self, name) for name in names})
 
     def __getattr__(self, name: str) -> Any:
-        """The fields of a `spec` that was set are attributes of the data module, too."""
+        """Make the fields of `spec`, if it was set, attributes of the data module, too."""
         if name in DataSpec.__dataclass_fields__ and "spec" in vars(self):
             return getattr(self.spec, name)
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}", name=name, obj=self)
 
     @property
     def in_features(self) -> int:
-        """Numbers per sample (of a sequence: per step)."""
+        """Numbers per sample (in a sequence: per step)."""
         return int(self.spec.in_shape[-1])
 
     @property
     def target_mean(self) -> float:
-        """Mean of the target in the training split, in its units; 0 where it is not normalized."""
+        """Mean of the target in the training split, in its units; 0 if it is not normalized."""
         if not self.normalize_target:
             return 0.0
         self.setup("fit")
@@ -129,14 +129,14 @@ class TensorDataModule(pl.LightningDataModule):
 
     @property
     def target_std(self) -> float:
-        """Deviation of the target in the training split, in its units; 1 where it is not normalized."""
+        """Deviation of the target in the training split, in its units; 1 if it is not normalized."""
         if not self.normalize_target:
             return 1.0
         self.setup("fit")
         return float(self.statistics["target_std"])
 
     def coefficients_in_table_units(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights (K, F), bias (K,) of a linear model on prepared inputs, as they apply to the raw ones."""
+        """Convert weights (K, F) and bias (K,) of a linear model from prepared inputs to raw inputs."""
         stats = self.statistics
         raw_weight = weight.double() / stats["input_std"]
         raw_bias = bias.double() - raw_weight @ stats["input_mean"]
@@ -146,7 +146,7 @@ class TensorDataModule(pl.LightningDataModule):
     # Lightning's hooks
 
     def setup(self, stage: str | None = None) -> None:
-        """Load once, whatever the stage and however often Lightning asks."""
+        """Load once, whatever the stage and however often Lightning calls this."""
         if self.splits:
             return
         if self.normalize_target and self.spec.task != "regression":
@@ -159,7 +159,7 @@ class TensorDataModule(pl.LightningDataModule):
                 raise ValueError(
                     f"the {name} split of {type(self).__name__} has no rows; check its data options"
                 )
-        if not self.statistics:  # else they came from a checkpoint
+        if not self.statistics:  # otherwise they came from a checkpoint
             self.statistics = self.fit_statistics(*self.splits["train"])
             for name, value in self.statistics.items():
                 if not value.isfinite().all():
@@ -169,11 +169,11 @@ class TensorDataModule(pl.LightningDataModule):
                     )
 
     def state_dict(self) -> dict[str, Any]:
-        """The statistics that were fitted on the training split."""
+        """The statistics fitted on the training split."""
         return dict(self.statistics)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Normalize as the checkpoint's run did, whatever the training split is now.
+        """Normalize as in the checkpoint's run, whatever the training split is now.
 
         Raises:
             ValueError: if that run had other inputs.
@@ -219,7 +219,7 @@ class TensorDataModule(pl.LightningDataModule):
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         x, y = self.splits[split]
         x = self.prepare_inputs(x.to(device))
-        if y.is_floating_point():  # neither a class nor a row's id
+        if y.is_floating_point():  # not a class or a row's id
             y = ((y.double() - self.statistics["target_mean"]) / self.statistics["target_std"]).float()
         return TensorLoader(
             (x, y.to(device)),
@@ -230,10 +230,10 @@ class TensorDataModule(pl.LightningDataModule):
 
 
 def split_rows(num_rows: int, num_val: int, seed: int, num_test: int = 0) -> dict[str, Tensor]:
-    """Deal the rows at random into train, val and test; it depends on `seed`, not on the training's seed.
+    """Split the rows at random into train, val and test; depends on `seed`, not on the training's seed.
 
     Raises:
-        ValueError: where nothing is left to train on.
+        ValueError: if nothing is left to train on.
     """
     num_train = num_rows - num_val - num_test
     if num_train < 1:
@@ -246,7 +246,7 @@ def split_rows(num_rows: int, num_val: int, seed: int, num_test: int = 0) -> dic
 
 
 def closest_name(word: object, known: Iterable[object]) -> str:
-    """The one of `known` that is spelled most like `word`, or "" if none is."""
+    """The name in `known` that is spelled most like `word`, or "" if none is close."""
     by_lower = {str(name).lower(): str(name) for name in known}
     return by_lower[close[0]] if (close := get_close_matches(str(word).lower(), by_lower, n=1)) else ""
 
@@ -261,7 +261,7 @@ def check_choice(option: str, value: object, known: Iterable[object]) -> None:
 
 
 def check_seed(option: str, value: int) -> None:
-    """Raise a ValueError unless NumPy takes `value` for a seed."""
+    """Raise a ValueError unless NumPy accepts `value` as a seed."""
     if not 0 <= value < 2**32:
         raise ValueError(f"{option} is {value}; a seed must be from 0 to 4294967295")
 

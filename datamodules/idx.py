@@ -1,7 +1,7 @@
 """The IDX format, in which MNIST and its relatives are published.
 
-Big-endian: two zero bytes, one for the type (8: unsigned byte), one for the number of dimensions, then the
-size of each as four bytes, then the values. Source: http://yann.lecun.com/exdb/mnist
+Big-endian: two zero bytes, one byte for the type (8: unsigned byte), one for the number of dimensions, then the size
+of each dimension as four bytes, then the values. Source: http://yann.lecun.com/exdb/mnist
 """
 
 import gzip
@@ -23,11 +23,11 @@ Check = Callable[[Path, bytes], None]
 
 
 def read_idx(path: Path, check: Check | None = None) -> NDArray[np.uint8]:
-    """The values of an IDX file of unsigned bytes, plain or gzipped, in its own shape.
+    """The values of an IDX file of unsigned bytes, plain or gzipped, in the shape given by its header.
 
     Args:
         path: of the file.
-        check: called with the path and the contents without compression; raises a ValueError if it objects.
+        check: called with the path and the uncompressed contents; raises a ValueError to reject them.
 
     Raises:
         ValueError: if the file cannot be read, or its header does not fit its contents.
@@ -52,7 +52,7 @@ def read_idx(path: Path, check: Check | None = None) -> NDArray[np.uint8]:
     if len(content) < header:
         raise ValueError(f"{path} ends within its header, after {len(content)} bytes")
     shape = struct.unpack(f">{content[3]}I", content[4:header])
-    # Next to a zero, any other size would do; NumPy takes none that is larger than the memory.
+    # If one size is 0, any other would pass; but NumPy accepts no size larger than the memory.
     if len(content) != header + math.prod(shape) or max(shape) > len(content):
         size = " x ".join(map(str, shape))
         raise ValueError(f"{path} should hold {size} bytes by its header, but holds {len(content) - header}")
@@ -65,7 +65,7 @@ def read_images_and_labels(
     """Images (N, 1, 28, 28), uint8 from 0 (black) to 255, and labels (N,), int64 from 0 to 9.
 
     Raises:
-        ValueError: if the two files are not that, or do not belong together.
+        ValueError: if the two files are not images and labels, or do not belong together.
     """
     images, labels = read_idx(images_path, check), read_idx(labels_path, check)
     if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):

@@ -12,26 +12,25 @@ from datamodules.resumable import ResumableLoader, derived_seed
 class TensorLoader(ResumableLoader):
     """Iterate over the rows of `tensors` in batches.
 
-    It stands where a `torch.utils.data.DataLoader` would, and differs in three ways.
-
-    - Speed: a batch is one gather from tensors that may already lie on the accelerator; no row is ever
-      touched by Python.
-    - Replay: the order is a pure function of `(seed, epoch)`, drawn from a generator of its own, and a
-      loader that stopped inside an epoch resumes there (`state_dict`, `load_state_dict`).
-    - Processes: the order is cut into global batches of `batch_size * world_size` rows of which each rank
-      takes its share, so two processes with 32 rows each see in every step the same 64 rows as one process
-      with 64. In evaluation every row is seen exactly once, whatever the number of processes.
+    It replaces a `torch.utils.data.DataLoader`, and differs in three ways.
+    - Speed: a batch is one gather from tensors that may already be on the accelerator; Python never touches
+      single rows.
+    - Replay: the order is a pure function of `(seed, epoch)`, drawn from its own generator, and a loader that
+      stopped inside an epoch resumes there (`state_dict`, `load_state_dict`).
+    - Processes: the order is cut into global batches of `batch_size * world_size` rows, and each rank takes its
+      share. So in every step two processes with 32 rows each see the same 64 rows as one process with 64. In
+      evaluation every row is seen exactly once, whatever the number of processes.
 
     Args:
-        tensors: what a batch is made of; all have the same length N.
+        tensors: the parts of a batch; all have the same length N.
         batch_size: rows per batch and process; None takes all N rows at once.
         shuffle: draw a new order for each pass. Training loaders shuffle, and drop the (fewer than
-            `world_size`) rows that cannot be dealt out evenly; evaluation loaders keep the order
+            `world_size`) rows that cannot be divided evenly; evaluation loaders keep the order
             and drop nothing.
         seed: of the order.
-        passes: how often an epoch walks through the rows. One epoch of Lightning costs some milliseconds,
-            so a data set of one batch wants many passes.
-        transform: applied to the first tensor of each batch, on the device where it lies.
+        passes: how often an epoch goes through the rows. One epoch of Lightning costs some milliseconds,
+            so a data set of one batch needs many passes.
+        transform: applied to the first tensor of each batch, on the device that holds it.
         rank, world_size: this process and how many there are.
     """
 
@@ -77,18 +76,18 @@ class TensorLoader(ResumableLoader):
             yield self._gather(order, *bounds[batch_index])
 
     def _batch_bounds(self) -> list[tuple[int, int]]:
-        """First and last row (exclusive), in the order, of every global batch."""
+        """First and last row (exclusive) of every global batch, as positions in the order."""
         num_rows = self.num_rows
         if self.shuffle:
             num_rows -= num_rows % self.world_size
         cuts = [*range(0, num_rows, self.global_batch_size), num_rows]
-        # A last batch with fewer rows than processes would leave some waiting: the one before takes it in.
+        # If the last batch has fewer rows than processes, some would wait: the batch before takes these rows.
         if len(cuts) > 2 and cuts[-1] - cuts[-2] < self.world_size:
             del cuts[-2]
         return list(pairwise(cuts))
 
     def _order(self, pass_index: int) -> Tensor | None:
-        """Row numbers (N,) of one pass; None where rows come as they are stored."""
+        """Row numbers (N,) of one pass; None if rows come as they are stored."""
         all_at_once = self.global_batch_size >= self.num_rows and self.world_size == 1
         if not self.shuffle or all_at_once:
             return None

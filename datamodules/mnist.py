@@ -1,4 +1,4 @@
-"""MNIST and two sets made in its image: handwritten digits, fashion articles, cursive Japanese characters."""
+"""MNIST and two data sets in its format: handwritten digits, fashion articles, cursive Japanese characters."""
 
 import inspect
 import math
@@ -23,7 +23,7 @@ CLASS_NAMES = {
 }
 NORMALIZATIONS = ("none", "dataset", "pixel", "image")
 AUGMENTATIONS = tuple(inspect.signature(random_affine).parameters)[1:]
-# Of the range from black to white: a pixel that is hardly ever lit must not blind the rest.
+# In units of the range from black to white: a pixel that is hardly ever lit must not dominate the others.
 MIN_PIXEL_STD = 0.1
 
 
@@ -33,28 +33,28 @@ class MNISTDataModule(TensorDataModule):
     Sources: MNIST, LeCun et al. 1998, http://yann.lecun.com/exdb/mnist; Fashion-MNIST, Xiao et al. 2017,
     https://arxiv.org/abs/1708.07747; KMNIST, Clanuwat et al. 2018, https://arxiv.org/abs/1812.01718.
 
-    The official test images are never anything but the test split; the predict split is the same images,
-    named by their place in the file. Images are stored as bytes; batches are (N, 1, 28, 28), in [0, 1] before
+    The official test images are only used as the test split; the predict split has the same images, named by
+    their place in the file. Images are stored as bytes; batches are (N, 1, 28, 28), in [0, 1] before
     normalization.
 
     Args:
-        data_dir: where the files are, or go (see `download.py`).
+        data_dir: where the files are, or where they are downloaded to (see `download.py`).
         dataset: which of the three.
         classes: keep only these, relabeled 0, 1, ... in the given order; two classes make a binary task.
-        subset: keep only so many of the training and validation images, chosen by `split_seed`.
-        num_val: images held out for validation; None for a twelfth, which is 5,000 of 60,000.
+        subset: keep only this many of the training and validation images, chosen by `split_seed`.
+        num_val: images held out for validation; None for one twelfth, which is 5,000 of 60,000.
         split: "random" holds out images chosen by `split_seed`, "first" trains on the first in the file and
             holds out the last.
         split_seed: see above; the seed of the training has no influence.
-        normalize: "none" leaves pixels in [0, 1]; "dataset" brings them all together to mean 0 and deviation
-            1 in the training split, "pixel" each one of the 784 (with deviations below 0.1 taken for 0.1),
-            "image" those of each image.
-        augment: arguments of `augment.random_affine`, like {"degrees": 10, "shift": 2}, used in training.
+        normalize: "none" leaves pixels in [0, 1]; "dataset" scales all pixels together to mean 0 and deviation
+            1 in the training split; "pixel" scales each of the 784 pixels (deviations below 0.1 count as 0.1);
+            "image" scales each image.
+        augment: arguments of `augment.random_affine`, such as {"degrees": 10, "shift": 2}, used in training.
         kwargs: see `TensorDataModule`.
 
     Raises:
-        ValueError: for classes that do not exist, more images than there are, files that are not what they
-            should be or cannot be had.
+        ValueError: for classes that do not exist, more images than there are, or files that are wrong or not
+            available.
     """
 
     def __init__(
@@ -137,11 +137,11 @@ class MNISTDataModule(TensorDataModule):
         return stats | {"input_mean": torch.zeros(()), "input_std": torch.ones(())}
 
     def prepare_inputs(self, x: Tensor) -> Tensor:
-        """Images stay bytes until they are in a batch."""
+        """Leave images as bytes; `transform_batch` converts them."""
         return x
 
     def transform_batch(self, x: Tensor) -> Tensor:
-        """Bytes (N, 1, 28, 28) as the network sees them, float32."""
+        """Convert bytes (N, 1, 28, 28) to the network's inputs, float32."""
         return self._normalized(x / 255)
 
     def augment_batch(self, x: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ class MNISTDataModule(TensorDataModule):
         return self._normalized(random_affine(pixels, **self.augment) if self.augment else pixels)
 
     def _normalized(self, x: Tensor) -> Tensor:
-        """Normalize in place: a batch is hot in the cache, and a new tensor for each operation is not."""
+        """Normalize in place: the batch is still in the cache, a new tensor for each operation would not be."""
         if self.normalize_images == "none":
             return x
         if self.normalize_images == "image":
@@ -160,7 +160,7 @@ class MNISTDataModule(TensorDataModule):
         return x.sub_(mean).div_(std)
 
     def _mean_and_std(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """As float32 on the device; copied there once, because the host waits for every copy."""
+        """Both as float32 on the device; copied there once, because the host waits for every copy."""
         source, mean, std = self._on_device
         if source is not self.statistics or mean.device != device:
             mean, std = (self.statistics[name].float().to(device) for name in ("input_mean", "input_std"))
@@ -168,7 +168,7 @@ class MNISTDataModule(TensorDataModule):
         return mean, std
 
     def _read(self, images_path: Path, labels_path: Path) -> tuple[Tensor, Tensor, Tensor]:
-        """Of the chosen classes, in the order of the file: images, new labels, places in the file."""
+        """Images, new labels and places in the file of the chosen classes, in the order of the file."""
         x, y = read_images_and_labels(images_path, labels_path, partial(check_published, self.dataset))
         new_label = torch.full((NUM_CLASSES,), -1)
         new_label[self.classes] = torch.arange(len(self.classes))
@@ -179,7 +179,7 @@ class MNISTDataModule(TensorDataModule):
         return x[rows], new_label[y[rows]], rows
 
     def _split(self, num_images: int) -> dict[str, Tensor]:
-        """Numbers of the images to train on ("train") and to validate on ("val")."""
+        """Numbers of the images for training ("train") and for validation ("val")."""
         kept = torch.arange(num_images)
         if self.subset is not None:
             if self.subset > num_images:

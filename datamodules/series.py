@@ -1,4 +1,4 @@
-"""Noisy trends whose first part is known and whose future is to be forecast."""
+"""Noisy trends whose first part is known and whose future is to be predicted."""
 
 import math
 from typing import Any, Literal
@@ -16,29 +16,29 @@ class SeriesDataModule(TensorDataModule):
     """Series x_t = level + b u + c u^2 + noise with u = t / length, for the steps t = 0 ... length - 1.
 
     Level, b and c are drawn for each series from normal distributions of deviation 10, with c = 0 for a
-    linear trend. Each series is cut in time: the first `known_fraction` of its steps is trained on, the rest
-    is held out, and is both the validation and the test split. With K known steps, H held-out ones and N
-    series,
+    linear trend. Each series is cut in time: the first `known_fraction` of its steps is for training, the rest
+    is held out, and serves as both the validation and the test split. With K known steps, H held-out steps and
+    N series,
 
     - a training batch is (x_0 ... x_{K-2}, x_1 ... x_{K-1}), each (N, K - 1, 1): predict the next value
       from the true ones before it (teacher forcing);
     - a batch of validation and test is (x_0 ... x_{K-1}, x_K ... x_{K+H-1}), (N, K, 1) and (N, H, 1):
       continue the known part freely;
-    - a batch of prediction has the numbers of the H steps, (N, H), in the place of the future.
+    - a batch of prediction has the numbers of the H steps, (N, H), instead of the future.
 
-    A trend leaves every range that it was trained on, but its differences hardly do. So inputs and targets
-    are in units of the typical difference between two steps of the training part (its root mean square),
-    after its mean level was subtracted; a network that reads differences and adds one to the last value then
-    works with numbers around 1, and what it predicts can be fed back as it is.
+    A trend leaves the range of its training values, but its differences hardly do. So inputs and targets are
+    in units of the typical difference between two steps of the training part (its root mean square), after
+    its mean level was subtracted. A network that reads differences and adds one to the last value then works
+    with numbers around 1, and its predictions can be fed back unchanged.
 
     Args:
         trend: "linear", "quadratic", or "both" (half of the series each).
         num_series: N.
         length: K + H, in steps.
-        known_fraction: K as a share of it.
-        noise: its deviation, in the units of the series, independent at each step.
+        known_fraction: K / length.
+        noise: deviation of the noise, in the units of the series, independent at each step.
         data_seed: of the series.
-        normalize: use the units above; otherwise values are left as they are.
+        normalize: use the units above; otherwise values are left unchanged.
         kwargs: see `TensorDataModule`.
 
     Raises:

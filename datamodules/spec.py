@@ -1,4 +1,4 @@
-"""What data dictate to a model, and what pictures and predictions call their parts."""
+"""What the data determine in a model, and what pictures and predictions call the parts of the data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,22 +9,22 @@ TaskName = Literal["binary", "multiclass", "regression"]
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """All that is known of the data before they are read; what is fitted on them is in the data module's `statistics`.
+    """What is known about the data before they are read; what is fitted is in the data module's `statistics`.
 
     Args:
-        task: what is to be learnt: one of two classes, one of several, or a real number.
+        task: what is learned: "binary" and "multiclass" classes, "regression" of a real number.
         in_shape: of one sample: (F,) for a table, (C, H, W) for an image, (T, F) for a sequence of F numbers.
-        out_features: numbers per sample that the network returns; of several classes one logit each, else 1.
-        class_names: of the classes 0, 1, ... in pictures; without them, their numbers.
-        class_values: what the source calls the classes 0, 1, ...; so does predictions.csv.
-        feature_names: of the F columns of a table, as the settings call them.
-        feature_groups: columns that say one thing together, such as one for each class of ticket, by what that is.
-        axis_names: label of a feature's axis in pictures, with its unit, where it is not the feature's name.
-        value_names: what 0 and 1 mean, of a feature that has no other values.
+        out_features: numbers per sample that the network returns; one logit per class if there are several, else 1.
+        class_names: of the classes 0, 1, ... in pictures; the numbers themselves if empty.
+        class_values: the source's values for the classes 0, 1, ...; predictions.csv uses them.
+        feature_names: of the F columns of a table, as in the settings.
+        feature_groups: columns that belong together, such as one for each class of ticket, by their common name.
+        axis_names: label of a feature's axis in pictures, with its unit, if it differs from the feature's name.
+        value_names: the meaning of 0 and 1, for a feature that has no other values.
         target_name: of the target of a regression, with its unit.
         id_name: heading of the column in predictions.csv that names the row; the split "predict" has the ids.
-        submission_columns: columns of predictions.csv, by the headings that they have there, and the headings under
-            which they are written to submission.csv as well.
+        submission_columns: columns of predictions.csv that are also written to submission.csv: heading in
+            predictions.csv -> heading in submission.csv.
     """
 
     task: TaskName

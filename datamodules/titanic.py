@@ -24,30 +24,29 @@ KAGGLES_COLUMNS = {"PassengerId": "PassengerId", "prediction": "Survived"}
 class TitanicDataModule(TensorDataModule):
     """Survival (1) or death (0) from what the passenger list says.
 
-    Splits. With `num_folds` the 891 labeled rows are cut into stratified folds, the same as scikit-learn's
-    `StratifiedKFold(num_folds, shuffle=True, random_state=split_seed)` makes; fold number `fold` is held out
-    and serves as validation and test split, the others are trained on. With `num_folds: null` every row is
-    in all three, so the figures are in-sample: they say how well the model fits, not how well it predicts.
-    The predict split is the 418 rows of the competition's test table, whose labels are not public.
+    Splits. With `num_folds` the 891 labeled rows are cut into the same stratified folds as by scikit-learn's
+    `StratifiedKFold(num_folds, shuffle=True, random_state=split_seed)`. Fold number `fold` is held out and
+    serves as validation and test split; the others are for training. With `num_folds: null` every row is in
+    all three, so the figures are in-sample: they say how well the model fits, not how well it predicts. The
+    predict split is the 418 rows of the competition's test table, whose labels are not public.
 
-    Missing values. "drop" leaves out the rows where a feature that is used is missing, from all splits but
-    predict: there every row gets a prediction, and what is missing is filled in as with "impute". "impute"
-    fills in the median of the training split. A missing cabin is not a missing value but a category,
-    `deck_unknown`.
+    Missing values. "drop" removes rows in which a used feature is missing, from all splits but predict: there
+    every row gets a prediction, and missing values are filled in as with "impute". "impute" fills in the
+    median of the training split. A missing cabin is not a missing value but a category, `deck_unknown`.
 
     Args:
-        features: names out of `titanic_table.FEATURES`, or "all".
+        features: names from `titanic_table.FEATURES`, or "all".
         missing: see above.
         num_folds: how many folds; None for in-sample figures.
         fold: the one held out, from 0.
         split_seed: of the folds.
-        csv: a table of one's own that validate, test (labels needed) and predict read instead of the
+        csv: a table of your own that validate, test (both need labels) and predict read instead of the
             bundled ones.
-        train_csv: a table of one's own to train on (and to hold folds out of) instead of the bundled one.
+        train_csv: a table of your own to train on (and to cut into folds) instead of the bundled one.
         kwargs: see `TensorDataModule`.
 
     Raises:
-        ValueError: for options that do not fit together, and for tables that cannot be read as they should.
+        ValueError: for options that do not fit together, and for tables that cannot be read.
     """
 
     def __init__(
@@ -118,12 +117,12 @@ class TitanicDataModule(TensorDataModule):
         splits["predict"] = self._unlabeled(self.csv)
         try:
             splits["val"] = splits["test"] = self._labeled(self.csv)
-        except ValueError as error:  # of no concern unless it is to be evaluated
+        except ValueError as error:  # matters only if the table is to be evaluated
             self.no_labels = str(error)
         return splits
 
     def fit_statistics(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """As in the base, on rows that are filled in; `fill` (F,) is what they are filled in with."""
+        """As in the base class, on rows whose missing values are filled in; `fill` (F,) holds the values used."""
         unknown = [name for name, known in zip(self.features, ~x.isnan().all(0), strict=True) if not known]
         if unknown:
             raise ValueError(
@@ -149,7 +148,7 @@ class TitanicDataModule(TensorDataModule):
         return x[complete], y[complete]
 
     def _unlabeled(self, path: str | Path) -> Split:
-        """Features (N, F) of every row, and what names the rows (N,)."""
+        """Features (N, F) of every row, and the ids of the rows (N,)."""
         table = tt.read_table(path)
         with _naming(path):
             x = torch.from_numpy(tt.feature_matrix(table, self.features))
@@ -159,7 +158,7 @@ class TitanicDataModule(TensorDataModule):
         return x, torch.arange(1, len(x) + 1)
 
     def _split(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Row numbers to train on, and row numbers held out."""
+        """Row numbers for training, and row numbers held out."""
         if self.num_folds is None:
             return torch.arange(len(y)), torch.arange(len(y))
         rarest = int(y.bincount(minlength=2).min())

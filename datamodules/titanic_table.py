@@ -1,7 +1,7 @@
-"""The Titanic table: reading it from a CSV file, and turning its columns into numeric features.
+"""The Titanic table: read it from a CSV file, and turn its columns into numeric features.
 
-Every feature has a fixed vocabulary, so the number of inputs is known before a file is read. A value that the
-table does not give is NaN here; `TitanicDataModule` decides what becomes of it.
+Every feature has a fixed vocabulary, so the number of inputs is known before a file is read. A missing value is NaN
+here; `TitanicDataModule` decides what to do with it.
 """
 
 import csv
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from datamodules.base import closest_name
 
-Column = NDArray[np.float64]  # (N,), NaN where the value is not known
+Column = NDArray[np.float64]  # (N,), NaN if the value is not known
 
 SEXES = ("male", "female")
 CLASSES = (1, 2, 3)
@@ -32,19 +32,19 @@ TITLES = {
     "Master": "master",
 }
 CHILD_YEARS = 5  # "young" means younger than this
-EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # what programs write into a cell without a value
-MAX_ID = 2**53  # beyond it, whole numbers are not exact as floating-point ones
+EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # what programs write into an empty cell
+MAX_ID = 2**53  # larger whole numbers are not exact as floating-point numbers
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV file as text, NaN where a cell is empty.
+    """Read a CSV file as text, NaN for empty cells.
 
-    pandas would fill up rows that were cut off, shift rows that are too long, and rename the second of two columns
-    of the same name; here they are refused.
+    pandas would pad rows that are too short, shift rows that are too long, and rename the second of two columns with
+    the same name; here they are refused.
 
     Raises:
-        ValueError: if there is no such file, or it is not a table in UTF-8 with as many cells in every row as in the
-            heading, or it has no rows.
+        ValueError: if there is no such file, if it is not a UTF-8 table with as many cells in every row as in the
+            heading, or if it has no rows.
     """
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
@@ -77,7 +77,7 @@ def cells(table: pd.DataFrame, column: str) -> pd.Series:
     """One column of text.
 
     Raises:
-        ValueError: if the table has no such column; the message names the closest.
+        ValueError: if the table has no such column; the message names the closest one.
     """
     if column not in table.columns:
         close = closest_name(column, table.columns)
@@ -101,12 +101,12 @@ def numbers(table: pd.DataFrame, column: str) -> Column:
 
 
 def categories(table: pd.DataFrame, column: str, known: tuple[object, ...]) -> pd.Series:
-    """One column of text out of `known`.
+    """One column of text with values from `known`.
 
     Raises:
         ValueError: at the first cell that is something else.
     """
-    # In columns with empty cells, programs write whole numbers with a decimal point.
+    # Programs write whole numbers with a decimal point if the column has empty cells.
     text = cells(table, column).str.removesuffix(".0")
     wrong = text.notna() & ~text.isin([str(value) for value in known])
     if wrong.any():
@@ -118,7 +118,7 @@ def labels(table: pd.DataFrame) -> NDArray[np.int64]:
     """The column Survived, 0 or 1, (N,).
 
     Raises:
-        ValueError: if it is missing, or not filled in everywhere.
+        ValueError: if it is missing, or has empty cells.
     """
     text = categories(table, "Survived", (0, 1))
     if text.isna().any():
@@ -127,7 +127,7 @@ def labels(table: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def passenger_ids(table: pd.DataFrame) -> NDArray[np.int64]:
-    """The column PassengerId (N,); every row must have one."""
+    """The column PassengerId (N,); every row must have an id."""
     values = numbers(table, "PassengerId")
     wrong = ~((values == np.floor(values)) & (values < MAX_ID))
     if wrong.any():
@@ -174,7 +174,7 @@ def _family_size(table: pd.DataFrame) -> Column:
 
 
 def _title(title: str, table: pd.DataFrame) -> Column:
-    """Names read "Braund, Mr. Owen Harris", "Rothes, the Countess. of"; a title not in TITLES is rare."""
+    """Names look like "Braund, Mr. Owen Harris" or "Rothes, the Countess. of"; a title not in TITLES is rare."""
     names = cells(table, "Name")
     found = names.str.extract(r",\s*(?:the\s+)?(\w+)\.", expand=False)
     wrong = (names.notna() & found.isna()).to_numpy()
@@ -184,7 +184,7 @@ def _title(title: str, table: pd.DataFrame) -> Column:
 
 
 def _deck(deck: str, table: pd.DataFrame) -> Column:
-    """No cabin is a category of its own ("unknown"), so this is never NaN."""
+    """A missing cabin is a category of its own ("unknown"), so this is never NaN."""
     cabin = cells(table, "Cabin")
     letter = cabin.str[0]
     wrong = (cabin.notna() & ~letter.isin(DECKS)).to_numpy()
@@ -210,15 +210,15 @@ FEATURES: dict[str, Callable[[pd.DataFrame], Column]] = {
     **{f"deck_{deck}": partial(_deck, deck) for deck in (*DECKS, "unknown")},
 }
 
-# Everything the table says about a passenger, less what another feature says in a different form, and less
-# `age_known`, which makes networks predict worse (by 0.2 % in cross-validation).
+# Everything that the table says about a passenger, without features that repeat another one in a different form, and
+# without `age_known`, which makes predictions worse (by 0.2 % in cross-validation).
 ALL_FEATURES = [name for name in FEATURES if name not in ("age_known", "is_young_male", "Fare", "Pclass")]
 
 ONE_HOT = ("class", "embarked", "title", "deck")  # one column of 0 and 1 for each value
 
 
 def group_features(names: list[str]) -> dict[str, list[int]]:
-    """Numbers of the columns that say one thing together, by what that is: title_mr, title_mrs, ... are the title."""
+    """Numbers of the columns that belong together, by group: title_mr, title_mrs, ... are the title."""
     groups: dict[str, list[int]] = {}
     for column, name in enumerate(names):
         prefix = name.partition("_")[0]

@@ -1,4 +1,4 @@
-"""Small synthetic data sets on which people come to understand networks."""
+"""Small synthetic data sets for learning how networks work."""
 
 import math
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def nonlinear(num_samples: int, noise: float, num_features: int, seed: int) -> P
 
 
 def damped_sine(num_samples: int, noise: float, num_features: int, seed: int) -> Points:
-    """y = sin(3 x) exp(-x / 8) at equal distances on [-10, 10); the amplitude falls from 3.5 to 0.29."""
+    """y = sin(3 x) exp(-x / 8) at equally spaced points on [-10, 10); the amplitude falls from 3.5 to 0.29."""
     generator = torch.Generator().manual_seed(seed)
     x = -10 + 20 * torch.arange(num_samples, dtype=torch.float64) / num_samples
     y = torch.sin(3 * x) * torch.exp(-x / 8)
@@ -53,7 +53,7 @@ def blobs(num_samples: int, noise: float, num_features: int, seed: int) -> Point
 def rings(num_samples: int, noise: float, num_features: int, seed: int) -> Points:
     """A disc r < 1 (class 1) inside a ring 3 < r < 4 (class 0), half of the points in each, evenly spread.
 
-    A hidden sigmoid unit cuts the plane along a line, and it takes three lines to enclose the disc.
+    A hidden sigmoid unit cuts the plane along a line; three lines are needed to enclose the disc.
     """
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(num_samples) % 2
@@ -66,11 +66,11 @@ def rings(num_samples: int, noise: float, num_features: int, seed: int) -> Point
 
 @dataclass(frozen=True)
 class ToySet:
-    """One entry of the registry: how to make the points, and what they dictate to a model."""
+    """One entry of the registry: how to make the points, and what they determine in a model."""
 
     make: Callable[[int, float, int, int], Points]  # (num_samples, noise, num_features, seed)
     num_samples: int
-    noise: float  # deviation, in the units of what it is added to
+    noise: float  # deviation, in the units of the quantity that the noise is added to
     task: TaskName = "regression"
     num_features: int | None = 1  # None: a free choice
     num_classes: int = 0
@@ -91,24 +91,24 @@ TOY_SETS = {
 
 
 class ToyDataModule(TensorDataModule):
-    """One of the sets in `TOY_SETS`, made anew from `data_seed` each time.
+    """One of the sets in `TOY_SETS`, made from `data_seed` each time.
 
     The test split is the validation split; the predict split is all rows, named by their index. With
-    `val_fraction: 0` every row is trained on and validated on: such figures are in-sample, and say how well a
-    network can fit, not how well it predicts.
+    `val_fraction: 0` every row is used for both training and validation: such figures are in-sample, and say
+    how well a network can fit, not how well it predicts.
 
     Args:
         name: a key of `TOY_SETS`; the function of that name has the formula.
         num_samples: how many points; None for the set's own number.
         noise: deviation of the normal noise; None for the set's own.
-        num_features: inputs of "linear"; the others have their own number.
+        num_features: inputs of "linear"; the other sets have a fixed number.
         data_seed: of the points.
         val_fraction: share of the points that is held out.
-        split_seed: of the choice of these.
+        split_seed: decides which points are held out.
         kwargs: see `TensorDataModule`.
 
     Raises:
-        ValueError: for a set that does not exist, or numbers that make no data.
+        ValueError: for a set that does not exist, or numbers that give no data.
     """
 
     def __init__(

@@ -16,17 +16,17 @@ from lit_models.layers import ActivationName, InitName, initialize, new_activati
 
 
 class LitAutoencoder(LitModel):
-    """Squeezes an image through a short code and restores it (Hinton and Salakhutdinov 2006).
+    """Compresses an image into a short code and restores it (Hinton and Salakhutdinov 2006).
 
-    The task is always reconstruction. `out_features` and the labels of the data serve one purpose: how often the
-    nearest neighbors of a code carry its label (`neighbor_agreement` of an evaluation).
+    The task is always reconstruction. `out_features` and the labels of the data are used only to measure how often
+    the nearest neighbors of a code have the same label (`neighbor_agreement` of an evaluation).
 
     Args:
         code_size: numbers per code.
         channels: of the convolutional blocks, each of which halves the image; empty for a dense autoencoder.
         hidden_sizes: units of the dense layers between image (or last block) and code.
         activation: between layers; the code itself is linear.
-        sigmoid_output: restore pixels through a sigmoid; right where they lie between 0 and 1.
+        sigmoid_output: restore pixels through a sigmoid; suits pixels between 0 and 1.
         init: of the weights, see `initialize`.
     """
 
@@ -78,15 +78,15 @@ class LitAutoencoder(LitModel):
         self.test_metrics["neighbor_agreement"] = NeighborAgreement()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to their reconstructions (N, C, H, W)."""
+        """Turn images (N, C, H, W) into their reconstructions (N, C, H, W)."""
         return self.decode(self.encode(x))
 
     def encode(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to codes (N, code_size)."""
+        """Turn images (N, C, H, W) into codes (N, code_size)."""
         return self.encoder(x)
 
     def decode(self, code: Tensor) -> Tensor:
-        """Codes (N, code_size) to images (N, C, H, W)."""
+        """Turn codes (N, code_size) into images (N, C, H, W)."""
         return self.decoder(code)
 
     def target(self, x: Tensor, y: Tensor) -> Tensor:
@@ -117,13 +117,13 @@ def nearest_neighbors(
         queries: (Q, D).
         codes: (N, D).
         k: at most N.
-        chunk_size: queries per matrix product; it bounds the memory to chunk_size * N numbers.
+        chunk_size: queries per matrix product; it limits the memory to chunk_size * N numbers.
 
     Returns:
         cosines (Q, k), largest first, and the rows (Q, k) of `codes` that they belong to.
 
     Raises:
-        ValueError: where there are fewer than k codes.
+        ValueError: if there are fewer than k codes.
     """
     if k > len(codes):
         raise ValueError(f"{k} neighbors were asked for among {len(codes)} codes; ask for fewer")
@@ -133,7 +133,7 @@ def nearest_neighbors(
 
 
 class NeighborAgreement(Metric):
-    """Share of the `k` nearest neighbors of a code, by cosine and itself left out, that carry its label."""
+    """Share of a code's `k` nearest neighbors by cosine, without the code itself, that have the same label."""
 
     codes: list[Tensor]
     labels: list[Tensor]
@@ -152,11 +152,11 @@ class NeighborAgreement(Metric):
     def compute(self) -> Tensor:
         """A number from 0 to 1."""
         codes, labels = dim_zero_cat(self.codes), dim_zero_cat(self.labels)
-        k = min(self.k, len(codes) - 1)  # a sanity check or debugging run may hold only a few samples
+        k = min(self.k, len(codes) - 1)  # a sanity check or debugging run may have only a few samples
         if k < 1:
             return torch.tensor(float("nan"), device=labels.device)
         rows = nearest_neighbors(codes, codes, k + 1)[1]
         is_other = rows != torch.arange(len(codes), device=rows.device)[:, None]
-        # Of identical codes, another may stand before the query itself: leave out the last then.
+        # If codes are identical, another one may come before the query itself: then leave out the last neighbor.
         is_other &= is_other.cumsum(1) <= k
         return (labels[rows] == labels[:, None])[is_other].float().mean()

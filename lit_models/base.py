@@ -1,4 +1,4 @@
-"""The steps, metrics and optimizers that every architecture shares."""
+"""The steps, metrics and optimizers that all architectures share."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from torchmetrics import MeanMetric
 from lit_models.schedules import CYCLES, SchedulerCallable, build_scheduler
 from lit_models.tasks import TaskName, make_task
 
-Metrics = Any  # an nn.ModuleDict of torchmetrics objects, which mypy would take for plain modules
+Metrics = Any  # an nn.ModuleDict of torchmetrics objects; mypy would treat them as plain modules
 Batch = tuple[Tensor, Tensor]  # inputs (N, *in_shape) and targets (N,) or (N, ...)
 
 
@@ -23,19 +23,19 @@ class LitModel(pl.LightningModule):
 
     Args:
         in_shape: shape of one sample: [F] for a table, [C, H, W] for an image, [T, F] for a sequence of F numbers.
-        out_features: numbers per sample that the network returns; of classes, one logit each (binary: one logit).
-        task: what is learnt: "binary", "multiclass", "regression" or "reconstruction".
+        out_features: numbers per sample that the network returns; one logit per class (binary: one logit).
+        task: what is learned: "binary", "multiclass", "regression" or "reconstruction".
         target_mean: of a normalized target, in its units; metrics and predictions are given in these units.
         target_std: likewise.
         label_smoothing: see `Multiclass`.
         optimizer: a class from torch.optim, or any function from parameters to an optimizer.
-        scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler. What
-            OneCycleLR and CyclicLR leave open is filled in: `total_steps` is the length of the training, `max_lr`
-            the optimizer's `lr`.
-        scheduler_interval: what the scheduler counts; by default steps for OneCycleLR and CyclicLR, else epochs.
+        scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler. Missing
+            arguments of OneCycleLR and CyclicLR are filled in: `total_steps` with the length of the training,
+            `max_lr` with the optimizer's `lr`.
+        scheduler_interval: the unit that the scheduler counts; default: steps for OneCycleLR and CyclicLR, else epochs.
         compile: compile the network in place with `torch.compile`; the names in checkpoints stay the same.
 
-    The first five are dictated by the data; the command line fills them in from the data module.
+    The data determine the first five; the command line takes them from the data module.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class LitModel(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         for name in ("optimizer", "scheduler"):
-            # The command line hands over plain descriptions; a function given in Python cannot be saved safely.
+            # The command line passes plain descriptions; a function given in Python cannot be saved safely.
             if callable(self.hparams.get(name)):
                 del self.hparams[name]
         self.optimizer_factory = optimizer
@@ -69,14 +69,14 @@ class LitModel(pl.LightningModule):
         self.test_metrics: Metrics = nn.ModuleDict({"loss": MeanMetric(), **self.task.metrics()})
 
     def target(self, x: Tensor, y: Tensor) -> Tensor:
-        """What the outputs are compared with: the batch's target, or, for an autoencoder, its input."""
+        """What the outputs are compared with: the batch's target or, for an autoencoder, its input."""
         return y
 
     def require_shape(self, kind: str, names: str) -> tuple[int, ...]:
-        """The shape of one sample, where it has as many dimensions as `names`.
+        """The shape of one sample, which must have as many dimensions as `names`.
 
         Raises:
-            ValueError: where it has others, because these data do not suit the architecture.
+            ValueError: if it has another number; then these data do not suit the architecture.
         """
         if len(self.in_shape) != len(names.split()):
             raise ValueError(
@@ -92,8 +92,8 @@ class LitModel(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y = batch
         loss = self.task.loss(self(x), self.target(x, y))
-        # Each call of `self.log` costs as much as a step of a small network: none where nothing is written. And
-        # until the next one, Lightning takes the progress bar's number from the tensor at every step: from the host.
+        # A call of `self.log` costs as much as a step of a small network, so it is called only if its value is written.
+        # Lightning's progress bar reads the last logged tensor at every step: a copy on the host is cheaper to read.
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
             self.log("train/loss", loss.detach().cpu(), prog_bar=True, batch_size=len(x))
         return loss
@@ -126,7 +126,7 @@ class LitModel(pl.LightningModule):
         self._log_and_reset("test", self.test_metrics)
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
-        """What `optimizer.zero_grad()` does, without what makes that traceable."""
+        """Do the same as `optimizer.zero_grad()`, without its profiling."""
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
@@ -137,11 +137,11 @@ class LitModel(pl.LightningModule):
     def make_optimizer(
         self, parameters: Iterable[Tensor], total_steps: Callable[[], int]
     ) -> OptimizerLRScheduler:
-        """The optimizer of these parameters and its schedule, as Lightning wants them.
+        """The optimizer of these parameters and its schedule, in the form that Lightning expects.
 
         Args:
             parameters: what it steps.
-            total_steps: gives the length of the training; asked for only where a schedule needs it.
+            total_steps: gives the length of the training; called only if a schedule needs it.
         """
         optimizer = build_optimizer(self.optimizer_factory, parameters)
         if self.scheduler_factory is None:
@@ -155,7 +155,7 @@ class LitModel(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": config}
 
     def _log_and_reset(self, stage: str, metrics: Metrics) -> None:
-        """Log once per evaluation; computing a metric gathers the shares of all processes."""
+        """Log once per evaluation; computing a metric collects the shares of all processes."""
         values = {f"{stage}/{name}": metric.compute() for name, metric in metrics.items()}
         self.log_dict(values, prog_bar=True)
         for metric in metrics.values():
@@ -166,7 +166,7 @@ def build_optimizer(factory: OptimizerCallable, parameters: Iterable[Tensor]) ->
     """The optimizer of these parameters.
 
     Raises:
-        ValueError: for arguments that it does not take, and for learning rates beyond float32, which it would take.
+        ValueError: for arguments that it does not accept, and for learning rates beyond float32, which it would accept.
     """
     try:
         optimizer = factory(parameters)

@@ -16,14 +16,14 @@ class LitConvNet(LitModel):
     Args:
         channels: of each block.
         convs_per_block: convolutions before each pooling.
-        kernel_size: of the convolutions, an odd number; the image is padded so that it keeps its size.
+        kernel_size: of the convolutions, an odd number; padding keeps the image's size.
         activation: after each convolution.
         batch_norm: normalize each channel before its activation (Ioffe and Szegedy 2015,
             https://arxiv.org/abs/1502.03167).
-        global_pool: the linear layer sees the mean of each channel instead of every pixel.
-        dropout: share of the linear layer's inputs that are left out in each training step.
+        global_pool: the linear layer reads the mean of each channel instead of every pixel.
+        dropout: share of the linear layer's inputs that are dropped in each training step.
         init: of the weights, see `initialize`.
-        channels_last: keep images as (N, H, W, C) in memory, which convolutions on CPUs and tensor cores prefer.
+        channels_last: keep images as (N, H, W, C) in memory, which is faster for convolutions on CPUs and tensor cores.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LitConvNet(LitModel):
         self.to(memory_format=self.memory_format)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to logits (N, K)."""
+        """Turn images (N, C, H, W) into logits (N, K)."""
         return self.head(self.blocks(x.contiguous(memory_format=self.memory_format)))
 
 
@@ -83,7 +83,7 @@ def conv_block(
     for index in range(num_convs):
         layers.append(nn.Conv2d(in_channels, out_channels, kernel_size, padding="same", bias=not batch_norm))
         if index == num_convs - 1:
-            # Before the activation: where that is increasing it commutes with the maximum, and has a quarter to do.
+            # Pool before the activation: an increasing activation commutes with the maximum, and gets a quarter to do.
             layers.append(nn.MaxPool2d(2))
         if batch_norm:
             layers.append(nn.BatchNorm2d(out_channels))

@@ -24,7 +24,7 @@ def new_activation(name: str) -> nn.Module:
     """The activation function of that name.
 
     Raises:
-        ValueError: where there is none.
+        ValueError: if there is none.
     """
     if name not in ACTIVATIONS:
         raise ValueError(f"activation is {name!r}; it must be one of {', '.join(ACTIVATIONS)}")
@@ -32,8 +32,7 @@ def new_activation(name: str) -> nn.Module:
 
 
 def initialize(network: nn.Module, init: str, gain: float = 1.0) -> None:
-    """Draw the weights of all linear and convolutional layers anew; biases start at 0
-    except with "default".
+    """Draw new weights for all linear and convolutional layers; biases start at 0 except with "default".
 
     Args:
         network: changed in place.
@@ -45,7 +44,7 @@ def initialize(network: nn.Module, init: str, gain: float = 1.0) -> None:
         gain: multiplies the weights; with "default" the biases, too.
 
     Raises:
-        ValueError: for another name, or a gain that is no number.
+        ValueError: for another name, or a gain that is not a number.
     """
     draw = {
         "default": lambda weight: weight.data.mul_(gain),
@@ -62,5 +61,5 @@ def initialize(network: nn.Module, init: str, gain: float = 1.0) -> None:
             continue
         draw[init](module.weight)
         if module.bias is not None:
-            # With a default bias scaled alike, a steeper sigmoid unit keeps its threshold -b / w.
+            # The default bias is scaled with the weights, so a steeper sigmoid unit keeps its threshold -b / w.
             module.bias.data.mul_(gain if init == "default" else 0.0)

@@ -1,4 +1,4 @@
-"""One linear layer: linear regression, logistic regression, or softmax regression, as the task says."""
+"""One linear layer: linear, logistic or softmax regression, depending on the task."""
 
 from math import prod
 from typing import Any
@@ -11,8 +11,8 @@ from lit_models.base import LitModel
 class LitLinear(LitModel):
     """logits = x W^T + b.
 
-    `weight` (K, F) and `bias` (K,) apply to inputs as the data module prepared them; its
-    `coefficients_in_table_units` translates them back.
+    `weight` (K, F) and `bias` (K,) apply to prepared inputs; the data module's `coefficients_in_table_units` converts
+    them to raw inputs.
     """
 
     def __init__(self, **base: Any) -> None:
@@ -20,5 +20,5 @@ class LitLinear(LitModel):
         self.linear = nn.Linear(prod(self.in_shape), self.out_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Inputs (N, *in_shape) to logits (N, K)."""
+        """Turn inputs (N, *in_shape) into logits (N, K)."""
         return self.linear(x.flatten(1))

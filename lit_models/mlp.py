@@ -16,12 +16,12 @@ class LitMLP(LitModel):
 
     Args:
         hidden_sizes: units of each hidden layer.
-        depth: repeats `hidden_sizes` so often; `--model.hidden_sizes [10] --model.depth 20` is 20 layers of 10.
+        depth: repeats `hidden_sizes` this often; `--model.hidden_sizes [10] --model.depth 20` is 20 layers of 10.
         activation: of the hidden layers.
         init: of the weights, see `initialize`.
         init_gain: multiplies the initial weights.
-        bias: whether the layers have one.
-        dropout: share of hidden units that are left out in each training step.
+        bias: whether the layers have a bias.
+        dropout: share of hidden units that are dropped in each training step.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class LitMLP(LitModel):
         initialize(self.layers, init, init_gain)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Inputs (N, *in_shape) to logits (N, K)."""
+        """Turn inputs (N, *in_shape) into logits (N, K)."""
         return self.layers(x.flatten(1))
 
 
@@ -54,7 +54,7 @@ def mlp(
     """Linear layers from each size to the next, with an activation function (and dropout) between them.
 
     Raises:
-        ValueError: for a size below 1, an unknown activation function, or a dropout that is no share.
+        ValueError: for a size below 1, an unknown activation function, or a dropout outside [0, 1).
     """
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout is {dropout}; it is a share, from 0 to below 1")

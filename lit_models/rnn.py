@@ -12,9 +12,9 @@ CELLS: dict[str, type[nn.RNN | nn.GRU | nn.LSTM]] = {"rnn": nn.RNN, "gru": nn.GR
 
 
 class LitRNN(LitModel):
-    """Reads x_1 ... x_t and predicts x_{t+1}, as x_t plus a learnt difference.
+    """Reads x_1 ... x_t and predicts x_{t+1}, as x_t plus a learned difference.
 
-    Training forces the teacher: every input is the true value (Williams and Zipser 1989). Evaluation forecasts
+    Training uses teacher forcing: every input is the true value (Williams and Zipser 1989). Evaluation forecasts
     freely: after the known part, each prediction is the next input.
 
     Args:
@@ -41,7 +41,7 @@ class LitRNN(LitModel):
             metrics["baseline_mse"] = MeanSquaredError()  # of repeating the last difference
 
     def forward(self, x: Tensor) -> Tensor:
-        """Series (N, T, F) to one-step predictions (N, T, F): entry t is the prediction of x_{t+1}."""
+        """Turn series (N, T, F) into one-step predictions (N, T, F); entry t is the prediction of x_{t+1}."""
         steps = torch.diff(x, dim=1, prepend=x[:, :1])
         return x + self.head(self.rnn(steps)[0])
 

@@ -1,4 +1,4 @@
-"""What a schedule of the learning rate takes from the rest of the training: its length and the optimizer's rate."""
+"""What a learning-rate schedule needs from the rest of the training: its length and the optimizer's rate."""
 
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
@@ -7,14 +7,14 @@ from pytorch_lightning.cli import LRSchedulerCallable
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
-# They count steps and move the learning rate up and down; its peak, `max_lr`, is the rate of the optimizer.
+# These count steps and move the learning rate up and down; their peak, `max_lr`, is the optimizer's rate.
 CYCLES = (OneCycleLR, CyclicLR)
 
 
 class WithoutPeak(Protocol):
-    """What makes a schedule from an optimizer and a peak.
+    """Makes a schedule from an optimizer and a peak.
 
-    The command line asks a config for every argument that PyTorch's class requires, except those that are named here.
+    The command line requires in a config every argument that PyTorch's class requires, except the ones named here.
     """
 
     def __call__(self, optimizer: Optimizer, max_lr: Any) -> LRScheduler:
@@ -27,11 +27,11 @@ SchedulerCallable: TypeAlias = LRSchedulerCallable | WithoutPeak
 def build_scheduler(
     factory: SchedulerCallable, optimizer: Optimizer, total_steps: Callable[[], int]
 ) -> LRScheduler | ReduceLROnPlateau:
-    """The schedule of this optimizer; what was left open is filled in.
+    """The schedule of this optimizer, with missing arguments filled in.
 
     Args:
         factory: a class, or a `functools.partial` of one, as the command line makes it.
-        optimizer: the rate of each of its parameter groups is the `max_lr` of OneCycleLR and CyclicLR.
+        optimizer: the rate of each parameter group is the `max_lr` of OneCycleLR and CyclicLR.
         total_steps: gives the length of the training, for a schedule whose `total_steps` is None.
     """
     given = getattr(factory, "keywords", {})
@@ -44,6 +44,6 @@ def build_scheduler(
 
 
 def is_cycle(factory: Any) -> bool:
-    """Whether it makes one of `CYCLES`; the command line wraps the class in a function that it is the argument of."""
+    """Whether it makes one of `CYCLES`; the command line wraps the class as an argument of a function."""
     parts = (factory, getattr(factory, "func", None), *getattr(factory, "args", ()))
     return any(isinstance(part, type) and issubclass(part, CYCLES) for part in parts)

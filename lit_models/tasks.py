@@ -1,6 +1,6 @@
-"""What is learnt: for each task its loss on logits, the prediction made from them, and the metrics.
+"""Tasks: for each one its loss on logits, the predictions made from them, and the metrics.
 
-A task knows nothing of networks, and a network knows nothing of tasks; `LitModel` brings the two together.
+A task knows nothing about networks, and a network knows nothing about tasks; `LitModel` connects them.
 """
 
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ TaskName = Literal["binary", "multiclass", "regression", "reconstruction"]
 
 
 class Task(nn.Module, ABC):
-    """What `LitModel` asks of a task. N samples, K outputs."""
+    """What `LitModel` needs from a task. N samples, K outputs."""
 
     @abstractmethod
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
-        """Columns of predictions.csv: `prediction` (N, ...); of classes also `probability` (N,) or (N, K)."""
+        """Columns of predictions.csv: `prediction` (N, ...); for classes also `probability` (N,) or (N, K)."""
 
     def truth(self, target: Tensor) -> Tensor:
         """The target in the form and the units of `prediction`."""
@@ -57,7 +57,7 @@ class Multiclass(Task):
 
     Args:
         num_classes: K.
-        label_smoothing: share of the target that is spread evenly over all classes, in training only
+        label_smoothing: share of the target that is spread evenly over all classes, only in training
             (Szegedy et al. 2016, https://arxiv.org/abs/1512.00567).
     """
 
@@ -78,11 +78,11 @@ class Multiclass(Task):
 
 
 class Regression(Task):
-    """K real numbers; the loss is taken on the normalized target, every metric in the units of the table.
+    """K real numbers; the loss uses the normalized target, every metric the units of the table.
 
     Args:
         target_mean: what the data module subtracted from the target, in its units.
-        target_std: what it then divided by.
+        target_std: what the data module then divided by.
     """
 
     target_mean: Tensor
@@ -90,7 +90,7 @@ class Regression(Task):
 
     def __init__(self, target_mean: float = 0.0, target_std: float = 1.0) -> None:
         super().__init__()
-        # Buffers, so that a checkpoint predicts in the units that it was trained in.
+        # Buffers, so that a checkpoint predicts in the units of its training.
         self.register_buffer("target_mean", torch.tensor(target_mean, dtype=torch.float32))
         self.register_buffer("target_std", torch.tensor(target_std, dtype=torch.float32))
 
@@ -137,7 +137,7 @@ def make_task(
     """The task of that name, for a network with `out_features` outputs.
 
     Raises:
-        ValueError: for another name, or a number of outputs that does not go with the task.
+        ValueError: for another name, or a number of outputs that does not fit the task.
     """
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, from 0 to 1")

@@ -12,14 +12,14 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from runtime.private import saves_within_epochs
 from runtime.resume import STEPS_BETWEEN_AGREEMENTS
 
-SECONDS_BETWEEN_EPOCHS = 5.0  # between two checkpoints at the ends of short ones
+SECONDS_BETWEEN_EPOCHS = 5.0  # between two checkpoints at the ends of short epochs
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the best state so far as `best.ckpt`, and remembers all metrics that were measured with it.
+    """Keeps the best state so far as `best.ckpt`, and remembers all metrics measured with it.
 
     Args:
-        monitor: metric that decides.
+        monitor: metric that decides which state is best.
         mode: "min" or "max".
         kwargs: see `ModelCheckpoint`.
     """
@@ -29,7 +29,7 @@ class BestCheckpoint(ModelCheckpoint):
         self.best_metrics: dict[str, float] = {}
 
     def on_train_batch_end(self, *args: Any) -> None:
-        """At every step, only where steps or minutes were asked for."""
+        """Save during an epoch only if steps or minutes were asked for."""
         if saves_within_epochs(self):
             super().on_train_batch_end(*args)
 
@@ -44,18 +44,18 @@ class BestCheckpoint(ModelCheckpoint):
         self._remember(trainer, before)
 
     def after_last_step(self, trainer: Trainer) -> None:
-        """Fill TensorBoard's HPARAMS tab, before the last checkpoint declares the run complete."""
+        """Fill TensorBoard's HPARAMS tab before the last checkpoint marks the run as complete."""
         best = {f"best/{name.removeprefix('val/')}": value for name, value in self.best_metrics.items()}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and best:
-                # at this step, so that it is hidden once the run is resumed
+                # The step lets TensorBoard hide this entry once the run is resumed.
                 logger.log_hyperparams(_columns(trainer.lightning_module), best, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "best_metrics": self.best_metrics}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Also in a folder that was moved, where Lightning would forget which score is to be beaten."""
+        """Restore the best score, even if the folder was moved; Lightning would forget the score then."""
         path = os.path.join(self.dirpath or "", "best.ckpt")
         best = dict(zip([path], state_dict["best_k_models"].values(), strict=False))
         paths = {"best_k_models": best, "best_model_path": path, "kth_best_model_path": path} if best else {}
@@ -63,7 +63,7 @@ class BestCheckpoint(ModelCheckpoint):
         self.best_metrics = state_dict["best_metrics"]
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
-        """Remember first: a run may be resumed from this very file."""
+        """Remember the metrics before saving, because a run may resume from this very file."""
         self._remember(trainer, None)
         super()._save_checkpoint(trainer, filepath)
 
@@ -77,7 +77,7 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def _columns(model: LightningModule) -> dict[str, Any]:
-    """Its class and its hyper-parameters, without what the command line puts there for itself."""
+    """The model's class and hyper-parameters, without those that the command line adds for itself."""
     hparams = {name: value for name, value in model.hparams.items() if not name.startswith("_")}
     return {"model": type(model).__name__, **hparams}
 
@@ -88,15 +88,15 @@ def best_mode(metric: str) -> Literal["min", "max"]:
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps the newest state as `last.ckpt`, from which a run is resumed; a kill loses no more than the time between two.
+    """Keeps the newest state as `last.ckpt`, from which a run resumes. A kill loses only the time since the last save.
 
-    It is written after every epoch (where they take less than 5 seconds: every 5 seconds), within an epoch every
-    so many minutes or steps, and at the end. It takes an `ExactResume` among the callbacks, which says where.
+    It is written after every epoch (at most every 5 seconds if epochs are shorter), within an epoch every so many
+    minutes or steps, and at the end. It needs an `ExactResume` among the callbacks, which says when saving is exact.
 
     Args:
         dirpath: folder of checkpoints.
         every_n_minutes: time between two checkpoints within an epoch.
-        every_n_steps: optimizer steps between two, instead.
+        every_n_steps: optimizer steps between two checkpoints, used instead of minutes.
     """
 
     def __init__(
@@ -114,20 +114,20 @@ class LastCheckpoint(Checkpoint):
         self._saved_step = trainer.global_step
         self._saved_at = time.monotonic()
         if trainer.global_step == 0:
-            self._saved_at -= SECONDS_BETWEEN_EPOCHS  # a first epoch is always saved
+            self._saved_at -= SECONDS_BETWEEN_EPOCHS  # the first epoch is always saved
 
     def between_steps(self, trainer: Trainer, batches_done: int) -> None:
-        """Save, if it is time."""
+        """Save if it is time."""
         if trainer.global_step > self._saved_step and self._is_due(trainer, batches_done):
             self._save(trainer)
 
     def after_last_step(self, trainer: Trainer) -> None:
-        """Save, unless nothing has happened since; before an average of the weights takes their place."""
+        """Save unless nothing has changed since the last save; runs before averaged weights replace the weights."""
         if trainer.global_step > self._saved_step:
             self._save(trainer)
 
     def _is_due(self, trainer: Trainer, batches_done: int) -> bool:
-        """Processes agree on what the clock says, which costs a communication: only now and then."""
+        """Whether to save now. Processes must agree on the time, which costs a communication, so they ask rarely."""
         if self.every_n_steps is not None:
             enough = trainer.global_step - self._saved_step >= self.every_n_steps
             if enough or batches_done:
@@ -139,5 +139,5 @@ class LastCheckpoint(Checkpoint):
         return trainer.strategy.reduce_boolean_decision(is_due, all=False)
 
     def _save(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self.path, weights_only=False)  # the optimizer's state too
+        trainer.save_checkpoint(self.path, weights_only=False)  # with the optimizer's state
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()

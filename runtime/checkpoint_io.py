@@ -1,4 +1,4 @@
-"""Checkpoints are written whole or not at all, and hold plain values only."""
+"""Checkpoints are written whole or not at all, and hold only plain values."""
 
 import enum
 import os
@@ -14,25 +14,25 @@ from pytorch_lightning.plugins import TorchCheckpointIO
 from callbacks.files import replacing
 from runtime.errors import RunError
 
-# What `torch.load(weights_only=True)` takes as it is; a subclass, such as an enum that is an int, is none of these.
+# What `torch.load(weights_only=True)` accepts unchanged. Subclasses, such as an enum that is an int, are not accepted.
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size}
 BASES: tuple[type[Any], ...] = (int, float, str, bytes)
 
 
 class AtomicIO(TorchCheckpointIO):
-    """Writes a checkpoint next to its target and then puts it in its place, so that a kill leaves the old or the new one.
+    """Writes a checkpoint next to its target, then renames it, so that a kill leaves either the old or the new one.
 
-    Lightning writes into the system's temporary folder and moves the file from there, which is a copy where that is
-    another file system: a full disk or a kill then replaces a good checkpoint by a truncated one.
+    Lightning writes into the system's temporary folder and moves the file from there. If that is another file system,
+    the move is a copy, and a full disk or a kill replaces a good checkpoint with a truncated one.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write plain values only; see `plain`.
+        """Write only plain values; see `plain`.
 
         Raises:
-            RunError: where it cannot be written; what was there before is as it was.
+            RunError: if it cannot be written; the old file is left as it was.
         """
         target = Path(path)
         try:
@@ -40,7 +40,7 @@ class AtomicIO(TorchCheckpointIO):
             with replacing(target) as temporary, temporary.open("wb") as file:
                 torch.save(plain(checkpoint), file)
         except (OSError, RuntimeError) as error:
-            # PyTorch wraps what the disk says.
+            # PyTorch wraps the system's error.
             cause = error if isinstance(error, OSError) else error.__context__
             if not isinstance(cause, OSError):
                 raise
@@ -50,14 +50,14 @@ class AtomicIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Plain values only, whatever is asked for: a checkpoint never runs code."""
+        """Load only plain values, whatever the caller asks for: a checkpoint never runs code."""
         return torch.load(path, map_location=map_location or "cpu", weights_only=True)
 
 
 def plain(value: Any) -> Any:
-    """The same in types that load without running code: paths, numbers of NumPy, enums and so on become plain values.
+    """The value in types that load without running code: paths, NumPy numbers, enums and so on become plain values.
 
-    A class, a function, and any other object, becomes its name: it can be read, not called.
+    A class, a function or any other object becomes its name, which can be read but not called.
     """
     kind = type(value)
     if kind in PLAIN or isinstance(value, torch.Tensor):

@@ -1,4 +1,4 @@
-"""What a run consists of besides what Lightning saves: random states, and what an epoch has summed up so far."""
+"""What a run needs besides what Lightning saves: random states, and the sums of the current epoch so far."""
 
 import random
 from typing import Any
@@ -13,7 +13,7 @@ from runtime import private
 from runtime.private import LoggedMetadata, LoggedSync, LoggedValue
 
 SUMS = {"value", "cumulated_batch_size"}
-# How `self.log` was called, as far as these are plain values.
+# The arguments of `self.log`, as far as they are plain values.
 LOGGED = (
     "fx",
     "name",
@@ -42,7 +42,7 @@ def random_states(device: torch.device) -> dict[str, Any]:
 
 
 def restore_random_states(states: dict[str, Any], device: torch.device) -> None:
-    """Set all generators to where `random_states` found them."""
+    """Set all generators to the states that `random_states` returned."""
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
     keys, *rest = states["numpy"]
@@ -53,10 +53,10 @@ def restore_random_states(states: dict[str, Any], device: torch.device) -> None:
 
 
 def epoch_sums(trainer: Trainer, pl_module: LightningModule, epoch_is_over: bool) -> dict[str, Any]:
-    """What this process has added up: in torchmetrics objects, and by `self.log(..., on_epoch=True)`.
+    """What this process has summed up: in torchmetrics objects, and by `self.log(..., on_epoch=True)`.
 
-    Where the epoch is over, Lightning is about to reset all that was logged. `latest` are the values that were logged
-    last, of which callbacks and schedules read the one they monitor.
+    If the epoch is over, Lightning is about to reset everything that was logged. `latest` holds the values logged
+    last; callbacks and schedules read the one they monitor there.
     """
     results = private.logged_values(trainer)
     logged = {key: each for key, each in results.items() if each.meta.on_epoch and not each.has_reset}
@@ -74,7 +74,7 @@ def epoch_sums(trainer: Trainer, pl_module: LightningModule, epoch_is_over: bool
 
 
 def restore_epoch_sums(sums: dict[str, Any], trainer: Trainer) -> None:
-    """Let the epoch continue the sums that `epoch_sums` found."""
+    """Let the epoch continue the sums that `epoch_sums` returned."""
     pl_module = trainer.lightning_module
     modules = dict(pl_module.named_modules())
     for name, state in sums["metrics"].items():
@@ -112,7 +112,7 @@ def metric_state(metric: Metric) -> dict[str, Any]:
 
 
 def logged_state(result: LoggedValue) -> dict[str, Any]:
-    """One name that was logged: how, and its sum so far; a torchmetrics object has its sum itself."""
+    """One logged name: how it was logged, and its sum so far. A torchmetrics object keeps its own sum."""
     meta = result.meta
     state = {name: getattr(meta, name) for name in LOGGED}
     state |= {
@@ -126,12 +126,12 @@ def logged_state(result: LoggedValue) -> dict[str, Any]:
 
 
 def on_cpu(value: Tensor | list[Tensor]) -> Tensor | list[Tensor]:
-    """A state of a metric where every process can read it."""
+    """The state of a metric on the CPU, where every process can read it."""
     return on_device(value, torch.device("cpu"))
 
 
 def on_device(value: Tensor | list[Tensor], device: torch.device) -> Tensor | list[Tensor]:
-    """A state of a metric, which is a tensor or a list of them, on another device."""
+    """The state of a metric, a tensor or a list of tensors, on another device."""
     if isinstance(value, list):
         return [each.detach().to(device) for each in value]
     return value.detach().to(device)

@@ -1,10 +1,10 @@
-"""Errors as people read them: what, where, the value seen, and how to put it right; never a traceback."""
+"""Errors for people: what is wrong, where, the value found, and how to fix it; never a traceback."""
 
 import difflib
 from collections.abc import Iterable
 
 MAX_LINES = 10
-HINTS = {  # what helps, by what the operating system says
+HINTS = {  # what helps, by the operating system's message
     "No space left on device": "the disk is full; make room, and resume with: python train.py fit --resume RUN",
     "EADDRINUSE": "another program uses this port; set MASTER_PORT to a free one, or do not set it",
 }
@@ -19,13 +19,13 @@ class RunError(Exception):
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "--help lists what there is") -> str:
-    """A hint such as "did you mean 'test'?", or where nothing is close the whole list, or `otherwise` if it is long."""
+    """A hint such as "did you mean 'test'?". If nothing is close: the whole list, or `otherwise` if the list is long."""
     known = sorted(known)
     if not known:
         return "there is none"
     close = [name for name in known if name.rpartition(".")[2] == word.lstrip("-")][:1]  # --lr for --a.b.lr
     close = close or difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if not close and len(word) > 1:  # names that differ in case, or stand inside each other
+    if not close and len(word) > 1:  # names that differ in case, or contain each other
         close = [name for name in known if word.lower() in name.lower() or name.lower() in word.lower()][:1]
     if close:
         return f"did you mean {close[0]!r}?"
@@ -33,7 +33,7 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "--help lists
 
 
 def exit_code(error: Exception) -> int:
-    """2 where the user can put it right, else 1."""
+    """2 if the user can fix it, else 1."""
     names = {cls.__name__ for cls in type(error).__mro__}
     wrong_input = {"UsageError", "ValueError", "FileNotFoundError", "NotADirectoryError", "PermissionError"}
     return 2 if names & (wrong_input | {"MisconfigurationException", "UnpicklingError"}) else 1

@@ -12,11 +12,11 @@ from runtime.private import LoggedValue, LoggedValues
 class Results(LoggedValues):
     """What was logged in this epoch.
 
-    Lightning copies all of it after every step, also where nothing was logged. At every call of `self.log` it moves each
-    part of the sum to the device, where nearly always all of them are already.
+    Lightning copies all of it after every step, even if nothing was logged. At every call of `self.log` it moves each
+    part of the sum to the device, although nearly always all of them are there already.
     """
 
-    changed = True  # since it was copied
+    changed = True  # since the last copy
 
     def log(self, *args: Any, **kwargs: Any) -> None:
         self.changed = True
@@ -29,6 +29,6 @@ class Results(LoggedValues):
 
 
 def moved(result: LoggedValue, device: torch.device) -> LoggedValue:
-    """The result with its tensors on a device, on which most are already."""
+    """The result with its tensors on a device; most are there already."""
     tensors = [each for each in vars(result).values() if isinstance(each, Tensor)]
     return result if all(each.device == device for each in tensors) else LoggedValue.to(result, device)

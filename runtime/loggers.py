@@ -18,7 +18,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from callbacks.files import replacing
 
-PAUSE = 1.0  # seconds between two writings
+PAUSE = 1.0  # seconds between two writes
 
 
 @dataclass
@@ -31,10 +31,10 @@ class Row:
 
 
 class BufferedLogger(Logger):
-    """Collects what belongs to one step, and writes once a second, before every checkpoint and at the end.
+    """Collects what belongs to one step; writes once a second, before every checkpoint and at the end.
 
-    The newest row waits for more, except before a checkpoint and at the end: when it is written, what belongs to it does
-    not depend on the clock.
+    The newest row waits, because more values of its step may follow; only a checkpoint or the end writes it at once.
+    So the contents of a row do not depend on the clock.
     """
 
     rows: list[Row]
@@ -50,7 +50,7 @@ class BufferedLogger(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Lightning calls this after everything that it logs."""
+        """Lightning calls this after everything it logs."""
         if time.monotonic() - self._written >= PAUSE:
             self._write(len(self.rows) - 1)
 
@@ -71,11 +71,11 @@ class BufferedLogger(Logger):
 
     @abstractmethod
     def write(self, rows: list[Row]) -> None:
-        """Put rows where they stay."""
+        """Write rows to their destination."""
 
 
 class BufferedTensorBoardLogger(BufferedLogger, TensorBoardLogger):
-    """TensorBoard, with one event for all that was logged at a step."""
+    """TensorBoard, with one event for everything logged at a step."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -102,13 +102,13 @@ class BufferedTensorBoardLogger(BufferedLogger, TensorBoardLogger):
 
 
 class MetricsCSV(BufferedLogger):
-    """Writes every scalar that goes to TensorBoard into a table as well.
+    """Writes every scalar that goes to TensorBoard into a table, too.
 
-    Lightning's CSVLogger deletes the file of a run that is resumed; this one keeps it.
+    Lightning's CSVLogger deletes the file of a resumed run; this one keeps it.
 
     Args:
-        folder: of the run; the table is `metrics.csv` in it, with a column for `step`, `epoch` and each tag.
-        purge_step: of a run that is resumed, the step at which it begins again: rows from there on are logged once more.
+        folder: of the run; `metrics.csv` in it gets a column for `step`, `epoch` and each tag.
+        purge_step: step at which a resumed run starts; rows from this step on are removed, as they are logged again.
     """
 
     def __init__(self, folder: Path, purge_step: int | None = None) -> None:
@@ -131,7 +131,7 @@ class MetricsCSV(BufferedLogger):
         return str(self.path.parent)
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """They stand in config.yaml."""
+        """Do nothing: config.yaml holds them."""
 
     def write(self, rows: list[Row]) -> None:
         """Append rows; a tag seen for the first time gets a column."""
@@ -155,14 +155,14 @@ class MetricsCSV(BufferedLogger):
             return next(csv.reader(file), [])
 
     def _rewrite(self, columns: list[str], before: float = math.inf) -> None:
-        """Give the table more columns, or keep only the steps before one.
+        """Give the table more columns, or keep only the steps before `before`.
 
-        It is replaced as a whole, so that a kill leaves the old or the new one.
+        The file is replaced as a whole, so that a kill leaves either the old or the new one.
         """
         old: list[dict[str, str]] = []
         if self.path.exists():
             with self.path.open(newline="", encoding="utf-8") as file:
-                whole = (line for line in file if line.endswith("\n"))  # a kill may cut the last one short
+                whole = (line for line in file if line.endswith("\n"))  # a kill may cut the last line short
                 old = [row for row in csv.DictReader(whole) if float(row["step"] or 0) < before]
         with replacing(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)

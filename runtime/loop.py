@@ -1,9 +1,9 @@
-"""Lightning's loop over the batches of an epoch, without its detours: most of what a small network waits for.
+"""Lightning's loop over the batches of an epoch, without the overhead that dominates a small network's step.
 
 For each step Lightning calls some 900 functions to find out what does not change within an epoch: which hooks are
-implemented, which strategy, precision and profiler there are, whether batches are accumulated. Here that is asked once
-per epoch. What is left are the same hooks in the same order with the same arguments, the same counters and the same
-arithmetic. A training that needs more is left to Lightning's own loop.
+implemented, which strategy, precision and profiler there are, whether batches are accumulated. This loop asks once
+per epoch. The hooks, their order and arguments, the counters and the arithmetic stay the same. A training that needs
+more uses Lightning's own loop.
 """
 
 from collections import OrderedDict
@@ -21,20 +21,20 @@ from runtime.step_plan import Epoch, why_not_lean
 
 
 def use_lean_loop(trainer: pl.Trainer) -> None:
-    """Have a Trainer walk through its epochs with `LeanEpochLoop`; to be called before it fits."""
+    """Make a Trainer run its epochs with `LeanEpochLoop`; call this before it fits."""
     usual = trainer.fit_loop.epoch_loop
     trainer.fit_loop.epoch_loop = LeanEpochLoop(trainer, usual.min_steps, usual.max_steps)
 
 
 class LeanEpochLoop(TrainingEpochLoop):
-    """Walks through an epoch as Lightning's own loop does, in a third of the calls."""
+    """Runs an epoch as Lightning's own loop does, with a third of the calls."""
 
     _epoch: Epoch
 
     def __init__(self, trainer: pl.Trainer, min_steps: int | None, max_steps: int) -> None:
         super().__init__(trainer, min_steps, max_steps)
         self._results = Results(training=True)
-        self.obstacle: str | None = "it has not begun"  # to being lean
+        self.obstacle: str | None = "it has not begun"  # why this loop cannot be lean
 
     @property
     def global_step(self) -> int:
@@ -44,17 +44,17 @@ class LeanEpochLoop(TrainingEpochLoop):
         return super().global_step
 
     def on_run_start(self, data_fetcher: DataFetcher) -> None:
-        """Find out what holds for the whole epoch."""
+        """Find out what stays the same for the whole epoch."""
         super().on_run_start(data_fetcher)
         self.obstacle = why_not_lean(self.trainer, data_fetcher)
         self._epoch = Epoch.of(self.trainer, len(self._build_kwargs(OrderedDict(), None, 0)))
         self._results.changed = True
 
     def advance(self, data_fetcher: DataFetcher) -> None:
-        """One batch, and one optimizer step.
+        """Run one batch and one optimizer step.
 
         Raises:
-            StopIteration: at the end of a loader that does not know its length.
+            StopIteration: at the end of a loader without a known length.
         """
         if self.obstacle or self.restarting:
             super().advance(data_fetcher)
@@ -91,7 +91,7 @@ class LeanEpochLoop(TrainingEpochLoop):
             connector.update_train_step_metrics()
 
     def on_advance_end(self, data_fetcher: DataFetcher) -> None:
-        """Validate, if it is time."""
+        """Validate if it is time."""
         if self.obstacle or self._skip_next_val or self._should_check_val_fx(data_fetcher):
             super().on_advance_end(data_fetcher)
             self._results.changed = True  # a validation may have logged under the same names
@@ -104,7 +104,7 @@ class LeanEpochLoop(TrainingEpochLoop):
             raise SIGTERMException
 
     def _optimize(self, batch: Any, batch_idx: int) -> dict[str, Any]:
-        """The optimizer step, from the forward pass on; returns what `on_train_batch_end` gets."""
+        """Run the optimizer step with its forward pass; returns what `on_train_batch_end` gets."""
         steps = self.automatic_optimization.optim_progress.optimizer.step
         forward, zero_grad = partial(self._forward, batch, batch_idx), partial(self._zero_grad, batch_idx)
         closure = Closure(forward, self._backward, zero_grad)
@@ -115,7 +115,7 @@ class LeanEpochLoop(TrainingEpochLoop):
         return {} if result.loss is None else result.asdict()
 
     def _gradients(self, closure: Closure) -> Tensor | None:
-        """What the optimizer asks for: gradients, ready to be used. LBFGS asks several times."""
+        """The closure that the optimizer calls to get gradients. LBFGS calls it several times."""
         loss = closure()
         epoch = self._epoch
         epoch.call("on_before_optimizer_step", epoch.optimizer)
@@ -143,7 +143,7 @@ class LeanEpochLoop(TrainingEpochLoop):
         self._epoch.call("on_after_backward")
 
     def _logs_now(self) -> bool:
-        """Whether this step is one whose logs are written."""
+        """Whether the values of this step are written."""
         trainer = self.trainer
         every = trainer.log_every_n_steps
         is_due = every and ((self._batches_that_stepped + 1) % every == 0 or trainer.should_stop)
@@ -153,7 +153,7 @@ class LeanEpochLoop(TrainingEpochLoop):
         return self.trainer.accumulate_grad_batches != 1 and super()._should_accumulate()
 
     def _should_check_val_fx(self, data_fetcher: DataFetcher) -> bool:
-        """Most steps are neither the last nor one of those that `val_check_interval` counts."""
+        """Most steps are neither the last nor one that `val_check_interval` selects."""
         trainer, every = self.trainer, self.trainer.val_check_batch
         within_epoch = isinstance(every, int) and trainer.check_val_every_n_epoch is not None
         if within_epoch and self.batch_progress.current.ready % every and not trainer.should_stop:

@@ -1,7 +1,7 @@
-"""Every private name of Lightning, torchmetrics and jsonargparse that is used here: why, and what would replace it.
+"""Every private name of Lightning, torchmetrics and jsonargparse used here: why, and what would replace it.
 
-A new version of a library may change any of them. `tests/runtime/test_private.py` asks for each by its name and
-signature, so that it fails there, with one message, and not somewhere in a training.
+A new version of a library may change any of them. `tests/runtime/test_private.py` checks each name and signature, so
+that a change fails there with one message, and not somewhere during a training.
 """
 
 from collections.abc import Callable
@@ -34,16 +34,16 @@ __all__ = [
     "TrainingEpochLoop",
 ]
 
-# --- the loop over the batches of an epoch; what would replace it: a public loop to subclass ---
+# --- the loop over the batches of an epoch; would be replaced by: a public loop to subclass ---
 
 
 def skips_backward(trainer: pl.Trainer) -> bool:
-    """Whether an epoch has no backward passes (as for averaging weights)."""
+    """Whether an epoch has no backward passes (as when averaging weights)."""
     return trainer.fit_loop._skip_backward
 
 
 def before_transfer(model: pl.LightningModule, batch: Any) -> Any:
-    """What the module's hook makes of a batch before it is moved to the device."""
+    """What the module's hook returns for a batch before it is moved to the device."""
     return model._on_before_batch_transfer(batch, dataloader_idx=0)
 
 
@@ -54,7 +54,7 @@ def clip_gradients(trainer: pl.Trainer, optimizer: Any) -> None:
 
 
 def call_before_fetch(trainer: pl.Trainer, call: Callable[[Callable[[], None]], None]) -> None:
-    """Have `call(original)` run in the place of what the loop does just before it fetches a batch."""
+    """Run `call(original)` instead of what the loop does just before it fetches a batch."""
     loop = trainer.fit_loop.epoch_loop
     original = loop._on_before_fetch
     loop._on_before_fetch = lambda: call(original)
@@ -66,28 +66,28 @@ def call_nothing_before_fetch(trainer: pl.Trainer) -> None:
 
 
 def is_between_steps(trainer: pl.Trainer) -> bool:
-    """Whether gradients are not just being accumulated, and no validation is due that Lightning would skip or repeat."""
+    """Whether no gradients are being accumulated and no validation is due that Lightning would skip or repeat."""
     loop = trainer.fit_loop.epoch_loop
     return not loop._should_accumulate() and not loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
 
 
-# --- resuming; what would replace it: checkpoints that are exact within an epoch ---
+# --- resuming; would be replaced by: checkpoints that are exact within an epoch ---
 
 
 def count_as_begun(trainer: pl.Trainer) -> None:
-    """Have the loops take the checkpoint for one from between two epochs."""
+    """Make the loops treat the checkpoint as one written between two epochs."""
     fit_loop = trainer.fit_loop
     for loop in (fit_loop, fit_loop.epoch_loop, fit_loop.epoch_loop.val_loop):
         loop._restarting = False
 
 
 def leave_no_schedule_out(trainer: pl.Trainer) -> None:
-    """Have a ReduceLROnPlateau step at the end of the epoch that was resumed."""
+    """Make a ReduceLROnPlateau step at the end of the resumed epoch."""
     trainer.fit_loop._restarting = False
 
 
 def load_loader_states(trainer: pl.Trainer) -> None:
-    """Hand the loaders their states, which are lost where the loaders were made before the checkpoint was read."""
+    """Give the loaders their states, which are lost if the loaders were made before the checkpoint was read."""
     fit_loop = trainer.fit_loop
     if fit_loop.restarting and fit_loop._combined_loader_states_to_load:
         fit_loop._load_combined_loader_states()
@@ -95,30 +95,30 @@ def load_loader_states(trainer: pl.Trainer) -> None:
 
 
 def draw_order_now(trainer: pl.Trainer) -> None:
-    """Let a DataLoader draw its order at the beginning of the resumed epoch, not before."""
+    """Let a DataLoader draw its order at the start of the resumed epoch, not earlier."""
     trainer.fit_loop._resuming_from_checkpoint = False
 
 
-# --- what `self.log` collects; what would replace it: a public way to read and to restore it ---
+# --- what `self.log` collects; would be replaced by: a public way to read and restore it ---
 
 
 def logged_values(trainer: pl.Trainer) -> Any:
-    """What was logged in this epoch of training, by hook and name (`LoggedValues`)."""
+    """The values logged in this epoch of training, by hook and name (`LoggedValues`)."""
     return trainer.fit_loop.epoch_loop._results
 
 
 def logger_connector(trainer: pl.Trainer) -> Any:
-    """What writes logged values: `on_batch_end()` and `update_train_step_metrics()`."""
+    """The object that writes logged values: `on_batch_end()` and `update_train_step_metrics()`."""
     return trainer._logger_connector
 
 
 def begin_batch(connector: Any) -> None:
-    """What the connector notes when a batch comes: whether it is the first of the epoch."""
+    """Make the connector note whether the batch is the first of the epoch."""
     connector._first_loop_iter = connector._first_loop_iter is None
 
 
 def continue_sums(trainer: pl.Trainer, latest: dict[str, Any], continued: bool) -> None:
-    """Bring back the values logged last, and let the next `self.log` add to the sums of the epoch, if there are any."""
+    """Restore the values logged last, and let the next `self.log` add to the epoch's sums, if there are any."""
     connector = trainer._logger_connector
     if continued:
         connector._first_loop_iter = True
@@ -129,32 +129,32 @@ def continue_sums(trainer: pl.Trainer, latest: dict[str, Any], continued: bool) 
 
 
 def saves_within_epochs(callback: ModelCheckpoint) -> bool:
-    """Whether it was asked to save after steps or minutes."""
+    """Whether the callback saves after steps or minutes."""
     return bool(callback._every_n_train_steps) or callback._train_time_interval is not None
 
 
-# --- torchmetrics; what would replace it: a state_dict that includes states that are not persistent ---
+# --- torchmetrics; would be replaced by: a state_dict that includes states that are not persistent ---
 
 
 def metric_sums(metric: Metric) -> dict[str, Any]:
-    """What a metric has accumulated, by the name of the state."""
+    """What a metric has accumulated, by name of state."""
     return {name: getattr(metric, name) for name in metric._defaults}
 
 
 def metric_updates(metric: Metric) -> int:
-    """How often it was updated since it was reset."""
+    """How often the metric was updated since its last reset."""
     return metric._update_count
 
 
 def restore_metric(metric: Metric, sums: dict[str, Any], updates: int) -> None:
-    """Let a metric continue from what `metric_sums` and `metric_updates` gave."""
+    """Let a metric continue from the results of `metric_sums` and `metric_updates`."""
     for name, value in sums.items():
         setattr(metric, name, value)
     metric._update_count = updates
     metric._computed = None
 
 
-# --- jsonargparse; what would replace it: errors that carry the setting, the value and the type ---
+# --- jsonargparse; would be replaced by: errors that carry the setting, the value and the type ---
 
 
 def flags_of(parser: ArgumentParser) -> list[str]:
@@ -163,6 +163,6 @@ def flags_of(parser: ArgumentParser) -> list[str]:
 
 
 def type_of(parser: ArgumentParser, key: str) -> Any:
-    """The type that a setting of this parser wants; None where it has none."""
+    """The type of a setting of this parser; None if it has none."""
     action = parser._option_string_actions.get(f"--{key}")
     return getattr(action, "_typehint", None) or getattr(action, "type", None)

@@ -1,4 +1,4 @@
-"""What is set for the whole process, once, by the entry point: importing a module of this project changes nothing."""
+"""What the entry point sets once for the whole process. Importing a module of this project changes nothing."""
 
 import ctypes
 import logging
@@ -11,14 +11,14 @@ from enum import Enum
 import yaml
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
-# From glibc's malloc.h; the second is as large as it may be on 64 bits, HEAP_MAX_SIZE / 2.
+# From glibc's malloc.h; the second is the largest value allowed on 64 bits, HEAP_MAX_SIZE / 2.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_MMAP_THRESHOLD = 32 * 2**20
 
 NOT_FOR_USERS = (
     "LightningCLI's args parameter is intended",
     ".*treespec, LeafSpec.*",  # Lightning's own use of a deprecated test
-    "Checkpoint directory .* exists and is not empty",  # a run that is resumed has checkpoints
+    "Checkpoint directory .* exists and is not empty",  # a resumed run has checkpoints
     "Be aware that when using `ckpt_path`",  # an evaluation saves nothing
 )
 
@@ -27,40 +27,38 @@ def prepare_process() -> None:
     """Set filters, hooks and memory; a second call changes nothing."""
     hide_noise()
     keep_freed_memory()
-    # Lightning's Timer has an Enum for the default of a string, which YAML cannot write by itself.
+    # Lightning's Timer has an Enum as the default of a string; YAML cannot write it without help.
     yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
-    # TensorBoard's writing thread ends with a traceback where the disk is full; its error comes to the main thread, too.
+    # If the disk is full, TensorBoard's writing thread ends with a traceback; the main thread gets the error, too.
     threading.excepthook = report_failed_thread
-    # Lightning sets this on import; on a machine without a GPU each optimizer step would ask the driver again (130 us).
+    # Lightning sets this on import; without a GPU, each optimizer step would ask the driver again (130 us).
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
 
 def hide_noise() -> None:
-    """Leave out what libraries say that a user can do nothing about."""
+    """Hide messages of libraries that a user can do nothing about."""
     for message in NOT_FOR_USERS:
         warnings.filterwarnings("ignore", message=message)
-    if (
-        "SLURM_JOB_ID" not in os.environ
-    ):  # where SLURM is installed, Lightning wants every run to be one of its jobs
+    if "SLURM_JOB_ID" not in os.environ:  # if SLURM is installed, Lightning wants every run to be a SLURM job
         warnings.filterwarnings("ignore", message="The `srun` command is available")
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(is_for_users)
 
 
 def is_for_users(record: logging.LogRecord) -> bool:
-    """Whether Lightning's message is neither advertising nor said again in the next line."""
+    """Whether Lightning's message is neither advertising nor repeated in the next line."""
     return not any(part in record.msg for part in ("Tip:", "TPU available: False", "Restoring states from"))
 
 
 def report_failed_thread(failure: threading.ExceptHookArgs) -> None:
-    """One line instead of a traceback."""
+    """Print one line instead of a traceback."""
     rank_zero_warn(f"{failure.exc_type.__name__}: {failure.exc_value}")
 
 
 def keep_freed_memory() -> bool:
-    """Have the C library keep what is freed, instead of giving it back to the system; whether that could be set.
+    """Make the C library keep freed memory instead of returning it to the system; returns whether that worked.
 
-    A tensor of a few megabytes is asked of the system anew in every step, page by page, which costs a convolutional
-    network on a processor more than all that Lightning does. On other systems than Linux with glibc nothing is done.
+    Otherwise every step requests a tensor of a few megabytes from the system again, page by page. On a CPU this costs
+    a convolutional network more than all of Lightning's work. Nothing is done except on Linux with glibc.
     """
     if not sys.platform.startswith("linux"):
         return False

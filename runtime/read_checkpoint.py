@@ -1,4 +1,4 @@
-"""Read a checkpoint safely, and find the newest one that a run can be resumed from."""
+"""Read a checkpoint safely, and find the newest one from which a run can resume."""
 
 import pickle
 import zipfile
@@ -12,20 +12,20 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from runtime.errors import UsageError
 
 VERSION = "pytorch-lightning_version"
-SHARDED = "meta.pt"  # what Lightning writes next to the shards of a checkpoint that is a folder
+SHARDED = "meta.pt"  # Lightning writes it next to the shards of a checkpoint that is a folder
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Load plain data only; tensors stay on disk until they are needed.
+    """Load only plain data; tensors stay on disk until they are needed.
 
-    Of a sharded checkpoint, which is a folder (FSDP), this is what lies next to the shards.
+    For a sharded checkpoint, which is a folder (FSDP), load the file next to the shards.
 
     Raises:
-        UsageError: where the file is damaged, no Lightning checkpoint, or carries code.
+        UsageError: if the file is damaged, is not a Lightning checkpoint, or carries code.
     """
     sharded = (path / SHARDED).is_file()
     file = path / SHARDED if sharded else path
-    if not zipfile.is_zipfile(file):  # what torch.save writes; a truncated one is none any more
+    if not zipfile.is_zipfile(file):  # torch.save writes a zip file; a truncated one no longer is one
         raise UsageError(f"{path} is damaged or no checkpoint; take another from its folder")
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
@@ -46,18 +46,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def newest_valid(folder: Path, max_epochs: int | None = None) -> Path:
-    """The newest checkpoint of a run, by its step, that is whole and that training can be resumed from.
+    """The newest undamaged checkpoint of a run, by its step, from which training can resume.
 
-    One that is damaged is passed over with a warning. Of two from the same step, `last.ckpt` is preferred: it was
-    written later. It is also preferred to one from the validation of the last epoch, from which nothing would be left to
-    train, and `last.ckpt` would stay behind it for good.
+    A damaged one is skipped with a warning. Of two from the same step, `last.ckpt` is preferred, because it was
+    written later. It is also preferred to one from the validation of the last epoch: that one leaves nothing to
+    train, so `last.ckpt` would never catch up with it.
 
     Args:
         folder: of the run, runs/<name>/version_N.
-        max_epochs: how long it trains.
+        max_epochs: how long the run trains.
 
     Raises:
-        UsageError: where there is none.
+        UsageError: if there is none.
     """
     valid, refused = {}, []
     for path in sorted((folder / "checkpoints").glob("*.ckpt")):
@@ -81,7 +81,7 @@ def newest_valid(folder: Path, max_epochs: int | None = None) -> Path:
 
 
 def check_contents(path: Path) -> None:
-    """Refuse a file with bytes that have changed since it was written; each part has a checksum."""
+    """Refuse a file whose bytes have changed since it was written; each part has a checksum."""
     for file in [path] if path.is_file() else []:
         with zipfile.ZipFile(file) as archive:
             if (part := archive.testzip()) is not None:
@@ -89,8 +89,8 @@ def check_contents(path: Path) -> None:
 
 
 def check_complete(checkpoint: dict[str, Any], path: Path | str) -> None:
-    """Refuse a checkpoint without the state that training is resumed from."""
-    sharded = "state_dict" not in checkpoint  # then the optimizer's state is in the shards as well
+    """Refuse a checkpoint that lacks the state for resuming training."""
+    sharded = "state_dict" not in checkpoint  # then the optimizer's state is in the shards, too
     if ("optimizer_states" not in checkpoint and not sharded) or "loops" not in checkpoint:
         raise UsageError(
             f"{path} holds weights only, without the optimizer's state; training cannot be resumed"

@@ -1,4 +1,4 @@
-"""Any `torch.utils.data.DataLoader`, made to resume within an epoch and to draw the same numbers with any workers."""
+"""Make any `torch.utils.data.DataLoader` resume within an epoch and draw the same numbers with any workers."""
 
 import random
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampl
 
 from datamodules.resumable import ResumableLoader, derived_seed
 
-# What the new loader takes over as it is; which samples make a batch is decided here.
+# What the new loader copies unchanged; this module decides which samples make a batch.
 KEPT = (
     "num_workers",
     "pin_memory",
@@ -28,29 +28,29 @@ KEPT = (
 
 
 class ReplayLoader(ResumableLoader):
-    """Deals the batches of `loader` in an order that is a pure function of (seed, epoch).
+    """Yields the batches of `loader` in an order that is a pure function of (seed, epoch).
 
-    A DataLoader draws its order, and the seeds of its workers, from the global generator: a run that resumes within an
-    epoch gets other batches. Here the sampler is asked under a seed for the epoch, and whatever samples and the
-    collate function draw (augmentation) comes from a seed for the batch. So numbers are the same with any number of
-    workers, and a loader that stopped resumes at the next batch without reading those before.
+    A DataLoader draws its order, and the seeds of its workers, from the global generator, so a run that resumes within
+    an epoch gets other batches. Here the sampler runs under a seed for the epoch. What samples and the collate
+    function draw (augmentation) comes from a seed for the batch. So the numbers are the same with any number of
+    workers, and a stopped loader resumes at the next batch without reading the earlier ones.
 
     Args:
         loader: of a data set whose samples have an index; its samplers may be of any kind.
         seed: of the order, and of what is drawn for each batch.
         rank, world_size: this process and how many there are. Each gets its share of the samples (of the batches,
-            where a batch sampler of one's own makes them); the few that cannot be dealt out evenly are dropped.
+            if a custom batch sampler makes them); the few that cannot be divided evenly are dropped.
     """
 
     def __init__(self, loader: DataLoader, *, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
         super().__init__(seed=seed, rank=rank, world_size=world_size)
         self.source = loader
-        self._plan: list[tuple[int, Any]] = []  # for each batch to come, its seed and its samples
+        self._plan: list[tuple[int, Any]] = []  # for each remaining batch, its seed and its samples
         self._loader: DataLoader = DataLoader(
             SeededBatches(loader),
             batch_sampler=self._plan,  # type: ignore[arg-type]
             collate_fn=as_it_is,
-            generator=torch.Generator(),  # its own: a new iterator draws a number
+            generator=torch.Generator(),  # its own, because a new iterator draws a number
             **{name: getattr(loader, name) for name in KEPT},
         )
 
@@ -80,7 +80,7 @@ class ReplayLoader(ResumableLoader):
                 if hasattr(each, "set_epoch"):
                     each.set_epoch(self.epoch)
             if type(loader.batch_sampler) is not BatchSampler:
-                # one's own, or samples that are batches already
+                # a custom batch sampler, or samples that are batches already
                 return self._share(list(loader.batch_sampler or loader.sampler))
             own = self._share(list(loader.sampler))
         return list(BatchSampler(own, loader.batch_sampler.batch_size, loader.batch_sampler.drop_last))
@@ -93,12 +93,12 @@ class ReplayLoader(ResumableLoader):
 
 
 class SeededBatches(Dataset):
-    """Reads and collates a whole batch, in a worker or not, under the seed that comes with its indices."""
+    """Reads and collates a whole batch under the seed that comes with its indices, in a worker or not."""
 
     def __init__(self, loader: DataLoader) -> None:
         self.dataset = loader.dataset
         self.collate = loader.collate_fn
-        self.single = loader.batch_sampler is None  # a sample is a batch already
+        self.single = loader.batch_sampler is None  # each sample is already a batch
 
     def __getitems__(self, key: tuple[int, Any]) -> Any:
         seed, indices = key
@@ -111,13 +111,13 @@ class SeededBatches(Dataset):
 
 
 def as_it_is(batch: Any) -> Any:
-    """Collate nothing; a lambda could not be sent to a worker."""
+    """Do not collate. A lambda could not be sent to a worker."""
     return batch
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw from fresh generators, and leave the global ones as they are."""
+    """Draw from freshly seeded generators, and restore the global ones afterwards."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)
@@ -131,11 +131,11 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:
-    """Let `source.train_dataloader()` return ReplayLoaders for all DataLoaders that can be replayed.
+    """Make `source.train_dataloader()` return a ReplayLoader for each DataLoader that can be replayed.
 
     Args:
-        source: a LightningDataModule, or a LightningModule that brings its data.
-        trainer: tells which process this is, when the data are asked for.
+        source: a LightningDataModule, or a LightningModule with its own data.
+        trainer: says which process this is when the data are requested.
         seed: see `ReplayLoader`.
     """
     original = source.train_dataloader
@@ -151,7 +151,7 @@ def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:
                 "resumes with other batches than it would have had"
             )
             return loader
-        if isinstance(loader.sampler, DistributedSampler):  # it deals out shares already
+        if isinstance(loader.sampler, DistributedSampler):  # it splits the samples already
             return ReplayLoader(loader, seed=seed)
         return ReplayLoader(loader, seed=seed, rank=trainer.global_rank, world_size=trainer.world_size)
 

@@ -1,4 +1,4 @@
-"""Resume from a checkpoint exactly where it was written, within an epoch too."""
+"""Resume from a checkpoint exactly where it was written, even within an epoch."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,15 +17,15 @@ STEPS_BETWEEN_AGREEMENTS = 10  # on whether to save or stop; asking all processe
 
 
 class ExactResume(Callback):
-    """Puts into every checkpoint what Lightning leaves out, and says where a checkpoint is exact.
+    """Adds to every checkpoint what Lightning leaves out, and says when a checkpoint is exact.
 
-    Left out are the states of the random generators and what was summed up since the epoch began; both are restored
-    just before the first batch is fetched. A checkpoint is exact between two steps, before the next batch is fetched:
-    then the step, its hooks, its validation and its schedules are complete. There, and before every epoch, every
-    callback with a method `between_steps(trainer, batches_done)` is called; `batches_done` is 0 between two epochs.
-    At the end it is `after_last_step(trainer)`.
+    Lightning leaves out the states of the random generators and the sums of the current epoch. Both are restored just
+    before the first batch is fetched. A checkpoint is exact between two steps, before the next batch is fetched: then
+    the step, its hooks, its validation and its schedules are complete. At that point, and before every epoch, this
+    callback calls `between_steps(trainer, batches_done)` of every callback that has it; `batches_done` is 0 between
+    two epochs. At the end it calls `after_last_step(trainer)`.
 
-    It has to be the first callback: what others do when an epoch starts, or at the end, comes after the checkpoint.
+    It must be the first callback: what others do at the start or end of an epoch comes after the checkpoint.
     """
 
     def __init__(self) -> None:
@@ -37,9 +37,9 @@ class ExactResume(Callback):
         fit_loop = trainer.fit_loop
         epochs = fit_loop.epoch_progress.current
         if fit_loop.restarting and epochs.ready == epochs.completed:
-            # With `max_steps`, Lightning takes every checkpoint for one from within an epoch, and would skip the next.
+            # With `max_steps`, Lightning treats every checkpoint as one within an epoch, and would skip the next epoch.
             private.count_as_begun(trainer)
-        # A schedule that asked for the length of the training had the data loaded before there was a state.
+        # A schedule that asked for the length of the training made the loaders before there was a state.
         private.load_loader_states(trainer)
         private.call_before_fetch(trainer, partial(self._before_fetch, trainer))
 
@@ -60,10 +60,10 @@ class ExactResume(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        for logger in trainer.loggers:  # what was logged before the checkpoint is not logged again
+        for logger in trainer.loggers:  # values logged before the checkpoint are not logged again
             logger.flush() if isinstance(logger, BufferedLogger) else logger.save()
         epochs = trainer.fit_loop.epoch_progress.current
-        # As for best.ckpt: everything is done but for a schedule that follows the epoch's metrics.
+        # True for best.ckpt: everything is done except a schedule that follows the epoch's metrics.
         epoch_is_over = epochs.completed < epochs.processed
         state = {
             "plateau_due": epoch_is_over,
@@ -113,6 +113,6 @@ class ExactResume(Callback):
 
 
 def complete_epoch(counts: dict[str, int]) -> None:
-    """Count an epoch that is over as completed, and one that has only been announced not at all."""
+    """Count a finished epoch as completed, and do not count one that was only announced."""
     if counts["started"] == counts["processed"]:
         counts["ready"] = counts["completed"] = counts["processed"]

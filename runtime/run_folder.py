@@ -1,4 +1,4 @@
-"""Run folders, `runs/<experiment>/version_N`: two launches never share one, all processes of a launch do."""
+"""Run folders, `runs/<experiment>/version_N`: two launches never share one; all processes of a launch do."""
 
 import contextlib
 import os
@@ -8,11 +8,11 @@ from pathlib import Path
 from runtime.errors import UsageError
 
 ROOT = Path("runs")
-_VARIABLE = "LIGHTNING_INSIDE_RUN"  # how the first process tells those that it launches
+_VARIABLE = "LIGHTNING_INSIDE_RUN"  # passes the folder from the first process to those it launches
 
 
 def new_run_folder(experiment: str, rank: int) -> Path:
-    """Claim the next free number; `mkdir` either makes the folder or fails, so no two launches get the same.
+    """Claim the next free number. `mkdir` either makes the folder or fails, so no two launches get the same.
 
     Only the first process of a launch writes. Ranks started from outside (torchrun, SLURM) never need the name.
     """
@@ -39,11 +39,11 @@ def new_run_folder(experiment: str, rank: int) -> Path:
 
 
 def discard(folder: Path, kept: set[Path] | None) -> None:
-    """Remove what a launch that failed before its first step has written.
+    """Remove what a launch wrote that failed before its first step.
 
     Args:
         folder: of the run.
-        kept: what was there before, if the run is an older one; None where this launch made the folder.
+        kept: what was there before, if the run is older; None if this launch made the folder.
     """
     if kept is not None:
         for path in set(folder.glob("events.out.tfevents.*")) - kept:

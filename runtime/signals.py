@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop. Nothing heavy is imported here: handlers are in place before PyTorch is."""
+"""Signals that ask a run to stop. Nothing heavy is imported: the handlers must be in place before PyTorch is."""
 
 import signal
 from collections.abc import Iterator
@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-# Ctrl-C; what schedulers send before they kill; what SLURM sends when `--signal=SIGUSR1@90` asks for a warning.
+# Ctrl-C; what schedulers send before they kill; what SLURM sends if `--signal=SIGUSR1@90` asks for a warning.
 STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
 
-_raised: list[int] = []  # a signal that was raised, in case that the exception was lost on its way
+_raised: list[int] = []  # signals that were raised, in case the exception was lost on its way
 
 
 class Interrupted(BaseException):
@@ -17,7 +17,7 @@ class Interrupted(BaseException):
 
     Args:
         signum: number of the signal; the exit code is 128 more.
-        folder: of the run, which was saved and can be resumed; None where nothing was being trained.
+        folder: of the run, which was saved and can be resumed; None if nothing was being trained.
     """
 
     def __init__(self, signum: int, folder: Path | None = None) -> None:
@@ -29,7 +29,7 @@ class Interrupted(BaseException):
 
 @contextmanager
 def raised_at_once() -> Iterator[None]:
-    """Where nothing has to be saved, a signal raises `Interrupted`; `StopOnSignal` takes over for the training."""
+    """Signals raise `Interrupted` while nothing has to be saved; `StopOnSignal` takes over for the training."""
     previous = {signum: signal.signal(signum, _raise) for signum in STOP_SIGNALS}
     try:
         yield
@@ -40,13 +40,13 @@ def raised_at_once() -> Iterator[None]:
 
 
 def ignore_signals() -> None:
-    """For the last words of the command, which take a moment; within `raised_at_once`."""
+    """Ignore signals while the command prints its last lines; use within `raised_at_once`."""
     for signum in STOP_SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
 
 
 def already_raised() -> int | None:
-    """A signal from before the training whose exception was swallowed, as in a `__del__`."""
+    """A signal from before the training whose exception was swallowed, as in a `__del__`; None if there is none."""
     return _raised[-1] if _raised else None
 
 

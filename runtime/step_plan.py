@@ -1,4 +1,4 @@
-"""What holds for all steps of an epoch, found out once."""
+"""What stays the same for all steps of an epoch, found out once."""
 
 import contextlib
 from collections.abc import Callable
@@ -23,7 +23,7 @@ TRANSFER_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_af
 
 
 def why_not_lean(trainer: pl.Trainer, fetcher: DataFetcher) -> str | None:
-    """What only Lightning's own loop does of that which a training needs; None where there is nothing."""
+    """The feature this training needs that only Lightning's own loop has; None if there is none."""
     model, strategy, precision = trainer.lightning_module, trainer.strategy, trainer.precision_plugin
     scales = getattr(precision, "scaler", None) is not None
     found = {
@@ -42,13 +42,13 @@ def why_not_lean(trainer: pl.Trainer, fetcher: DataFetcher) -> str | None:
 
 @dataclass(frozen=True)
 class Epoch:
-    """The model, and what each of its steps consists of.
+    """The model, and what each of its steps does.
 
     Args:
-        hooks: by name, the step hooks of all callbacks and of the module, without those that do nothing.
+        hooks: by name, the step hooks of all callbacks and of the module that do something.
         context: makes the precision's context of a training step.
-        num_arguments: of `training_step`, which may go without `batch_idx`.
-        moves: whether model or data have a say in how a batch comes to the device.
+        num_arguments: of `training_step`, which may omit `batch_idx`.
+        moves: whether the model or the data take part in moving a batch to the device.
         clips: whether anything may happen to the gradients before the step.
     """
 
@@ -63,7 +63,7 @@ class Epoch:
 
     @classmethod
     def of(cls, trainer: pl.Trainer, num_arguments: int) -> "Epoch":
-        """What the Trainer is about to do."""
+        """The plan for what the Trainer is about to do."""
         model, precision = trainer.lightning_module, trainer.precision_plugin
         owners = [each for each in (model, trainer.datamodule) if each is not None]
         return cls(
@@ -78,7 +78,7 @@ class Epoch:
         )
 
     def call(self, name: str, *args: Any) -> None:
-        """Call a hook wherever it is implemented; `self.log` asks under which name it runs."""
+        """Call a hook in every object that implements it; `self.log` needs the name of the running hook."""
         if hooks := self.hooks[name]:
             state = vars(self.model)
             before, state["_current_fx_name"] = state["_current_fx_name"], name
@@ -96,7 +96,7 @@ class Epoch:
         return output
 
     def is_in_place(self, batch: Any) -> bool:
-        """Whether a batch needs not be moved to the device."""
+        """Whether a batch need not be moved to the device."""
         if self.moves or type(batch) not in (tuple, list):
             return False
         return all(type(each) is Tensor and each.device == self.device for each in batch)
@@ -111,7 +111,7 @@ def implementations(trainer: pl.Trainer, name: str) -> list[Callable[..., Any]]:
 
 
 class NoProfiler(PassThroughProfiler):
-    """Measures nothing, like the profiler that Lightning takes by default, in a tenth of the time."""
+    """Measures nothing, like Lightning's default profiler, in a tenth of its time."""
 
     _nothing: Any = contextlib.nullcontext()
 

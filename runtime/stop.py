@@ -1,4 +1,4 @@
-"""Stop at a step boundary when a signal asks for it, and save first."""
+"""Stop at a step boundary after a signal, and save first."""
 
 import signal
 from pathlib import Path
@@ -15,7 +15,7 @@ from runtime.signals import STOP_SIGNALS, Interrupted, already_raised
 class StopOnSignal(Callback):
     """On Ctrl-C, SIGTERM or SIGUSR1, finish the step, save `last.ckpt` and raise `Interrupted`.
 
-    The handler only sets a flag: a checkpoint that is written inside a handler may hold the optimizer's state of two
+    The handler only sets a flag, because a checkpoint written inside a handler may mix the optimizer's state of two
     different steps. A second Ctrl-C interrupts at once.
 
     Args:
@@ -28,10 +28,10 @@ class StopOnSignal(Callback):
         self._previous: dict[int, Any] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over the folder that the first process chose.
+        """Take the folder that the first process chose.
 
         Raises:
-            ValueError: where processes begin from different checkpoints, and would drift apart.
+            ValueError: if processes start from different checkpoints, and would drift apart.
         """
         own = trainer.ckpt_path
         self.folder, first = trainer.strategy.broadcast((self.folder, own))
@@ -41,7 +41,7 @@ class StopOnSignal(Callback):
                 "the folder of the runs must be the same on all machines"
             )
 
-    # Lightning sets a handler of its own when the fit begins, which would end the process with code 0.
+    # Lightning sets its own handler when the fit begins, which would end the process with code 0.
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._listen()
 
@@ -49,7 +49,7 @@ class StopOnSignal(Callback):
         self._listen()
 
     def between_steps(self, trainer: Trainer, batches_done: int) -> None:
-        """Called by `ExactResume` wherever a checkpoint is exact; a validation that has begun is finished first."""
+        """`ExactResume` calls this whenever a checkpoint is exact. A validation that has begun is finished first."""
         if signum := self._agreed_signal(trainer, batches_done):
             trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt", weights_only=False)
             raise Interrupted(signum, self.folder)
@@ -71,9 +71,9 @@ class StopOnSignal(Callback):
             self.signum = already_raised()
 
     def _agreed_signal(self, trainer: Trainer, batches_done: int) -> int | None:
-        """The signal after which to stop now; processes agree on it, because a checkpoint takes all of them.
+        """The signal after which to stop now; processes agree on it, because a checkpoint needs all of them.
 
-        It may have come to one of them only. Where there were several, the highest number wins: SIGTERM over SIGUSR1.
+        The signal may have reached only one of them. Of several, the highest number wins: SIGTERM over SIGUSR1.
         """
         if trainer.world_size == 1:
             return self.signum

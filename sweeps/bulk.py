@@ -1,9 +1,9 @@
 """Small networks in bulk: runs that differ in learning rate, optimizer, seed or initial weights train as one.
 
-A step of a small network costs what Python and PyTorch take to start its operations, hardly what they compute. Here
-one batch goes through R networks at once, whose weights are stacked (`torch.func`), and elementwise optimizers do to
-them what they would do to each alone. So each run ends with the weights that it would have trained alone, up to
-rounding.
+A step of a small network costs what Python and PyTorch need to start its operations; the computing itself costs hardly
+anything. Here one batch goes through R networks at once, with stacked weights (`torch.func`). Elementwise optimizers
+treat the stack as they would treat each network alone. So each run ends with the weights that it would have if it
+trained alone, up to rounding.
 """
 
 import math
@@ -26,16 +26,16 @@ from sweeps.space import key, rest
 from sweeps.study import Queue, Run
 from sweeps.trials import Build, Fit, in_words, silence
 
-MAX_RUNS = 64  # trained together; what is left waits, also for other processes
-# Tested to end as alone. On a CPU, 64 dense networks of the configs take together 0.05 to 0.6 times the processor time
-# that they take alone; 8 convolutional ones of mnist_convnet take twice as much, and `vmap` does not know nn.GRU.
+MAX_RUNS = 64  # trained together; the others wait, also for other processes
+# Tested to end as if trained alone. On a CPU, 64 dense networks of the configs take together 0.05 to 0.6 times the CPU
+# time that they take alone; 8 convolutional ones of mnist_convnet take twice as much, and `vmap` does not support nn.GRU.
 TOGETHER = (LitLinear, LitMLP, LitAutoencoder)
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
-# Of torch.optim: each weight is treated for itself, and the step is proportional to the learning rate.
+# Optimizers of torch.optim that treat each weight separately, with a step proportional to the learning rate.
 PROPORTIONAL = ["SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta"]
-# In these flags, and in the seed, runs that train together may differ.
+# Runs that train together may differ in these flags, and in the seed.
 FREE = ("model.optimizer", "model.scheduler", "model.scheduler_interval", "model.init", "model.init_gain")
-# Options of the trainer, and the values with which an epoch is what it is here.
+# Options of the trainer, and the values under which an epoch here equals Lightning's.
 PLAIN_TRAINER: dict[str, tuple[Any, ...]] = {
     "precision": (None, "32-true", 32, "32"),
     "max_steps": (-1,),
@@ -55,14 +55,14 @@ PLAIN_TRAINER: dict[str, tuple[Any, ...]] = {
 
 
 def could_join(plan: Plan) -> bool:
-    """Whether a sweep has runs that could train together, if its model and data allow it."""
+    """Whether a sweep has runs that could train together if its model and data allow it."""
     if plan.options.prune or plan.sampler == "tpe":  # these choose run by run
         return False
     return len(plan.seeds) > 1 or any(not rest({axis.flag: ""}, FREE) for axis in plan.axes)
 
 
 def bundles(runs: list[Run]) -> list[list[Run]]:
-    """Runs that may train together; in each bundle those of a setting, and settings with one `Stepper`, are neighbors."""
+    """Runs that may train together; in a bundle, runs of one setting and settings of one `Stepper` are neighbors."""
     ordered = sorted(
         runs,
         key=lambda run: (rest(run.setting, FREE), rest(run.setting, RATES), key(run.setting), run.seed),
@@ -71,9 +71,9 @@ def bundles(runs: list[Run]) -> list[list[Run]]:
 
 
 def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | None:
-    """The reason why runs of this model on these data cannot train together; None where they can."""
+    """The reason why runs of this model on these data cannot train together; None if they can."""
     name = type(model).__name__
-    if type(model) not in TOGETHER:  # a subclass may train otherwise
+    if type(model) not in TOGETHER:  # a subclass may train differently
         return f"{name} is none of {', '.join(known.__name__ for known in TOGETHER)}"
     if any(isinstance(module, CONVOLUTIONS) for module in model.modules()):
         return f"this {name} has convolutions, which are no faster together"
@@ -101,15 +101,15 @@ def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | Non
 def train_together(
     plan: Plan, queue: Queue, build: Build, runs: list[Run], tick: Callable[[float], None]
 ) -> str | None:
-    """Train runs that may train together and report to the study how they ended, or return why it cannot be done.
+    """Train runs together and report to the study how they ended, or return why this is impossible.
 
     Args:
-        build: makes a run of its words.
-        runs: as `bundles` gives them.
-        tick: called after every epoch with the share that is done, from 0 to 1.
+        build: makes a run from its words.
+        runs: as `bundles` returns them.
+        tick: called after every epoch with the finished share, from 0 to 1.
 
     Returns:
-        None, or the reason; then nothing has been trained or reported.
+        None, or the reason; then nothing was trained or reported.
     """
     started = time.perf_counter()
     with silence():
@@ -134,7 +134,7 @@ def train_together(
 
 
 def prepare_all(plan: Plan, build: Build, runs: list[Run]) -> tuple[list[Group], list[tuple[Run, str]]]:
-    """The settings of some runs, and the runs whose setting is wrong, with the error."""
+    """The settings of some runs, and the runs whose setting is wrong, each with its error."""
     groups: list[Group] = []
     failed: list[tuple[Run, str]] = []
     for _, members in groupby(runs, key=lambda run: key(run.setting)):
@@ -148,7 +148,7 @@ def prepare_all(plan: Plan, build: Build, runs: list[Run]) -> tuple[list[Group],
 
 
 def prepare(plan: Plan, build: Build, run: Run, first: Group | None) -> Fit:
-    """Model, data and config of a run; with the parser and the data of the first group, where there is one."""
+    """Model, data and config of a run; reuses the parser and the data of the first group, if there is one."""
     words = [*plan.fit_words(run.setting, run.seed), f"--run_name={plan.name}"]
     if first is None:
         return build(words, with_trainer=False)

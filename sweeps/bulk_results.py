@@ -1,4 +1,4 @@
-"""What runs that trained together leave behind: each its own folder, as a run alone does."""
+"""What runs that trained together leave behind: each its own folder, like a run that trained alone."""
 
 import math
 from pathlib import Path
@@ -20,7 +20,7 @@ class Curves:
 
     Args:
         stack: the networks of all runs, changed by the training.
-        monitor, mode: the metric that is compared, and whether its "min" or "max" is the best.
+        monitor, mode: the metric to compare, and whether its "min" or "max" is best.
     """
 
     def __init__(self, stack: Stack, monitor: str, mode: str) -> None:
@@ -37,7 +37,7 @@ class Curves:
         self._logged.append((step, epoch, [{"train/loss": loss} for loss in losses.tolist()]))
 
     def validate(self, step: int, epoch: int, metrics: list[dict[str, float]]) -> None:
-        """Keep each run's metrics, and its weights where they are the best so far."""
+        """Keep each run's metrics, and its weights if they are the best so far."""
         self._logged.append((step - 1, epoch, metrics))
         for row, measured in enumerate(metrics):
             before = self.best_metrics[row].get(self.monitor, math.inf * self.sign)
@@ -47,14 +47,14 @@ class Curves:
                     self.best[name][row] = weight.detach()[row]
 
     def of_run(self, row: int) -> list[tuple[int, dict[str, float]]]:
-        """Step and scalars of everything that was logged for a run."""
+        """Step and scalars of everything logged for one run."""
         return [(step, {"epoch": epoch, **metrics[row]}) for step, epoch, metrics in self._logged]
 
 
 def write_run(fit: Fit, seed: int, curves: Curves, row: int, monitor: str) -> tuple[Path, dict[str, float]]:
-    """Make the folder of one run: config, curves, checkpoints; the folder, and the metrics at its best.
+    """Make the folder of one run with config, curves and checkpoints; returns the folder and the best metrics.
 
-    The checkpoints hold weights only: they can be evaluated, but not trained on.
+    The checkpoints hold only weights: they can be evaluated, but training cannot resume from them.
     """
     fit.settings.seed_everything = seed
     fit.claim_folder()
@@ -77,7 +77,7 @@ def write_run(fit: Fit, seed: int, curves: Curves, row: int, monitor: str) -> tu
 
 
 def save(fit: Fit, path: Path, weights: dict[str, Tensor], row: int, reached: dict[str, Any]) -> None:
-    """Write the weights of one run as a checkpoint that `test` and `predict` read."""
+    """Write the weights of one run as a checkpoint that `test` and `predict` can read."""
     own = {name: weight.detach()[row].cpu().clone() for name, weight in weights.items()}
     checkpoint = {
         "epoch": reached["epoch"],

@@ -1,4 +1,4 @@
-"""R small networks as one: their weights stacked, and one optimizer for all that differ in learning rate only."""
+"""R small networks as one: stacked weights, and one optimizer for all that differ only in learning rate."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,13 +11,13 @@ from torch.optim import Optimizer
 
 from lit_models.base import LitModel, build_optimizer
 
-Loss = Callable[[Tensor, Tensor], Tensor]  # logits (N, ...) and targets (N, ...) to their mean loss
+Loss = Callable[[Tensor, Tensor], Tensor]  # logits (N, ...) and targets (N, ...) -> their mean loss
 
 
 class Stack:
-    """Networks of one architecture, `weights` holding one tensor (R, *shape) for each of their parameters.
+    """Networks of one architecture; `weights` holds one tensor (R, *shape) for each of their parameters.
 
-    The networks have no buffers that change in training (as of batch norm): the first one's are used for all.
+    The networks have no buffers that change in training (such as batch norm's), so all use the first one's.
     """
 
     def __init__(self, models: Sequence[LitModel], device: torch.device) -> None:
@@ -31,22 +31,22 @@ class Stack:
 
     def logits(self, x: Tensor) -> Tensor:
         """Inputs (N, *in_shape) to the logits of all networks (R, N, ...)."""
-        # Inputs that require a gradient, though none is computed, make `matmul` multiply all first layers at once,
-        # twice as fast as one after the other.
+        # No gradient with respect to the inputs is computed. But if they require one, `matmul` multiplies all first
+        # layers at once, which is twice as fast as one after the other.
         return self._forward(self.weights, (x.detach().requires_grad_(),))
 
     def gradients(self, loss: Loss, logits: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        """Of each network's own mean loss, in the order of `weights`, from logits (R, N, ...) and targets (N, ...).
+        """Gradients of each network's own mean loss, in the order of `weights`.
 
-        The mean over the samples of all networks, times R, is the sum of their losses; of these, only its own depends
-        on a network's weights.
+        Takes logits (R, N, ...) and targets (N, ...). The mean over the samples of all networks, times R, is the sum of
+        the networks' losses; only its own loss depends on a network's weights.
         """
         targets = target.expand(self.num_runs, *target.shape).flatten(0, 1)
         total = self.num_runs * loss(logits.flatten(0, 1), targets)
         return torch.autograd.grad(total, list(self.weights.values()))
 
     def copy(self) -> dict[str, Tensor]:
-        """The weights as they are now."""
+        """The current weights."""
         return {name: weight.detach().clone() for name, weight in self.weights.items()}
 
     def copy_to(self, model: LitModel, row: int) -> None:
@@ -57,17 +57,17 @@ class Stack:
 
 
 class Stepper:
-    """The optimizer of neighboring networks whose settings differ in learning rate, initial weights and seed only.
+    """The optimizer of neighboring networks whose settings differ only in learning rate, initial weights and seed.
 
-    A step of the optimizers that come here is proportional to the learning rate. So one optimizer steps all networks
-    with learning rate 1, and then each network keeps as much of its step as its own rate says. This rate, and whatever
-    else a schedule changes, comes from an optimizer and a schedule that each setting has for itself, of a single number.
+    A step of the optimizers used here is proportional to the learning rate. So one optimizer steps all networks with
+    learning rate 1, and then each network's step is multiplied by its own rate. This rate, and whatever else a schedule
+    changes, comes from a separate optimizer and schedule for each setting, which hold a single number.
 
     Args:
-        stack: of which some networks are stepped.
-        first: the first of them.
-        models: one of each setting.
-        counts: how many networks each setting has.
+        stack: holds the networks that are stepped.
+        first: the first of these networks.
+        models: one for each setting.
+        counts: number of networks of each setting.
         total_steps: length of the training.
     """
 
@@ -78,7 +78,7 @@ class Stepper:
         self.weights = [weight.detach()[self.rows] for weight in stack.weights.values()]
         self.optimizer = build_optimizer(models[0].optimizer_factory, self.weights)
         self.schedules: dict[str, list[Any]] = {"step": [], "epoch": []}
-        self._own: list[Optimizer] = []  # for each network, its setting's
+        self._own: list[Optimizer] = []  # for each network, the optimizer of its setting
         for model, count in zip(models, counts, strict=True):
             optimizer, schedule = make_own(model, total_steps)
             self._own += count * [optimizer]
@@ -88,7 +88,7 @@ class Stepper:
     def step(self, gradients: Sequence[Tensor]) -> None:
         """Take one step against gradients (R, *shape)."""
         for weight, gradient in zip(self.weights, gradients, strict=True):
-            # In the memory order of the weight: the fused optimizers do not check it, and go wrong without a word.
+            # In the memory order of the weight: fused optimizers do not check it, and give wrong results silently.
             weight.grad = gradient[self.rows].contiguous()
         before = [weight.clone() for weight in self.weights]
         (group,) = self.optimizer.param_groups
@@ -101,12 +101,12 @@ class Stepper:
             torch.lerp(old, weight, rates.view(-1, *[1] * (old.dim() - 1)), out=weight)
 
     def step_schedules(self, interval: str) -> None:
-        """Advance the schedules that count this: "step" or "epoch"."""
+        """Advance the schedules that count in this unit: "step" or "epoch"."""
         for schedule in self.schedules[interval]:
             schedule.step()
 
 
 def make_own(model: LitModel, total_steps: int) -> tuple[Optimizer, dict[str, Any]]:
-    """A setting's optimizer, of a single number, and its schedule as Lightning describes it; empty for none."""
+    """A setting's optimizer of a single number, and its schedule as Lightning describes it, empty if there is none."""
     chosen: Any = model.make_optimizer([nn.Parameter(torch.zeros(1))], lambda: total_steps)
     return chosen["optimizer"], chosen.get("lr_scheduler", {})

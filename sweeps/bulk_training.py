@@ -1,4 +1,4 @@
-"""The training of R small networks as one, on the same batches."""
+"""Train R small networks as one, on the same batches."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ RATES = ("model.optimizer.lr", "model.scheduler.max_lr", "model.init", "model.in
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one setting: neighboring rows of all that is stacked.
+    """Runs of one setting: neighboring rows of everything that is stacked.
 
     Args:
         fit: model, data and config of the setting.
-        runs: they differ in the seed.
-        reason: why they cannot train together with others; None where they can.
+        runs: they differ only in the seed.
+        reason: why they cannot train together with others; None if they can.
     """
 
     fit: Fit
@@ -36,12 +36,12 @@ class Group:
 
 
 def train_rows(plan: Plan, groups: list[Group], tick: Callable[[float], None]) -> Curves:
-    """The training itself: as Lightning's fit, epoch by epoch, with R networks in the place of one."""
+    """The training itself: epoch by epoch like Lightning's fit, but with R networks instead of one."""
     model, data, settings = groups[0].fit.model, groups[0].fit.datamodule, groups[0].fit.settings
     trainer = pl.Trainer(
         accelerator=settings.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False
     )
-    data.trainer = trainer  # from it the data take the device, and that there is one process
+    data.trainer = trainer  # gives the data the device and the number of processes, one
     data.setup("fit")
     loader, val_batches = data.train_dataloader(), list(data.val_dataloader())
     max_epochs: int = settings.trainer.max_epochs
@@ -74,7 +74,7 @@ def train_rows(plan: Plan, groups: list[Group], tick: Callable[[float], None]) -
 
 
 def make_steppers(stack: Stack, groups: list[Group], total_steps: int) -> list[Stepper]:
-    """One for all neighbors that differ in nothing but what a stepper allows."""
+    """One stepper for all neighbors that differ only in what a stepper allows."""
     steppers, first = [], 0
     for _, members in groupby(groups, key=lambda group: rest(group.runs[0].setting, RATES)):
         alike = list(members)
@@ -86,7 +86,7 @@ def make_steppers(stack: Stack, groups: list[Group], total_steps: int) -> list[S
 
 @torch.no_grad()
 def measure(stack: Stack, model: LitModel, batches: list[Batch]) -> Iterator[dict[str, float]]:
-    """Each run's validation metrics, which the model measures with the run's weights in the place of its own."""
+    """Each run's validation metrics; the model computes them with the run's weights instead of its own."""
     model.eval()
     for row in range(stack.num_runs):
         stack.copy_to(model, row)
@@ -98,7 +98,7 @@ def measure(stack: Stack, model: LitModel, batches: list[Batch]) -> Iterator[dic
 
 
 def new_model(model: LitModel, seed: int) -> LitModel:
-    """A model of the same settings, with the initial weights that its own run would draw with this seed."""
+    """A model of the same settings, with the initial weights that a run with this seed would draw."""
     own = ("optimizer", "scheduler", "_class_path", "_instantiator")
     arguments = {name: value for name, value in model.hparams.items() if name not in own}
     pl.seed_everything(seed, workers=True, verbose=False)

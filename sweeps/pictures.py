@@ -1,4 +1,4 @@
-"""What a sweep found, in pictures: score against each setting, parallel coordinates, heat maps of two settings."""
+"""The results of a sweep in pictures: score against each setting, parallel coordinates, heat maps of two settings."""
 
 import math
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from callbacks.pictures.style import COLORS, SEQUENTIAL, drawing, new_figure, to
 from sweeps.plan import Plan
 from sweeps.space import Axis, Choice, number_in
 
-WIDE = 20  # values whose largest is so many times the smallest are drawn on a logarithmic scale
+WIDE = 20  # values are drawn on a logarithmic scale if the largest is this many times the smallest
 
 
 @drawing()
 def draw_all(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write every picture that the sweep gives rise to; their paths."""
+    """Write every picture that fits the sweep; returns their paths."""
     done = settings[settings["runs"] > 0]
     if done.empty:
         return []
@@ -44,7 +44,7 @@ def draw_all(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame, folder: Pat
 
 
 def positions(axis: Axis, values: pd.Series) -> tuple[np.ndarray, list[str]]:
-    """Where values stand on an axis, and its labels; without labels they are numbers on a scale of their own."""
+    """Positions of values on an axis, and their labels; no labels for numbers on a scale."""
     if has_scale(axis):
         return np.array([number_in(value) for value in values], dtype=float), []
     assert isinstance(axis, Choice)
@@ -54,12 +54,12 @@ def positions(axis: Axis, values: pd.Series) -> tuple[np.ndarray, list[str]]:
 
 
 def are_numbers(axis: Axis) -> bool:
-    """Whether a flag's values are numbers, and not words."""
+    """Whether a flag's values are numbers rather than words."""
     return not isinstance(axis, Choice) or all(number_in(value) is not None for value in axis.values)
 
 
 def has_scale(axis: Axis) -> bool:
-    """Whether values stand where their numbers put them; words, and numbers that would crowd, stand side by side."""
+    """Whether positions follow the numbers; words, and numbers that would crowd, are placed side by side."""
     if not are_numbers(axis) or not isinstance(axis, Choice):
         return are_numbers(axis)
     place = np.unique([number_in(value) for value in axis.values]).astype(float)
@@ -67,14 +67,14 @@ def has_scale(axis: Axis) -> bool:
 
 
 def label(value: str) -> str:
-    """A file or class path by its last name."""
+    """The last part of a file or class path."""
     return (
         value if value.startswith("[") else Path(value).name.removesuffix(".yaml").split("torch.optim.")[-1]
     )
 
 
 def spans_decades(values: np.ndarray, wide: float = WIDE) -> bool:
-    """Whether a logarithmic scale is the right one."""
+    """Whether the values call for a logarithmic scale."""
     finite = values[np.isfinite(values)]
     return len(finite) > 1 and finite.min() > 0 and finite.max() / finite.min() >= wide
 
@@ -86,9 +86,9 @@ def is_logarithmic(axis: Axis, place: np.ndarray) -> bool:
 
 
 def score_figure(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame) -> Figure:
-    """A panel per varied flag: every run a dot, and the best mean that each value of the flag reached.
+    """One panel per varied flag: a dot for every run, and the best mean reached with each value of the flag.
 
-    The first flag whose values are words gives the colors.
+    The colors show the first flag whose values are words.
     """
     columns = min(len(plan.axes), 3)
     rows = math.ceil(len(plan.axes) / columns)
@@ -111,7 +111,7 @@ def score_figure(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame) -> Figu
 
 
 def colored(plan: Plan, axis: Axis) -> list[tuple[str, str]]:
-    """Flag and value of each color in the panel of an axis; one empty pair where there is a single color."""
+    """Flag and value of each color in the panel of an axis; one empty pair if there is a single color."""
     for other in plan.axes:
         if not isinstance(other, Choice) or are_numbers(other) or other == axis:
             continue
@@ -129,7 +129,7 @@ def draw_scores(
     done: pd.DataFrame,
     settings: pd.DataFrame,
 ) -> None:
-    """Dots of one color, and their line; values that are words have no line between them."""
+    """Dots of one color, and their line; there is no line between values that are words."""
     flag, value = group
     if flag:
         done, settings = done[done[flag] == value], settings[settings[flag] == value]
@@ -150,7 +150,7 @@ def draw_scores(
 
 
 def set_scale(axes: Axes, axis: Axis, place: np.ndarray, scores: np.ndarray) -> None:
-    """Logarithmic where values span decades; whole numbers get ticks of their own."""
+    """Use a logarithmic scale if values span decades; label each of a few whole numbers."""
     if has_scale(axis) and is_logarithmic(axis, place):
         axes.set_xscale("log")
     elif has_scale(axis) and all(value.is_integer() for value in place):
@@ -160,14 +160,14 @@ def set_scale(axes: Axes, axis: Axis, place: np.ndarray, scores: np.ndarray) -> 
 
 
 def parallel_figure(plan: Plan, settings: pd.DataFrame) -> Figure:
-    """A line per setting through its value of every flag to its mean score, the better the brighter."""
+    """One line per setting, through its value of every flag to its mean score; better ones are brighter."""
     figure = new_figure(2.4 * (len(plan.axes) + 1) + 1)
     axes = figure.subplots()
     columns = [positions(axis, settings[axis.flag]) for axis in plan.axes]
     columns.append((settings["mean"].to_numpy(), []))
     heights = np.column_stack([unit(place) for place, _ in columns])
     goodness = 1 - heights[:, -1] if plan.mode == "min" else heights[:, -1]
-    colors = colormaps[SEQUENTIAL](0.9 * goodness)  # its brightest yellow is hard to see on white
+    colors = colormaps[SEQUENTIAL](0.9 * goodness)  # the brightest yellow is hard to see on white
     for place in np.argsort(goodness):  # the best are drawn last, on top
         axes.plot(heights[place], color=colors[place], alpha=0.8)
     for column, (place, labels) in enumerate(columns):
@@ -190,14 +190,14 @@ def parallel_figure(plan: Plan, settings: pd.DataFrame) -> Figure:
 
 
 def unit(values: np.ndarray) -> np.ndarray:
-    """Values on [0, 1], by their logarithms where these are the right scale."""
+    """Values scaled to [0, 1]; logarithms are scaled instead if they suit the values better."""
     scaled = np.log(values) if spans_decades(values) else values
     span = scaled.max() - scaled.min()
     return (scaled - scaled.min()) / span if span > 0 else np.full(len(values), 0.5)
 
 
 def heat_pairs(plan: Plan, settings: pd.DataFrame) -> Iterator[tuple[Choice, Choice]]:
-    """Pairs of listed flags that both took several values."""
+    """Pairs of flags with listed values that both took several values."""
     listed = [axis for axis in plan.axes if isinstance(axis, Choice) and settings[axis.flag].nunique() > 1]
     return combinations(listed, 2)
 
@@ -205,7 +205,7 @@ def heat_pairs(plan: Plan, settings: pd.DataFrame) -> Iterator[tuple[Choice, Cho
 def heat_figure(
     plan: Plan, settings: pd.DataFrame, first: Choice, second: Choice, column: str, title: str
 ) -> Figure:
-    """A cell per pair of values: the best mean over the other flags; of a gradient ratio the median."""
+    """One cell per pair of values: the best mean over the other flags, or the median of a gradient ratio."""
     grouped = settings.groupby([second.flag, first.flag])[column]
     best = grouped.min if plan.mode == "min" else grouped.max
     cells = best() if column == "mean" else grouped.median()

@@ -1,4 +1,4 @@
-"""What a sweep consists of: its options, and which runs they come to."""
+"""A sweep's options, and the runs that follow from them."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from runtime.run_folder import ROOT
 from sweeps.space import Axis, Setting, grid, random_settings, words
 
-DEFAULT_SETTINGS = 20  # tried by random and tpe where no budget is given
+DEFAULT_SETTINGS = 20  # tried by random and tpe if no budget is given
 
 
 @dataclass
@@ -48,8 +48,8 @@ class Plan:
         sampler: "grid", "random" or "tpe".
         seeds: of each setting.
         options: budgets and switches.
-        monitor, mode: the metric that is compared, and whether its "min" or "max" is the best; known once a
-            run has been rehearsed.
+        monitor, mode: the metric to compare, and whether its "min" or "max" is best; known only after a run has
+            been rehearsed.
     """
 
     name: str
@@ -67,18 +67,18 @@ class Plan:
 
     @property
     def num_settings(self) -> int:
-        """Settings that random and tpe try."""
+        """Number of settings that random and tpe try."""
         trials = self.options.trials
         return max(1, trials // len(self.seeds)) if trials else DEFAULT_SETTINGS
 
     @property
     def num_runs(self) -> int:
-        """Runs in all."""
+        """Number of runs."""
         settings = self.num_settings if self.sampler == "tpe" else len(self.settings())
         return min(settings * len(self.seeds), self.options.trials or settings * len(self.seeds))
 
     def settings(self) -> list[Setting]:
-        """All settings where they are known beforehand; tpe finds them on the way."""
+        """All settings if they are known beforehand; tpe finds them on the way."""
         if self.sampler == "tpe":
             return []
         if self.sampler == "grid":

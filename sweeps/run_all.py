@@ -1,4 +1,4 @@
-"""Train what waits, and report what came out."""
+"""Train the waiting runs, and report the results."""
 
 import math
 import shlex
@@ -29,11 +29,11 @@ from sweeps.trials import Build, train
 
 
 def train_all(plan: Plan, queue: Queue, build: Build, reason: str | None) -> None:
-    """Take run after run until none is left or the time is over.
+    """Take run after run until none is left or the time is up.
 
     Args:
-        build: makes a run of its words.
-        reason: why runs cannot train together; None where they can.
+        build: makes a run from its words.
+        reason: why runs cannot train together; None if they can.
     """
     deadline = time.monotonic() + 60 * (plan.options.minutes or math.inf)
     wanted = plan.options.bulk and could_join(plan)
@@ -55,7 +55,7 @@ def train_all(plan: Plan, queue: Queue, build: Build, reason: str | None) -> Non
 def train_bundle(
     plan: Plan, queue: Queue, build: Build, runs: list[Run], display: "Display", deadline: float
 ) -> None:
-    """Train runs together, or, where that does not apply, one after the other."""
+    """Train runs together, or one after the other if that is impossible."""
     if len(runs) > 1:
         reason = train_together(plan, queue, build, runs, lambda share: display.show(share * len(runs)))
         display.show()
@@ -65,14 +65,14 @@ def train_bundle(
         display.say(f"runs train one after the other: {reason}")
     for run in runs:
         if time.monotonic() >= deadline and len(runs) > 1:
-            run.lock.release()  # the next start of the sweep finds it without a process
+            run.lock.release()  # the sweep's next start finds the run without a process
             continue
         display.say(f"{key(run.setting)} --seed_everything={run.seed}: {train(plan, queue, build, run)}")
         display.show()
 
 
 class Display:
-    """The progress bar over all runs of the study, whichever process trains them."""
+    """The progress bar over all runs of the study, including those of other processes."""
 
     def __init__(self, plan: Plan, queue: Queue, bar: Progress) -> None:
         self.plan = plan
@@ -82,20 +82,20 @@ class Display:
         self.show()
 
     def show(self, running: float = 0.0) -> None:
-        """Redraw; `running` counts runs of this process that are under way."""
+        """Redraw; `running` counts unfinished runs of this process, in shares."""
         trials = self.queue.trials()
         ended = sum(trial.state.is_finished() for trial in trials)
         self.bar.update(self.task, total=max(len(trials), self.plan.num_runs), completed=int(ended + running))
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def report(plan: Plan, queue: Queue) -> pd.DataFrame:
-    """Table, comparison, best setting and pictures; all of it is written again by every process that ends.
+    """Write table, comparison, best setting and pictures; returns the table of runs.
 
-    One after the other: the last one knows of all runs, and what it writes stays. Returns the table of runs.
+    Every process that ends writes all of it again, one after the other. The last one knows all runs, and its files stay.
     """
     with FileLock(plan.folder / "report.lock"):
         runs = runs_table(queue.trials())
@@ -104,7 +104,7 @@ def report(plan: Plan, queue: Queue) -> pd.DataFrame:
 
 
 def write_report(plan: Plan, runs: pd.DataFrame) -> None:
-    """The report on the runs that there are so far."""
+    """Write the report on the runs so far."""
     settings = settings_table(plan, runs)
     for name, table in {"runs.csv": runs, "settings.csv": settings}.items():
         with replacing(plan.folder / name) as temporary:

@@ -12,7 +12,7 @@ from optuna.trial import Trial
 
 from runtime.errors import UsageError
 
-Value = str | float | int  # of a list, the text that stands on the command line; of a range, a number
+Value = str | float | int  # of a list: the text on the command line; of a range: a number
 Setting = dict[str, Value]  # flag without its dashes: value
 
 KINDS = ("float", "log", "int")
@@ -20,7 +20,7 @@ KINDS = ("float", "log", "int")
 
 @dataclass(frozen=True)
 class Choice:
-    """A flag and the values that it takes, in the order given."""
+    """A flag and its values, in the given order."""
 
     flag: str
     values: tuple[str, ...]
@@ -32,7 +32,7 @@ class Choice:
         return self.values[generator.integers(len(self.values))]
 
     def examples(self) -> tuple[Value, ...]:
-        """All words; of whole numbers, and of others, the ends: where these are valid, so is what lies between."""
+        """All words; of numbers the ends of the whole ones and of the others: if those are valid, so are the rest."""
         kinds = {value: kind_of(value) for value in self.values}
         chosen = {value for value, kind in kinds.items() if kind == "word"}
         for kind in ("whole", "real"):
@@ -43,7 +43,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Range:
-    """A flag and the interval that it is drawn from, both ends included.
+    """A flag and the interval from which its value is drawn, both ends included.
 
     Args:
         flag: without its dashes.
@@ -68,7 +68,7 @@ class Range:
             value = generator.uniform(self.low, self.high)
         else:
             value = math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
-        return min(max(float(f"{value:.4g}"), self.low), self.high)  # four digits can be read and typed again
+        return min(max(float(f"{value:.4g}"), self.low), self.high)  # four digits are easy to read and type
 
     def examples(self) -> tuple[Value, ...]:
         return (int(self.low), int(self.high)) if self.kind == "int" else (self.low, self.high)
@@ -78,10 +78,10 @@ Axis = Choice | Range
 
 
 def parse_axis(flag: str, given: Any) -> Axis:
-    """What follows a flag: a list, or text such as "1e-4,1e-3", "[2,3],[4]", "log:1e-4:1e-1", "int:1:5".
+    """Parse the value of a flag: a list, or text such as "1e-4,1e-3", "[2,3],[4]", "log:1e-4:1e-1", "int:1:5".
 
     Raises:
-        UsageError: where no value is left to try, or the ends of a range make none.
+        UsageError: if there is no value to try, or the ends do not make a range.
     """
     flag = flag.removeprefix("--")
     if isinstance(given, str) and given.partition(":")[0] in KINDS:
@@ -116,7 +116,7 @@ def parse_range(flag: str, text: str) -> Range:
 
 
 def split_values(flag: str, text: str) -> list[str]:
-    """Cut at the commas that stand outside of brackets: "[2,3],[4]" has two values."""
+    """Split at the commas outside brackets: "[2,3],[4]" has two values."""
     values, depth = [""], 0
     for char in text:
         depth += (char in "[{(") - (char in "]})")
@@ -139,7 +139,7 @@ def kind_of(text: str) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A value from a YAML file as one would type it on the command line: [2, 3], null, 0.01."""
+    """A value from a YAML file as it is typed on the command line: [2, 3], null, 0.01."""
     if isinstance(value, float):
         return repr(value)
     text = yaml.safe_dump(value, default_flow_style=True, width=math.inf)
@@ -147,7 +147,7 @@ def as_text(value: Any) -> str:
 
 
 def number_in(value: Value) -> float | None:
-    """A value as a number: 0.01, "1e-3", and the only number of a list, as in hidden_sizes [3]; else None."""
+    """A value as a number: 0.01, "1e-3", or the only number of a list, such as hidden_sizes [3]; else None."""
     try:
         return float(str(value).strip("[] "))
     except ValueError:
@@ -175,7 +175,7 @@ def grid(axes: Iterable[Axis]) -> list[Setting]:
 
 
 def random_settings(axes: list[Axis], count: int, seed: int) -> list[Setting]:
-    """The first `count` different settings of the sequence that belongs to a seed; fewer where there are fewer."""
+    """The first `count` different settings drawn with a seed; fewer if fewer exist."""
     generator = np.random.default_rng(seed)
     found: dict[str, Setting] = {}
     for _ in range(100 * count):
@@ -187,19 +187,19 @@ def random_settings(axes: list[Axis], count: int, seed: int) -> list[Setting]:
 
 
 def words(setting: Setting) -> list[str]:
-    """A setting on the command line. Configs come first, so that they do not undo the other flags."""
+    """A setting on the command line. Configs come first, so that they do not override the other flags."""
     flags = sorted(setting, key=lambda flag: flag != "config")
     return [f"--{flag}={setting[flag]}" for flag in flags]
 
 
 def key(setting: Setting) -> str:
-    """One text per setting, to find it again."""
+    """One text per setting, which identifies it."""
     return " ".join(words(setting))
 
 
 def rest(setting: Setting, without: Iterable[str]) -> str:
-    """A setting without some flags and what belongs to them, as one text: `model.optimizer` takes its `lr` along."""
-    flags = {flag: flag.replace("init_args.", "") for flag in setting}  # it may be spelled out or left out
+    """A setting without some flags and their subflags, as one text: removing `model.optimizer` also removes its `lr`."""
+    flags = {flag: flag.replace("init_args.", "") for flag in setting}  # "init_args." is optional
     left = [
         flag
         for flag, plain in flags.items()

@@ -1,4 +1,4 @@
-"""Which run comes next: an Optuna study in a journal file that processes, machines and array tasks share."""
+"""Which run comes next: an Optuna study in a journal file shared by processes, machines and array tasks."""
 
 import json
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from sweeps.space import Setting, key
 
 @dataclass
 class Run:
-    """One trial of the study that this process has taken on.
+    """One trial of the study that this process has taken.
 
     Args:
-        trial: where its outcome is reported.
+        trial: receives the outcome.
         setting: what varies, and its values.
         seed: of the run.
-        begun: the folder of the same run, where it was interrupted; None for a new one.
-        lock: held while this process lives; the system drops it when the process is killed.
+        begun: the folder of the same run if it was interrupted; None for a new one.
+        lock: held while this process lives; the system releases it when the process is killed.
     """
 
     trial: Trial
@@ -36,13 +36,13 @@ class Run:
 
 
 class Queue:
-    """The study of a plan, opened or begun.
+    """The study of a plan, opened or created.
 
-    Runs wait in it. A process takes one under a lock, and holds another lock until it has reported the outcome. A run
-    that is under way in the journal while nobody holds its lock has lost its process, and is queued again.
+    Runs wait in it. A process takes one under a lock, and holds another lock until it has reported the outcome. If the
+    journal says that a run is under way, but nobody holds its lock, its process is gone and the run is queued again.
 
     Raises:
-        UsageError: where the folder holds a sweep over something else.
+        UsageError: if the folder holds a sweep with another definition.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -62,7 +62,7 @@ class Queue:
             self._check_definition()
             num_known = len(self.study.trials)
             if plan.sampler == "tpe":
-                # Runs of other processes count as bad ones until they end, so that all do not try the same.
+                # Unfinished runs of other processes count as bad ones, so that not all processes try the same.
                 self.study.sampler = optuna.samplers.TPESampler(seed=num_known, constant_liar=True)
             known = {(key(setting_of(trial)), trial.user_attrs.get("seed")) for trial in self.trials()}
             for setting, seed in plan.runs():
@@ -70,11 +70,11 @@ class Queue:
                     self.study.enqueue_trial(setting, user_attrs={"seed": seed})
 
     def trials(self) -> list[FrozenTrial]:
-        """All runs, without those that were lost and are queued again."""
+        """All runs, without those that were lost and queued again."""
         return [trial for trial in self.study.get_trials(deepcopy=False) if not is_lost(trial)]
 
     def next(self) -> Run | None:
-        """Take the next run; None where none is left for this process."""
+        """Take the next run; None if none is left for this process."""
         with self._lock:
             self._requeue_lost()
             trials = self.trials()
@@ -88,7 +88,7 @@ class Queue:
             trial = self.study.ask()
             setting = {axis.flag: axis.suggest(trial) for axis in self.plan.axes}
             seed = trial.user_attrs.get("seed")
-            if seed is None:  # found by tpe just now
+            if seed is None:  # just found by tpe
                 seed = self.plan.seeds[0]
                 trial.set_user_attr("seed", seed)
             begun = trial.user_attrs.get("folder")
@@ -97,18 +97,18 @@ class Queue:
             return Run(trial, setting, seed, Path(begun) if begun else None, lock)
 
     def complete(self, run: Run, score: float, **attributes: Any) -> None:
-        """A run has ended; tpe tries a setting with further seeds once the first has come through."""
+        """Record that a run has ended; tpe tries a setting with further seeds once the first one has succeeded."""
         self._finish(run, attributes, value=score)
         if self.plan.sampler == "tpe" and run.seed == self.plan.seeds[0]:
             for seed in self.plan.seeds[1:]:
                 self.study.enqueue_trial(run.setting, user_attrs={"seed": seed})
 
     def prune(self, run: Run, **attributes: Any) -> None:
-        """A run was stopped because others do better."""
+        """Record that a run was stopped because others do better."""
         self._finish(run, attributes, state=TrialState.PRUNED)
 
     def fail(self, run: Run, error: str, **attributes: Any) -> None:
-        """A run has failed; the sweep continues."""
+        """Record that a run has failed; the sweep continues."""
         self._finish(run, {**attributes, "error": error}, state=TrialState.FAIL)
 
     def _finish(self, run: Run, attributes: dict[str, Any], **outcome: Any) -> None:
@@ -126,7 +126,7 @@ class Queue:
             lock = self._lock_of(trial.number)
             try:
                 lock.acquire(timeout=0)
-            except Timeout:  # somebody is at it
+            except Timeout:  # its process is alive
                 continue
             self.study.tell(trial.number, state=TrialState.FAIL)
             drop(lock)
@@ -144,7 +144,7 @@ class Queue:
             if before is None or before[name] == now:
                 continue
             more_seeds = name == "seeds" and set(before[name]) < set(now) and self.plan.sampler != "tpe"
-            if not more_seeds:  # tpe gives a setting its seeds when the first has come through
+            if not more_seeds:  # tpe adds a setting's seeds once the first one has succeeded
                 raise UsageError(
                     f"{self.plan.folder} holds a sweep with other {name}: {before[name]}, and now {now}; "
                     "give this one its own --run_name"
@@ -154,16 +154,16 @@ class Queue:
 
 
 def drop(lock: FileLock) -> None:
-    """Release a run's lock for good."""
+    """Release a run's lock and remove its file."""
     lock.release()
     Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def setting_of(trial: FrozenTrial) -> Setting:
-    """What varies, also of a run that only waits."""
+    """What varies in a run, even one that is still waiting."""
     return trial.system_attrs.get("fixed_params") or trial.params
 
 
 def is_lost(trial: FrozenTrial) -> bool:
-    """Whether the process of a run was killed; such a run is queued again under another number."""
+    """Whether the process of a run was killed; such a run is queued again with another number."""
     return trial.state == TrialState.FAIL and "error" not in trial.user_attrs

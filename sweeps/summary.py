@@ -1,4 +1,4 @@
-"""Means over seeds, the best setting, and whether it differs from the next one."""
+"""Means over seeds, the best setting, and whether it differs from the second best."""
 
 import math
 import shutil
@@ -49,8 +49,8 @@ def runs_table(trials: list[FrozenTrial]) -> pd.DataFrame:
 def settings_table(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
     """One row per setting, the best first: `mean` and sample `deviation` of the score over the seeds.
 
-    `runs` counts complete ones. A setting that lacks seeds (failed, pruned, not yet run) comes after all that are
-    whole, because a mean over its lucky seeds says little.
+    `runs` counts complete runs. A setting with missing seeds (failed, pruned, not yet run) comes after all complete
+    ones, because a mean over only its lucky seeds says little.
     """
     rows = []
     flags = [axis.flag for axis in plan.axes]
@@ -73,9 +73,9 @@ def settings_table(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparison(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame) -> str:
-    """One sentence: can the best setting be told from the runner-up, or may chance have chosen it?
+    """One sentence: is the best setting really better than the runner-up, or may it be chance?
 
-    Runs of the same seeds are compared in pairs (Student 1908), others by Welch's test (1947); 5 % is the usual level.
+    Runs with the same seeds are compared in pairs (Student 1908), others by Welch's test (1947), at the usual 5 % level.
     """
     done = settings[settings["runs"] > 0]
     if len(done) < 2:
@@ -138,8 +138,8 @@ def setting_in(plan: Plan, row: pd.Series) -> Setting:
 
 
 def write_hparams(plan: Plan, settings: pd.DataFrame, folder: Path) -> None:
-    """One line per setting for TensorBoard's HPARAMS tab: what varied, with mean and deviation of the score."""
-    shutil.rmtree(folder, ignore_errors=True)  # of an earlier, shorter sweep
+    """One line per setting for TensorBoard's HPARAMS tab: what varied, and mean and deviation of the score."""
+    shutil.rmtree(folder, ignore_errors=True)  # left from an earlier, shorter sweep
     for place, row in settings[settings["runs"] > 0].iterrows():
         with SummaryWriter(str(folder / f"{int(str(place)):03d}")) as writer:
             hparams = {flag: short(value) for flag, value in setting_in(plan, row).items()}

@@ -1,4 +1,4 @@
-"""One run of a sweep, from its words to its score: an ordinary `fit` in an ordinary run folder, but silent."""
+"""One run of a sweep, from its words to its score: an ordinary `fit` in an ordinary run folder, without output."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ from sweeps.study import Queue, Run
 
 
 class Fit(Protocol):
-    """What a sweep asks of a run; `cli/build.py` makes it."""
+    """What a sweep needs from a run; `cli/build.py` makes it."""
 
     settings: Any
     parser: Any
@@ -41,11 +41,11 @@ class Fit(Protocol):
     def new_loggers(self) -> list[Any]: ...
 
 
-Build = Callable[..., Fit]  # of the words after `fit`; the rest as in `cli.sweep.build_trial`
+Build = Callable[..., Fit]  # takes the words after `fit`; the rest as in `cli.sweep.build_trial`
 
 
 class Pruner(Callback):
-    """Reports each epoch's metric and stops a run that does worse than the others; its files stay whole."""
+    """Reports each epoch's metric and stops a run that does worse than the others; its files stay complete."""
 
     def __init__(self, trial: Trial, monitor: str) -> None:
         self.trial = trial
@@ -63,7 +63,7 @@ class Pruner(Callback):
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Keep what a run prints away from the sweep's own lines: each would say the same again."""
+    """Hide what a run prints, because the sweep's own lines say the same."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -77,13 +77,13 @@ def silence() -> Iterator[None]:
 
 
 def rehearse(plan: Plan, build: Build) -> tuple[Fit, Plan]:
-    """Train one batch of the first run without a trace, and check every value of the others.
+    """Train one batch of the first run without leaving files, and check every value of the other runs.
 
     Returns:
-        The rehearsed run, and the plan with the metric that is compared.
+        The rehearsed run, and the plan with the metric to compare.
 
     Raises:
-        UsageError: for a flag or value that fit does not know, or a metric that is never logged.
+        UsageError: for a flag or value that fit does not accept, or a metric that is never logged.
     """
     with silence():
         first = plan.first_setting()
@@ -105,10 +105,10 @@ def rehearse(plan: Plan, build: Build) -> tuple[Fit, Plan]:
 
 
 def train(plan: Plan, queue: Queue, build: Build, run: Run) -> str:
-    """Train one run and report to the study how it ended; returns the same in words.
+    """Train one run and report to the study how it ended; returns the outcome in words.
 
     Raises:
-        BaseException: where the user or the system stops the process; the sweep's next start resumes the run.
+        BaseException: if the user or the system stops the process; the sweep's next start resumes the run.
     """
     pruner = Pruner(run.trial, plan.monitor)
     started = time.perf_counter()
@@ -116,9 +116,7 @@ def train(plan: Plan, queue: Queue, build: Build, run: Run) -> str:
         with silence():
             fit = build_run(plan, run, build, (pruner,) if plan.options.prune else ())
             run.trial.set_user_attr("folder", str(fit.folder))
-            if (
-                not fit.is_finished
-            ):  # it may be, where its process was killed before it could report to the study
+            if not fit.is_finished:  # finished if its process was killed before it could report to the study
                 fit.fit()
         metrics, folder = best_metrics(fit), fit.folder
     except Exception as error:
@@ -140,19 +138,19 @@ def train(plan: Plan, queue: Queue, build: Build, run: Run) -> str:
 
 
 def in_words(error: Exception) -> str:
-    """One line for the tables."""
+    """An error in one line, for the tables."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def build_run(plan: Plan, run: Run, build: Build, callbacks: Sequence[Callback]) -> Fit:
-    """A new run, or the same one where it was interrupted after a checkpoint."""
+    """A new run, or the same one if it was interrupted after a checkpoint."""
     if run.begun is not None and any(run.begun.glob("checkpoints/*.ckpt")):
         return build([], resume=run.begun, callbacks=callbacks)
     return build([*plan.fit_words(run.setting, run.seed), f"--run_name={plan.name}"], callbacks=callbacks)
 
 
 def best_metrics(fit: Fit) -> dict[str, float]:
-    """What was measured with the state that best.ckpt holds; without checkpoints, with the last."""
+    """The metrics of the state in best.ckpt; without checkpoints, the last metrics."""
     if fit.is_finished and fit.checkpoint is not None:
         states = [state for state in fit.checkpoint["callbacks"].values() if "best_metrics" in state]
         return states[0]["best_metrics"] if states else {}
@@ -163,7 +161,7 @@ def best_metrics(fit: Fit) -> dict[str, float]:
 
 
 def look_inside(folder: Path) -> dict[str, Any]:
-    """What the diagnostic callbacks saw: the findings, and how the gradient fares on its way to the first layer."""
+    """The findings of the diagnostic callbacks, and how much of the gradient reaches the first layer."""
     seen: dict[str, Any] = {}
     if (path := folder / "diagnosis.json").exists():
         verdicts = json.loads(path.read_text(encoding="utf-8"))["verdicts"]
@@ -176,9 +174,9 @@ def look_inside(folder: Path) -> dict[str, Any]:
 
 
 def gradient_ratio(metrics: pd.DataFrame) -> float | None:
-    """Norm of the loss gradient at the first layer's output over that at the last's: median over the run.
+    """Norm of the loss gradient at the first layer's output over that at the last layer's: median over the run.
 
-    None where it was not measured; 0 where it is too small to be distinguished from 0.
+    None if it was not measured; 0 if it cannot be distinguished from 0.
     """
     deltas = metrics[sorted(name for name in metrics.columns if name.startswith("delta_norm/"))].dropna()
     if deltas.shape[1] < 2 or deltas.empty:

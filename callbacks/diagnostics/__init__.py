@@ -2,12 +2,12 @@
 
 observer      Observer, which drives all others while a Trainer trains
 probe         the layers of any LightningModule, and hooks on them
-monitor       what those share that measure, and at which steps they do
-gradients     GradientMonitor; measurement: what one optimizer step found
+monitor       what the measuring callbacks share, and at which steps they measure
+gradients     GradientMonitor; measurement: the numbers of one optimizer step
 activations   ActivationMonitor
 nonfinite     NonFiniteGuard; origin: where a NaN comes from
-diagnosis     Diagnosis; rules: what is wrong at a step; verdicts: what holds; report: in words, as a file
-reduction     norms and sums, over all tensors and processes
+diagnosis     Diagnosis; rules: what is wrong at one step; verdicts: what holds over several; report: as text and file
+reduction     norms and sums over all tensors and processes
 """
 
 from callbacks.diagnostics.activations import ActivationMonitor

@@ -1,16 +1,16 @@
-"""ActivationMonitor: what the hidden units do, and which of them do nothing.
+"""ActivationMonitor: what the hidden units do, and which of them are dead.
 
 Tags, with `NN_layer` the depth and name of the layer whose output goes through the nonlinearity:
 
     activation_mean/NN_layer            mean over the batch and all units
-    activation_std/NN_layer             standard deviation over the same
+    activation_std/NN_layer             standard deviation over the batch and all units
     activation_zero_fraction/NN_layer   share of values that are exactly 0
     activation_saturated/NN_layer       share of values where the slope is almost 0: outside 0.05 to 0.95
                                         for a sigmoid; |y| over 0.95 for tanh, RNN, LSTM, GRU; else no tag
     activation_dead_units/NN_layer      units that were 0 for every sample of the last `window` probe steps
 
-A unit is a feature (last axis), and of a convolution a channel. Nonlinearities of the output layer (a sigmoid
-that turns logits into probabilities) are not hidden units and stay out.
+A unit is a feature (last axis); in a convolution, a channel. Nonlinearities of the output layer, such as a sigmoid that
+turns logits into probabilities, are not hidden units and are left out.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ _CHANNEL_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm)
 
 
 class Activation:
-    """What one nonlinearity put out in this optimizer step, over all its calls, kept on the device."""
+    """The output of one nonlinearity in this optimizer step, over all its calls, kept on the device."""
 
     def __init__(self, layer: Layer, function: str, call: int, y: Tensor) -> None:
         self.layer, self.function, self.call = layer, function, call
         self.axis = unit_axis(layer.modules[0], y)
         self.saturates = function in SIGMOIDS or function in TANHS
         self.count = 0
-        self.parts: list[Tensor] = []  # of each call: sum, norm, values that are not 0, saturated ones
+        self.parts: list[Tensor] = []  # for each call: sum, norm, count of nonzero values, count of saturated
         self.fired = y.new_zeros(y.shape[self.axis] if y.ndim > 1 else 1, dtype=torch.long)  # by unit
 
     def add(self, y: Tensor) -> None:
         others = [axis for axis in range(y.ndim) if axis != self.axis % y.ndim] or [0]
-        fired = y.count_nonzero(others).view(-1)  # in one go over all axes it would take five times as long
+        fired = y.count_nonzero(others).view(-1)  # one call over all axes would take five times as long
         if fired.shape == self.fired.shape:
             self.fired = self.fired + fired
         self.count += y.numel()
@@ -58,7 +58,7 @@ class Activation:
             self.parts.append(((y < low) | (y > high)).sum(dtype=wide))
 
     def sums(self, parts: list[float]) -> list[float]:
-        """Number of values, sum, sum of squares, values that are not 0, saturated ones; `parts` are on the host."""
+        """Number of values, sum, sum of squares, nonzero values, saturated values; `parts` are on the host."""
         each = 4 if self.saturates else 3
         total, norms_found, nonzero = parts[::each], parts[1::each], parts[2::each]
         squares = sum(norm**2 for norm in norms_found)
@@ -66,9 +66,9 @@ class Activation:
 
 
 def measured(activations: list[Activation]) -> list[float]:
-    """Everything about all of them, in one copy to the host, in numbers that may be summed over processes.
+    """All sums and counts of all activations, in one copy to the host, as numbers that can be summed over processes.
 
-    Five for each (see `sums`), then for each of their units how often it was not 0.
+    Five for each activation (see `sums`), then for each of its units how often it was not 0.
     """
     parts = [part for each in activations for part in each.parts]
     numbers = to_host(parts + [each.fired for each in activations])
@@ -80,25 +80,25 @@ def measured(activations: list[Activation]) -> list[float]:
 
 
 def unit_axis(module: nn.Module, y: Tensor) -> int:
-    """The axis of y that counts units, for an activation fed by `module`: channels, else the last."""
+    """The axis of y that counts units, for an activation fed by `module`: channels in a convolution, else the last."""
     if isinstance(module, _CONVOLUTIONS) and y.ndim > len(module.kernel_size):
         return y.ndim - len(module.kernel_size) - 1
     return 1 if isinstance(module, _CHANNEL_NORMS) and y.ndim > 1 else -1
 
 
 class ActivationMonitor(Monitor):
-    """Logs every hidden activation, module or functional. See the head of this file for the tags.
+    """Logs every hidden activation, module or functional. See the top of this file for the tags.
 
     Args:
         every_n_steps: optimizer steps between two measurements; default: the Trainer's `log_every_n_steps`.
-        window: probe steps in a row for which a unit must be silent to be called dead. Before there were so many,
-            nothing is said of dead units.
+        window: a unit is dead if it was silent at this many probe steps in a row. Before there are that many, no
+            unit is reported as dead.
 
     Raises:
         ValueError: every_n_steps or window is not a positive integer.
 
-    `latest` holds the newest measurement: `latest[quantity][tag]`, with `latest_step`; `dead[tag]` the indices of the
-    dead units, and `units[tag]` the number of all.
+    `latest` holds the newest measurement as `latest[quantity][tag]`, of the step `latest_step`. `dead[tag]` holds the
+    indices of the dead units, and `units[tag]` the number of units.
     """
 
     charts = tuple(f"activation_{quantity}" for quantity in QUANTITIES)
@@ -114,14 +114,14 @@ class ActivationMonitor(Monitor):
         super()._forget()
         self.dead: dict[str, list[int]] = {}
         self.units: dict[str, int] = {}
-        # by activation, the probe steps so far, and for how many of the last in a row each unit was silent
+        # by activation: the number of probe steps so far, and how many in a row up to now each unit was silent
         self._silent: dict[str, tuple[int, np.ndarray]] = {}
 
     def _clear(self) -> None:
         self._found: dict[str, Activation] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """The probe steps so far, and in a row, so that dead units are counted on without a gap after a resume."""
+        """The number of probe steps, and each unit's silent ones in a row, so that counting continues after a resume."""
         kept = self._silent.items()
         return {"silent": {key: (steps, torch.from_numpy(silent)) for key, (steps, silent) in kept}}
 
@@ -172,7 +172,7 @@ class ActivationMonitor(Monitor):
     ) -> None:
         count, total, squares, nonzero, saturated = sums
         if not count:
-            return  # an empty batch, such as a detector's where there is nothing to detect
+            return  # an empty batch, such as a detector's when there is nothing to detect
         mean = total / count
         values = {"mean": mean, "zero_fraction": (count - nonzero) / count}
         variance = squares / count - mean**2
@@ -180,7 +180,7 @@ class ActivationMonitor(Monitor):
         if activation.saturates:
             values["saturated"] = saturated / count
         steps, silent = self._silent.get(key, (0, np.zeros(0)))
-        if len(silent) != len(active):  # the first measurement, or another width
+        if len(silent) != len(active):  # the first measurement, or the width has changed
             steps, silent = 0, np.zeros(len(active), dtype=int)
         steps, silent = steps + 1, np.where(active, 0, silent + 1)
         self._silent[key] = steps, silent

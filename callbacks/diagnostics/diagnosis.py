@@ -1,7 +1,7 @@
-"""Diagnosis: what is wrong inside the network, where, how much, and what to try, in words.
+"""Diagnosis: what is wrong inside the network, where, by how much, and what to try, in words.
 
-It prints when its findings change and closes with a table. With TensorBoard the table is also the text
-`diagnosis`; with any logger that has a folder it is `diagnosis.json` there. Without a logger it only prints.
+It prints when its findings change, and a table at the end. With TensorBoard the table is also the text `diagnosis`.
+With any logger that has a folder it is written there as `diagnosis.json`. Without a logger it is only printed.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ NOTHING_YET = {"first_loss": None, "largest_update": 0.0, "looks": 0}
 class Diagnosis(pl.Callback):
     """Verdicts on gradients, activations and updates.
 
-    Three places decide: `rules.py`, what one probe step means; `verdicts.py`, what holds over several; and here, what the
-    rules get to see. It reads the `GradientMonitor` and the `ActivationMonitor` of the same Trainer where there are any,
-    and otherwise silent ones.
+    Three files decide: `rules.py`, what one probe step means; `verdicts.py`, what holds over several; and this one, what
+    the rules get as input. It reads the `GradientMonitor` and the `ActivationMonitor` of the same Trainer if there are
+    any, and otherwise its own, which log nothing.
 
     Args:
-        every_n_steps: optimizer steps between two measurements of silent monitors; default: the Trainer's
+        every_n_steps: optimizer steps between two measurements of its own monitors; default: the Trainer's
             `log_every_n_steps`.
-        window: a verdict holds when it was found at so many probe steps in a row, and is over when it was found at
-            none of as many. At the end of a training that had fewer, those there were decide.
+        window: a verdict starts to hold when it was found at this many probe steps in a row, and ends when it was
+            found at none of as many. If a training has fewer probe steps, all of them decide at its end.
 
     Raises:
         ValueError: every_n_steps or window is not a positive integer.
 
-    `verdicts` are those that hold now; `diagnosis.json` has the same, with those that are over.
+    `verdicts` are those that hold now; `diagnosis.json` also has those that have ended.
     """
 
     def __init__(self, every_n_steps: int | None = None, *, window: int = 5) -> None:
@@ -51,13 +51,13 @@ class Diagnosis(pl.Callback):
         if not isinstance(window, int) or window < 1:
             raise ValueError(f"window={window!r} is not a number of probe steps; give 1 or more")
         self.window = window
-        self._run: dict[str, Any] = dict(NOTHING_YET)  # outlives a resume
+        self._run: dict[str, Any] = dict(NOTHING_YET)  # kept over a resume
         self._forget()
 
     def _forget(self) -> None:
         self._history = History(self.window)
         self._losses: deque[float] = deque(maxlen=self.window)
-        self._judged: int | None = None  # the last probe step
+        self._judged: int | None = None  # the last probe step that was judged
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -68,7 +68,7 @@ class Diagnosis(pl.Callback):
         if stage == "fit":
             self._forget()
             Observer.of(trainer, self).add_reader(self)
-            # asked for here, where every process comes by
+            # read here because every process must take part
             self._folder = trainer.log_dir if trainer.loggers else None
 
     def start_reading(self, trainer: pl.Trainer, observer: Observer) -> None:
@@ -95,7 +95,7 @@ class Diagnosis(pl.Callback):
     # --- judging ---
 
     def read(self, trainer: pl.Trainer) -> None:
-        """Judge the newest gradients, unless they are known."""
+        """Judge the newest measurements, unless this was done already."""
         step = self._gradients.latest_step
         if step is None or step == self._judged:
             return
@@ -109,7 +109,7 @@ class Diagnosis(pl.Callback):
             self._write(trainer)
 
     def _is_overflow(self) -> bool:
-        """A step that fp16's scaler will skip says nothing of the network."""
+        """Whether fp16's scaler will skip this step; such a step says nothing about the network."""
         scale = self._gradients.latest.get("amp_scale", {}).get("", 0.0)
         return scale >= 1 and not math.isfinite(self._gradients.latest["grad_norm_total"][""])
 
@@ -140,7 +140,7 @@ class Diagnosis(pl.Callback):
         )
 
     def _loss(self) -> float | None:
-        """The median of the last ones, or where one of them is not finite, the last."""
+        """The median of the last losses; if one of them is not finite, the last loss."""
         if not self._losses:
             return None
         return median(self._losses) if all(map(math.isfinite, self._losses)) else self._losses[-1]

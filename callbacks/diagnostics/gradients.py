@@ -1,19 +1,18 @@
-"""GradientMonitor: how large the gradient is in each layer, and how far each layer moves.
+"""GradientMonitor: how large the gradient of each layer is, and how far each layer moves.
 
 Tags, with `NN_layer` the layer's depth and name:
 
     grad_norm/NN_layer       L2 norm of the gradients of all its parameters
     grad_mean_abs/NN_layer   mean absolute gradient of its weights (its parameters without the biases)
-    delta_norm/NN_layer      L2 norm of dL/dy over the whole batch, y being the layer's output: its delta
+    delta_norm/NN_layer      L2 norm of the layer's delta over the whole batch: dL/dy, with y the layer's output
     weight_norm/NN_layer     L2 norm of its weights before the step
     update_ratio/NN_layer    L2 norm of the step taken (weights after minus before) over weight_norm
     grad_norm_total          L2 norm over all parameters of the optimizer, as `clip_grad_norm_` returns it
-    clip_factor              total norm after clipping over before; 1 where nothing was clipped
+    clip_factor              total norm after clipping over total norm before; 1 if nothing was clipped
     amp_scale                the loss scale of fp16 training
 
-All gradients are those of the true loss: after accumulation and all-reduce, before clipping, without AMP's
-loss scale. In manual optimization, where clipping is the user's own call before the step, they are what the
-optimizer gets.
+All gradients are those of the true loss: after accumulation and all-reduce, before clipping, without AMP's loss scale.
+In manual optimization the user clips before the step, so they are the gradients that the optimizer gets.
 """
 
 from __future__ import annotations
@@ -39,22 +38,22 @@ QUANTITIES = ("grad_norm", "grad_mean_abs", "delta_norm", "weight_norm", "update
 
 
 class GradientMonitor(Monitor):
-    """Logs gradients, deltas, weights and updates of every layer. See the head of this file for the tags.
+    """Logs gradients, deltas, weights and updates of every layer. See the top of this file for the tags.
 
     Args:
         every_n_steps: optimizer steps between two measurements; default: the Trainer's `log_every_n_steps`. The
             first step of a training is always measured.
-        include, exclude: one or more shell patterns over layer names, such as `encoder.*`. Totals cover
-            everything.
+        include, exclude: one or more shell patterns over layer names, such as `encoder.*`. Totals always cover
+            all layers.
         per_parameter: one line per parameter (`NN_layer.weight`) instead of one per layer.
-        histograms: also a histogram of each layer's gradient (TensorBoard only; slow).
+        histograms: also log a histogram of each layer's gradient (TensorBoard only; slow).
 
     Raises:
         ValueError: every_n_steps is not a positive integer, or no layer passes the patterns.
 
-    `latest` holds the newest measurement: `latest[quantity][tag]`, with `latest_step`. For layers called several times
-    in a forward pass, such as the cell of a hand-written recurrent network, `calls[tag]` has the delta norm
-    of each call, in order of the forward pass; `missing` has the layers that got no gradient at all.
+    `latest` holds the newest measurement as `latest[quantity][tag]`, of the step `latest_step`. For layers called several
+    times in a forward pass, such as the cell of a hand-written recurrent network, `calls[tag]` has the delta norm of
+    each call, in order of the forward pass. `missing` has the layers that got no gradient at all.
     """
 
     charts = QUANTITIES
@@ -75,13 +74,13 @@ class GradientMonitor(Monitor):
 
     def _forget(self) -> None:
         super()._forget()
-        self.latest_loss: Any = None  # a number, still on the device, or None where the step gave none
+        self.latest_loss: Any = None  # a number, still on the device; None if the step returned no loss
         self.calls: dict[str, list[float]] = {}
         self.missing: list[str] = []
 
     def _clear(self) -> None:
         self._handles: list[Any] = []
-        # by layer, for each call since the last optimizer step
+        # by layer, one entry for each call since the last optimizer step
         self._deltas: dict[str, list[Tensor]] = {}
         self._signals: dict[str, list[tuple[Tensor, int]]] = {}
         self._call_norms: dict[str, dict[int, Tensor | None]] = {}
@@ -89,7 +88,7 @@ class GradientMonitor(Monitor):
 
     @property
     def covers_all(self) -> bool:
-        """Whether it measures every layer, each as a whole."""
+        """Whether it measures all layers, and each as a whole."""
         return self.include == ["*"] and not self.exclude and not self.per_parameter
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, probe: Probe) -> None:
@@ -110,13 +109,13 @@ class GradientMonitor(Monitor):
     # --- the forward and the backward pass ---
 
     def start_batch(self, batch: Any, batch_idx: int) -> None:
-        self._call_norms.clear()  # of several batches, the last
+        self._call_norms.clear()  # if a step has several batches, the last one counts
 
     def on_layer_output(self, layer: Layer, output: Any) -> None:
         for tensor in tensors_in(output):
             if tensor.requires_grad:
                 calls = self._call_norms.setdefault(layer.name, {})
-                calls[len(calls)] = None  # until the backward pass comes by
+                calls[len(calls)] = None  # filled in by the backward pass
                 hook = partial(self._on_delta, layer.name, len(calls) - 1)
                 self._handles.append(tensor.register_hook(hook))
                 values = local(tensor)
@@ -139,7 +138,7 @@ class GradientMonitor(Monitor):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         if any(found.optimizer is optimizer for found in self._optimizer_steps):
-            return  # LBFGS comes here several times in one step
+            return  # LBFGS calls this several times in one step
         found = StepMeasurement(trainer, self.probe, optimizer, self._deltas, self._signals)
         self._optimizer_steps.append(found)
         self._deltas, self._signals = {}, {}

@@ -1,4 +1,4 @@
-"""What one optimizer step found and did: the numbers behind GradientMonitor, of all parameters at once."""
+"""The numbers behind GradientMonitor: what one optimizer step found and did, for all parameters at once."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch.optim import Optimizer
 from callbacks.diagnostics.probe import Layer, Probe
 from callbacks.diagnostics.reduction import local, norms, scaler_of, share
 
-# Quantity -> tag -> value; the tag is empty for the whole model's quantities.
+# Quantity -> tag -> value; for quantities of the whole model the tag is empty.
 Scalars = dict[str, dict[str, float]]
 
 
 class StepMeasurement:
-    """Begun just before the optimizer steps; nothing leaves the device before `parts`.
+    """Created just before the optimizer steps; nothing leaves the device before `parts`.
 
     Args:
         deltas: by layer, the norm of dL/dy for each call since the last optimizer step.
@@ -53,10 +53,10 @@ class StepMeasurement:
         self.weight_norm = norms(self.before)
 
     def _read_scale(self, trainer: pl.Trainer) -> None:
-        """The loss scale as a tensor. Fused optimizers unscale inside their step, so not yet."""
+        """The loss scale as a tensor. A fused optimizer unscales inside its step: its gradients still carry the scale."""
         scaler = scaler_of(trainer)
         one = torch.ones((), device=self.device)
-        # There is no public way to read it without waiting for the GPU.
+        # There is no public way to read the scale without waiting for the GPU.
         self.scale = one if scaler is None else scaler.scale(one)
         self.amp = scaler is not None
         self.still_scaled = self.amp and getattr(self.optimizer, "_step_supports_amp_scaling", False)
@@ -65,7 +65,7 @@ class StepMeasurement:
         return [local(p.grad) if p.grad is not None else local(p).new_zeros(1) for _, _, p in self.parameters]
 
     def after_step(self, clips: bool) -> list[Tensor]:
-        """Everything measured, as 0-dimensional tensors in the order in which `parts` takes them."""
+        """Everything measured, as 0-dimensional tensors in the order that `parts` expects."""
         if not self.parameters:
             return []
         self.clips = clips
@@ -77,10 +77,10 @@ class StepMeasurement:
         return [*by_parameter, *deltas, *signals, self.scale]
 
     def parts(self, trainer: pl.Trainer, numbers: Iterator[float]) -> list[float]:
-        """This process's part in what `interpret` takes, from what was measured and is now on the host.
+        """This process's input to `interpret`, from the measured numbers, which are now on the host.
 
-        Squares can be summed over shards, norms cannot. Of the batch each process sees its part, and the loss of the
-        whole is the mean of theirs.
+        Squares can be summed over shards, norms cannot. Each process sees its part of the batch, and the loss of the
+        whole batch is the mean over the processes.
         """
         if not self.parameters:
             return []
@@ -109,7 +109,7 @@ class StepMeasurement:
         selected: Callable[[Layer], bool],
         per_parameter: bool,
     ) -> float:
-        """Turn the sums of all processes' parts into `scalars`; returns the loss scale that deltas carried."""
+        """Turn the sums over all processes into `scalars`; returns the loss scale that deltas carried."""
         if not self.parameters:
             return 1.0
         layers = self.probe.layers
@@ -150,7 +150,7 @@ class StepMeasurement:
 
 
 def _describe(tag: str, rows: list[tuple[str, list[float]]], gradient_scale: float, scalars: Scalars) -> None:
-    """The quantities of a group of (name, [g^2, w^2, step^2, clipped^2, |g|, count, has a gradient])."""
+    """Describe a group of rows (name, [g^2, w^2, step^2, clipped^2, |g|, count, has a gradient])."""
     weights = [row for name, row in rows if "bias" not in name] or [row for _, row in rows]
     weight_norm = math.sqrt(sum(row[1] for row in weights))
     values = {"weight_norm": weight_norm}

@@ -1,4 +1,4 @@
-"""Monitor: what the callbacks that measure share, and at which steps they do."""
+"""Monitor: what the measuring callbacks share, and at which steps they measure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from callbacks.step_hooks import skip_empty_hooks
 
 
 class Cadence:
-    """Which optimizer steps are probe steps: 0, then n-1, 2n-1, ..., those at which Lightning logs too.
+    """Which optimizer steps are probe steps: 0, then n-1, 2n-1, ..., the steps at which Lightning logs.
 
     Args:
-        every_n_steps: None for the Trainer's `log_every_n_steps`, or 50 where logging is switched off.
-        trainer: whose steps are counted, from where it is now.
+        every_n_steps: None for the Trainer's `log_every_n_steps`, or 50 if logging is off.
+        trainer: its steps are counted, starting from the current one.
     """
 
     def __init__(self, every_n_steps: int | None, trainer: pl.Trainer) -> None:
@@ -41,7 +41,7 @@ def checked_cadence(every_n_steps: int | None) -> int | None:
 
 
 class Monitor(pl.Callback):
-    """A callback that measures at some of the steps. It has no step hooks: the Trainer's `Observer` drives it.
+    """A callback that measures at some steps. It has no step hooks; the Trainer's `Observer` drives it.
 
     Args:
         every_n_steps: optimizer steps between two measurements; default: the Trainer's `log_every_n_steps`. The first
@@ -57,7 +57,7 @@ class Monitor(pl.Callback):
 
     def __init__(self, every_n_steps: int | None = None) -> None:
         self.every_n_steps = checked_cadence(every_n_steps)
-        self.writes = True  # not where it measures for another callback only
+        self.writes = True  # False if it only measures for another callback
         self.probe: Any = None  # a Probe while training
         self._forget()
 
@@ -67,7 +67,7 @@ class Monitor(pl.Callback):
             Observer.of(trainer, self).add(self)
 
     def _forget(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self.latest: dict[str, dict[str, float]] = {}
         self.latest_step: int | None = None
         self._clear()
@@ -75,7 +75,7 @@ class Monitor(pl.Callback):
     def _clear(self) -> None:
         """Drop what was collected for a measurement."""
 
-    # --- what the Observer calls, in this order ---
+    # --- the Observer calls these, in this order ---
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, probe: Any) -> None:
         """Before the first step."""
@@ -84,11 +84,11 @@ class Monitor(pl.Callback):
         self._cadence = Cadence(self.every_n_steps, trainer)
 
     def is_due(self, step: int) -> bool:
-        """Whether what follows is called in the next batch, which belongs to this optimizer step."""
+        """Whether to measure at this optimizer step; only then the methods below are called for its batches."""
         return self._cadence.due(step)
 
     def listens(self) -> bool:
-        """Whether, when it is due, it wants to hear from the probe."""
+        """Whether it needs the probe at the steps where it measures."""
         return True
 
     def start_batch(self, batch: Any, batch_idx: int) -> None:
@@ -103,15 +103,15 @@ class Monitor(pl.Callback):
     def before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any
     ) -> None:
-        """Once the gradients are complete and not yet clipped; of LBFGS several times in a step."""
+        """When the gradients are complete and not yet clipped; LBFGS calls this several times in one step."""
 
     def end_batch(self) -> None:
         """After each of a step's batches."""
 
     def finish(self, trainer: pl.Trainer, outputs: Any, step: int) -> None:
-        """Once the optimizer has stepped; `outputs` are what `training_step` returned, `step` is that of `is_due`."""
+        """After the optimizer's step; `outputs` is what `training_step` returned, `step` is that of `is_due`."""
 
     def stop(self) -> None:
-        """Let go of the model, however the training ends; may be called more than once."""
+        """Release the model, however the training ends; may be called more than once."""
         self._clear()
         self.probe = None

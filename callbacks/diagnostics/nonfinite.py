@@ -1,16 +1,17 @@
-"""NonFiniteGuard: which layer produced the first NaN or infinity, and whether forward or backward.
+"""NonFiniteGuard: which layer produced the first NaN or infinity, and whether in the forward or the backward pass.
 
-A check takes the loss and makes one fused pass over all gradients. When something is not finite, and before
-the optimizer has spread it over the weights, the step is run again on the same batch with every module watched.
-Checks are made where Lightning logs, and at every step under fp16's loss scaler, for which the host waits anyway.
+A check takes the loss and makes one fused pass over all gradients. If something is not finite, the step is run again on
+the same batch with every module watched, before the optimizer spreads the value over the weights. Checks are made when
+Lightning logs, and at every step under fp16's loss scaler, because the host waits for the scaler anyway.
 
-On a processor the steps in between get a quick check: of the gradients of the layers at the bottom, to which a NaN that
-arises in the loss or further up flows down. Of a layer with biases these are enough: they get the sum of all that comes
-down to it. What may stop a NaN on its way are masks, such as those of relu units that are off for every sample; or a
-product of finite factors overflows in the gradient of a weight further up. Then it shows in the next step.
+On a CPU the steps in between get a quick check. It covers only the gradients of the bottom layers, because a NaN from
+the loss or a higher layer flows down to them. In a layer with biases the biases' gradients are enough: they sum up
+everything that flows down to the layer. The quick check can miss two cases: masks can stop a NaN on its way down, such
+as relu units that are off for every sample; and a product of finite factors can overflow in the gradient of a higher
+layer's weight. Both show in the next step.
 
-The tag `nonfinite/NN_layer` counts NaN and infinite values in the layer's gradients, at the Trainer's logging
-cadence and at every checked step where there are any.
+The tag `nonfinite/NN_layer` counts NaN and infinite values in the layer's gradients, when the Trainer logs, and at
+every checked step that has any.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from callbacks.diagnostics.probe import Layer, Probe
 from callbacks.diagnostics.reduction import is_sharded, local, scaler_of, sum_over_processes, to_host
 from callbacks.tensorboard import write_scalars
 
-SMALLEST_SCALE = 1.0  # a loss scale below 1 means that the true gradient itself is beyond fp16's 65504
+SMALLEST_SCALE = 1.0  # with a loss scale below 1, the true gradient itself is beyond fp16's 65504
 
 
 class NonFiniteGuard(Monitor):
@@ -40,16 +41,16 @@ class NonFiniteGuard(Monitor):
 
     Args:
         action: "warn" prints once per outbreak; "stop" raises before the weights are touched.
-        every_n_steps: optimizer steps between two checks; 1 always catches it at its origin. Default: as often as
-            Lightning logs, or the loss scaler waits, and on a processor a quick check of all other steps.
+        every_n_steps: optimizer steps between two checks; 1 always catches the value at its origin. Default: when
+            Lightning logs or the loss scaler waits; on a CPU all other steps get a quick check.
 
     Raises:
         ValueError: an unknown action, or every_n_steps is not a positive integer.
         FloatingPointError: while training, with action="stop".
 
-    An infinite gradient under fp16 while the loss is finite is an overflow: the scaler skips the step and
-    lowers its scale. It is reported as that, and only a scale below 1 counts as trouble. `reports` keeps the
-    messages, `overflows` and `bad_steps` how many steps there were of each kind.
+    Under fp16, an infinite gradient with a finite loss is an overflow: the scaler skips the step and lowers its
+    scale. It is reported as an overflow, and is a problem only if the scale falls below 1. `reports` keeps the
+    messages; `overflows` and `bad_steps` count the steps of each kind.
     """
 
     charts = ("nonfinite",)
@@ -64,12 +65,12 @@ class NonFiniteGuard(Monitor):
         super()._forget()
         self.reports: list[str] = []
         self.overflows = self.bad_steps = 0
-        self._bad = False  # whether the step before was
+        self._bad = False  # whether the step before was bad
 
     def _clear(self) -> None:
         self._loss: Tensor | None = None
         self._batch: tuple[Any, int] | None = None
-        self._bottom: dict[int, list[Tensor]] = {}  # by id of the optimizer, what a quick check adds up
+        self._bottom: dict[int, list[Tensor]] = {}  # by id of the optimizer: the tensors of the quick check
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, probe: Probe) -> None:
         super().start(trainer, pl_module, probe)
@@ -84,7 +85,7 @@ class NonFiniteGuard(Monitor):
         return self._checks_all or self._checks_quickly or self.listens()
 
     def listens(self) -> bool:
-        return not self.probe.ordered  # for one step, to learn the layers' depth
+        return not self.probe.ordered  # listens for one step, to learn the layers' depth
 
     def start_batch(self, batch: Any, batch_idx: int) -> None:
         self._batch = batch, batch_idx
@@ -96,7 +97,7 @@ class NonFiniteGuard(Monitor):
         if not self._checks_all:
             return
         loss = loss.detach()
-        # one NaN in any of the batches that are accumulated stays in the sum
+        # a NaN in any of the accumulated batches stays in the sum
         self._loss = loss if self._loss is None else self._loss.float() + loss
 
     def before_optimizer_step(
@@ -131,7 +132,7 @@ class NonFiniteGuard(Monitor):
             )
 
     def _seems_finite(self, optimizer: Optimizer) -> bool:
-        """The quick check; not of shards, of which another process may hold a bad one."""
+        """The quick check. Shards are not checked this way, because another process may hold a bad one."""
         if self._sharded:
             return False
         parameters = self._bottom.get(id(optimizer))
@@ -146,11 +147,11 @@ class NonFiniteGuard(Monitor):
         return cmath.isfinite(total)
 
     def _anywhere(self, trainer: pl.Trainer, bad: bool) -> bool:
-        """Whether it is bad in this process or, where each sees only its shard, in another."""
+        """Whether this process found something bad or, if the model is sharded, any other process did."""
         return any(self._of_all_processes(trainer, [int(bad)])) if self._sharded else bad
 
     def _of_all_processes(self, trainer: pl.Trainer, counts: list[int]) -> list[float]:
-        """Sums over the shards; without shards every process sees all gradients, and nothing is sent."""
+        """Sums over the shards; without shards every process sees all gradients, so nothing is sent."""
         numbers = [float(count) for count in counts]
         return sum_over_processes(trainer, numbers) if self._sharded else numbers
 
@@ -162,7 +163,7 @@ class NonFiniteGuard(Monitor):
     def _judge(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor | None, layers: list[str]
     ) -> None:
-        """Decide what it was, say so once, and stop if asked to. `layers` have non-finite gradients."""
+        """Decide what happened, report it once, and stop if asked to. `layers` have non-finite gradients."""
         step = trainer.global_step
         scaler = scaler_of(trainer)
         loss_is_finite = loss is None or bool(torch.isfinite(loss))
@@ -186,7 +187,7 @@ class NonFiniteGuard(Monitor):
         if self._batch is not None:
             with self.probe.paused():
                 origin = find_origin(trainer, pl_module, *self._batch)
-        says = origin is not None or trainer.is_global_zero  # the batch at fault may be another process's
+        says = origin is not None or trainer.is_global_zero  # another process may have the bad batch
         if origin is None:
             name = layers[-1] if layers else "unknown"
             origin = f"first in the backward pass, in layer {name} (seen by its gradient)"
@@ -199,9 +200,9 @@ class NonFiniteGuard(Monitor):
 
 
 def _all_finite(gradients: list[Tensor], loss: Tensor | None) -> bool:
-    """One pass over all gradients, and on an accelerator one number for the host besides the loss.
+    """One pass over all gradients; from an accelerator, only one number besides the loss goes to the host.
 
-    A sum that is finite has finite terms only. One that is not may have overflowed: then each value is checked.
+    If the sum is finite, all terms are. If it is not, the sum itself may have overflowed, so each value is checked.
     """
     if loss is not None and not math.isfinite(loss.item() if loss.numel() == 1 else loss.sum().item()):
         return False
@@ -212,14 +213,14 @@ def _all_finite(gradients: list[Tensor], loss: Tensor | None) -> bool:
 
 
 def _total(tensors: list[Tensor]) -> complex:
-    """The sum of all values; on an accelerator that of their norms, which takes fewer launches."""
+    """The sum of all values; on an accelerator the sum of the tensors' norms, which needs fewer kernel launches."""
     if tensors[0].device.type != "cpu":
         return sum(to_host(list(torch._foreach_norm(tensors))))
     return sum(tensor.sum().item() for tensor in tensors)
 
 
 def collecting(layer: Layer) -> list[Tensor]:
-    """The parameters whose gradients add up all that comes down to a layer: its biases, or all where it has none."""
+    """The parameters whose gradients sum up what flows down to a layer: its biases, or all if it has none."""
     trained = [(name, p) for name, p in layer.parameters() if p.requires_grad]
     return [p for name, p in trained if "bias" in name] or [p for _, p in trained]
 

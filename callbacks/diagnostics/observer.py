@@ -1,8 +1,8 @@
-"""Observer: the one callback that follows a training step by step, and drives those that measure or read.
+"""Observer: the one callback that follows a training step by step, and drives the callbacks that measure or read.
 
-Monitors measure: `GradientMonitor`, `ActivationMonitor`, `NonFiniteGuard`. Readers use what was measured: `Diagnosis`,
-`DepthPlot`, `GradientCurve`. Each joins in its `setup`, in any order, and the first inserts the Observer. At a probe step
-all monitors measure before any reader reads.
+Monitors measure: `GradientMonitor`, `ActivationMonitor`, `NonFiniteGuard`. Readers use the measurements: `Diagnosis`,
+`DepthPlot`, `GradientCurve`. Each joins in its `setup`, in any order, and the first one inserts the Observer. At a probe
+step all monitors measure before any reader reads.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Reader(Protocol):
-    """What an Observer asks of a callback that reads its monitors."""
+    """What an Observer needs from a callback that reads its monitors."""
 
     def start_reading(self, trainer: pl.Trainer, observer: Observer) -> None:
         """Before the first step: choose the monitors to read."""
@@ -35,22 +35,22 @@ class Reader(Protocol):
 
 
 class Observer(pl.Callback):
-    """Owns the probe of one training, and is the only one of the diagnostic callbacks that has step hooks."""
+    """Owns the probe of one training, and is the only diagnostic callback with step hooks."""
 
     def __init__(self) -> None:
         self.monitors: list[Monitor] = []
         self.readers: list[Reader] = []
         self.probe: Probe | None = None  # while training
         self._step = 0  # the optimizer step in progress
-        self._due: list[Monitor] = []  # the monitors that measure in it
-        self._listening: list[Monitor] = []  # those of them that listen to the probe
+        self._due: list[Monitor] = []  # the monitors that measure in this step
+        self._listening: list[Monitor] = []  # those of them that need the probe
         skip_empty_hooks(self)
 
     @classmethod
     def of(cls, trainer: pl.Trainer, asking: pl.Callback) -> Observer:
-        """The Trainer's observer; a new one comes right after the callback that asks for it.
+        """The Trainer's observer; if there is none, a new one is put right after the callback that asks for it.
 
-        There it is before the callbacks that write checkpoints, whose states then contain the step just observed.
+        That is before the callbacks that write checkpoints, so that checkpoints include the step just observed.
         """
         callbacks = trainer.callbacks
         for callback in callbacks:
@@ -80,7 +80,7 @@ class Observer(pl.Callback):
         every_n_steps: int | None,
         suits: Callable[[AnyMonitor], bool] = lambda monitor: True,
     ) -> AnyMonitor:
-        """The Trainer's first monitor of this kind that suits, or a silent one; for readers, when they start."""
+        """The Trainer's first suitable monitor of this kind, or else a new one that logs nothing; for `start_reading`."""
         for monitor in self.monitors:
             if isinstance(monitor, kind) and suits(monitor):
                 return monitor
@@ -127,7 +127,7 @@ class Observer(pl.Callback):
         self._detach()
         for monitor in due:
             monitor.end_batch()
-        if not listening or trainer.global_step == self._step:  # else more batches are to be accumulated
+        if not listening or trainer.global_step == self._step:  # the latter: more batches follow in this step
             return
         for monitor in listening:
             monitor.finish(trainer, outputs, self._step)
@@ -135,12 +135,12 @@ class Observer(pl.Callback):
             reader.read(trainer)
 
     def _detach(self) -> None:
-        """Leave the model alone until the next batch."""
+        """Remove the hooks from the model until the next batch."""
         self._due, self._listening = [], []
         if self.probe is not None:
             self.probe.detach()
 
-    # --- its end: Lightning calls `teardown`, or after an exception only `on_exception` ---
+    # --- the end: Lightning calls `teardown`, or after an exception only `on_exception` ---
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -151,7 +151,7 @@ class Observer(pl.Callback):
         self._stop()
 
     def _stop(self) -> None:
-        """Let go of the model, and of those who joined: they do so anew when the Trainer fits again."""
+        """Release the model, and everyone who joined; they join again when the Trainer fits again."""
         self._detach()
         for monitor in self.monitors:
             monitor.stop()

@@ -1,4 +1,4 @@
-"""Running one training step again to find where its first NaN or infinity comes from."""
+"""Run one training step again to find where its first NaN or infinity comes from."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def all_finite(tensor: Tensor) -> bool:
 
 
 def find_origin(trainer: pl.Trainer, model: pl.LightningModule, batch: Any, batch_idx: int) -> str | None:
-    """Where, forward or backward, something that is not finite appears first, in words.
+    """Where the first non-finite value appears, in the forward or the backward pass, in words.
 
-    None where the step cannot be run again (sharded parameters, manual optimization) or nothing shows: it was
-    another process's batch, or an earlier one of the batches that were accumulated.
+    None if the step cannot be run again (sharded parameters, manual optimization), or if nothing shows: then it was
+    another process's batch, or an earlier one of the accumulated batches.
     """
     if not model.automatic_optimization or any(is_sharded(p, trainer) for p in model.parameters()):
         return None
@@ -43,13 +43,13 @@ def find_origin(trainer: pl.Trainer, model: pl.LightningModule, batch: Any, batc
 
 
 class _Watch:
-    """What every module did in the second run: the first output, and gradients, that are not finite."""
+    """What every module did in the second run: the first non-finite output, and the non-finite gradients."""
 
     def __init__(self, model: nn.Module) -> None:
         self.names = {m: clean_path(path) for path, m in model.named_modules() if clean_path(path)}
-        self.forward: tuple[nn.Module, Tensor] | None = None  # the first whose output is not finite
+        self.forward: tuple[nn.Module, Tensor] | None = None  # the first module with a non-finite output
         self.finished: list[str] = []  # calls in order of the forward pass
-        self.backward: set[int] = set()  # calls whose output got a gradient that is not finite
+        self.backward: set[int] = set()  # calls whose output got a non-finite gradient
         self.gradients: tuple[Tensor | None, ...] = ()
         self.handles: list[Any] = []  # of the hooks
 
@@ -91,7 +91,7 @@ def _in_loss(loss: Tensor) -> str | None:
 
 
 def _in_backward(watch: _Watch) -> str | None:
-    """The last call, in forward order, that got a bad gradient had it from the call after it or the loss."""
+    """The bad gradient starts after the last call, in forward order, that got one: in the next call or in the loss."""
     if not watch.backward:
         return None
     last = max(watch.backward)
@@ -111,7 +111,7 @@ def _in_gradients(watch: _Watch, model: nn.Module) -> str | None:
 
 @contextlib.contextmanager
 def _untouched(trainer: pl.Trainer, model: pl.LightningModule) -> Iterator[None]:
-    """Run the step for its numbers only: no random number is used up, no buffer and no log entry changes."""
+    """Run the step for its numbers only: random states, buffers and log entries stay as they were."""
     buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     devices = [model.device] if model.device.type == "cuda" else []
     silenced = {name: model.__dict__.get(name) for name in ("log", "log_dict")}

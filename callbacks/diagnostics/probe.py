@@ -1,13 +1,13 @@
 """What happens inside a LightningModule: its layers by depth, and hooks that live for one batch.
 
-A *layer* is a module that owns parameters (Linear, Conv2d, BatchNorm, LSTM, ...). Its tag is `NN_name`, where
-`NN` is its depth: the position, from 00, in which it finished its first forward pass. A *probe step* is an
-optimizer step at which something is measured; at every other step nothing of this file runs.
+A *layer* is a module that owns parameters (Linear, Conv2d, BatchNorm, LSTM, ...). Its tag is `NN_name`, where `NN` is its
+depth: the position, from 00, at which it finished its first forward pass. A *probe step* is an optimizer step at which
+something is measured; at every other step nothing in this file runs.
 
-`forward_hooks` watches one forward pass: `origin` asks there of every module whether all is finite, and
-`pictures.forward` keeps the outputs of the innermost ones. The Probe has hooks of its own, because it stays on while
-Lightning trains; it counts depth, leaves out what is run a second time (activation checkpointing), and sees functions as
-well as modules.
+`forward_hooks` watches one forward pass: `origin` uses it to check that every module's output is finite, and
+`pictures.forward` keeps the outputs of the innermost modules. The Probe has its own hooks, because it stays attached
+while Lightning trains. It counts depth, ignores what is run a second time (activation checkpointing), and sees
+functions as well as modules.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-# Every elementwise nonlinearity of torch by the name of its function: a relu is the same whether it is called
-# as nn.ReLU, F.relu, torch.relu, x.relu() or x.relu_() (the last underscore is taken off before the look-up).
+# Every elementwise nonlinearity of torch by the name of its function. A relu is the same, whether it is called as
+# nn.ReLU, F.relu, torch.relu, x.relu() or x.relu_() (the last underscore is removed before the lookup).
 RELU_LIKE = {"relu", "relu6", "threshold", "clamp_min", "leaky_relu", "rrelu", "prelu", "elu", "selu", "celu"}
 RELU_LIKE |= {"gelu", "silu", "mish", "softplus", "hardswish", "hardtanh"}
 SIGMOIDS = {"sigmoid", "hardsigmoid"}
 TANHS = {"tanh", "softsign"}
 NONLINEARITIES = RELU_LIKE | SIGMOIDS | TANHS
 
-# What torch.compile, FSDP and activation checkpointing put into a module's path.
+# Wrappers that torch.compile, FSDP and activation checkpointing add to a module's path.
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 
 
@@ -39,7 +39,7 @@ class Layer:
 
     def __init__(self, name: str, index: int) -> None:
         self.name, self.index, self.tag = name, index, name
-        self.modules: list[nn.Module] = []  # one; more only where a parametrization is folded into its owner
+        self.modules: list[nn.Module] = []  # one; several only if a parametrization is folded into its owner
 
     def parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         for module in self.modules:
@@ -60,7 +60,7 @@ def find_layers(model: nn.Module) -> list[Layer]:
 
 
 def owns_parameters(module: nn.Module) -> bool:
-    """Whether it has places for parameters of its own, used or not: a norm with `affine=False` has unused ones."""
+    """Whether it can have parameters of its own, set or not: a norm with `affine=False` has them as None."""
     return bool(module._parameters)
 
 
@@ -68,9 +68,9 @@ def owns_parameters(module: nn.Module) -> bool:
 def forward_hooks(
     modules: Iterable[nn.Module], note: Callable[[nn.Module, Any, Any], Any]
 ) -> Iterator[list[Any]]:
-    """Call `note(module, inputs, output)` after each call of these modules; what it returns replaces the output.
+    """Call `note(module, inputs, output)` after each call of these modules; its result replaces the output.
 
-    Yields the handles, to which others can be added that are to be removed at the end, too.
+    Yields the handles; handles that are added are removed at the end, too.
     """
     handles: list[Any] = [module.register_forward_hook(note) for module in modules]
     try:
@@ -81,7 +81,7 @@ def forward_hooks(
 
 
 def clean_path(path: str) -> str:
-    """A module's path as it is in the model's source, without the wrappers put in by PyTorch."""
+    """A module's path as in the model's source, without PyTorch's wrappers."""
     return ".".join(part for part in path.split(".") if part not in _WRAPPERS)
 
 
@@ -104,37 +104,37 @@ def tensors_in(output: Any) -> Iterator[Tensor]:
 
 
 class Probe:
-    """The hooks on one LightningModule. They are on it only while somebody listens.
+    """The hooks on one LightningModule, attached only while somebody listens.
 
-    A listener has `on_layer_output(layer, output)` and, if it wants them, `on_activation(layer, key, function, y)` for
-    each nonlinearity.
+    A listener has `on_layer_output(layer, output)` and optionally `on_activation(layer, key, function, y)`, which is
+    called for each nonlinearity.
     """
 
     def __init__(self, model: pl.LightningModule) -> None:
         self.model = model
         self.layers = find_layers(model)
         self.ordered = False  # until the first forward pass, depth is the order of registration
-        # The layers to which gradients flow down in the end; known once all are ordered.
+        # The layers at which gradients finally arrive; known once all layers have a depth.
         self.bottom: set[Layer] = set()
         self._listeners: Sequence[Any] = ()
         self._handles: list[Any] = []
         self._begin_forward()
 
     def attach(self, listeners: Sequence[Any]) -> None:
-        """Call these from now on, and no others."""
+        """Call these listeners from now on, and no others."""
         self._listeners = listeners
         if not self._handles:
             self._install()
 
     def detach(self) -> None:
-        """Leave the model as it was."""
+        """Restore the model as it was."""
         self._listeners = ()
         if self._handles:
             self._remove()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Let a forward pass go unheard, one that is no part of the training."""
+        """Ignore a forward pass that is not part of the training."""
         listeners, self._listeners = self._listeners, ()
         try:
             yield
@@ -147,8 +147,8 @@ class Probe:
                 enter, leave = functools.partial(self._enter, layer), functools.partial(self._leave, layer)
                 self._handles.append(module.register_forward_pre_hook(enter))
                 self._handles.append(module.register_forward_hook(leave))
-        # Functional nonlinearities have no module to hook, and compiled code runs no hooks: so the training
-        # step itself is wrapped, too.
+        # Functional nonlinearities have no module to hook, and compiled code runs no hooks. So the training step
+        # itself is wrapped, too.
         original = self.model.training_step
 
         @functools.wraps(original)
@@ -156,7 +156,7 @@ class Probe:
             with self._forward():
                 return original(*args, **kwargs)
 
-        # what stood in the instance before, if anything: Lightning puts a compiled model's step there
+        # the instance's own attribute, if there is one: Lightning puts a compiled model's step there
         self._replaced = self.model.__dict__.get("training_step")
         self.model.__dict__["training_step"] = training_step
 
@@ -170,9 +170,9 @@ class Probe:
         self._replaced = None
 
     def _begin_forward(self) -> None:
-        self._finished: list[Layer] = []  # in order of their first finish
+        self._finished: list[Layer] = []  # in the order in which they first finished
         self._current: Layer | None = None  # the layer that was entered or left last
-        self._since = 0  # nonlinearities met since then
+        self._since = 0  # nonlinearities since then
         self.calls = 0  # layers entered so far
 
     @contextlib.contextmanager
@@ -185,7 +185,7 @@ class Probe:
         if not self.ordered and self._finished:
             rest = [layer for layer in self.layers if layer not in self._finished]
             self.layers, self.ordered = _numbered(self._finished + rest), True
-            self.bottom.update(rest)  # used without being called, if at all
+            self.bottom.update(rest)  # their parameters are used without a call, if at all
 
     def _enter(self, layer: Layer, module: nn.Module, inputs: Any) -> None:
         self._current, self._since = layer, 0
@@ -194,14 +194,14 @@ class Probe:
             self.bottom.add(layer)
 
     def _leave(self, layer: Layer, module: nn.Module, inputs: Any, output: Any) -> None:
-        # not in a backward pass: activation checkpointing runs the forward again there
+        # ignored in a backward pass: activation checkpointing runs the forward pass again there
         if not torch.is_grad_enabled() or torch._C._current_graph_task_id() != -1:
             return
         if layer not in self._finished:
             self._finished.append(layer)
         if self._current is not layer:  # other layers ran inside it
             self._current, self._since = layer, 0
-        with torch._C.DisableTorchFunction():  # what listeners call is no part of the model
+        with torch._C.DisableTorchFunction():  # what listeners call is not part of the model
             for listener in self._listeners:
                 listener.on_layer_output(layer, output)
         if isinstance(module, nn.RNNBase | nn.RNNCellBase):  # their nonlinearities run inside one fused call
@@ -209,7 +209,7 @@ class Probe:
             self.nonlinearity("relu" if relu else "tanh", _hidden(output))
 
     def nonlinearity(self, function: str, y: Tensor) -> None:
-        """Credit y to the layer that feeds it; a second nonlinearity there gets the function's name too."""
+        """Assign y to the layer that feeds it; a second nonlinearity there gets the function's name in its key."""
         if self._current is None or not torch.is_grad_enabled():
             return
         key = self._current.name
@@ -229,7 +229,7 @@ def _hidden(output: Any) -> Tensor:
 
 
 class _Nonlinearities(TorchFunctionMode):
-    """Sees every torch function called in the forward pass and passes on the nonlinearities' outputs."""
+    """Sees every torch function called in the forward pass, and reports the outputs of nonlinearities."""
 
     def __init__(self, probe: Probe) -> None:
         super().__init__()

@@ -16,12 +16,12 @@ except ImportError:  # a torch built without distributed
 
 
 def float64(device: torch.device) -> torch.dtype:
-    """The dtype to accumulate in. In float32 the square of 1e-30 is 0; Apple's GPUs have nothing wider."""
+    """The dtype to accumulate in. In float32 the square of 1e-30 is 0, but Apple's GPUs have no wider type."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def local(tensor: Tensor) -> Tensor:
-    """What this process holds of a tensor, dense and real: a DTensor's shard, a sparse tensor's values."""
+    """This process's part of a tensor, dense and real: a DTensor's shard, a sparse tensor's values."""
     tensor = tensor.detach()
     if DTensor is not None and isinstance(tensor, DTensor):
         tensor = (
@@ -35,9 +35,9 @@ def local(tensor: Tensor) -> Tensor:
 
 
 def share(tensor: Tensor, trainer: pl.Trainer) -> float:
-    """The weight of this process's part, so that the sum over all processes counts every element once.
+    """The weight of this process's part, chosen so that the sum over all processes counts every element once.
 
-    A parameter that all W processes hold alike counts 1/W in each; one that is cut into W shards counts 1.
+    A parameter that all W processes hold in full counts 1/W in each; one that is cut into W shards counts 1.
     """
     if DTensor is not None and isinstance(tensor, DTensor):
         shards = 1
@@ -50,7 +50,7 @@ def share(tensor: Tensor, trainer: pl.Trainer) -> float:
 
 
 def is_sharded(tensor: Tensor, trainer: pl.Trainer) -> bool:
-    """Whether this process may hold only a part of a parameter (FSDP)."""
+    """Whether this process may hold only part of a parameter (FSDP)."""
     return (DTensor is not None and isinstance(tensor, DTensor)) or _is_fsdp1_sharded(trainer)
 
 
@@ -76,7 +76,7 @@ def norms(tensors: Sequence[Tensor], order: int = 2) -> list[Tensor]:
 
 
 def to_host(tensors: list[Tensor]) -> list[float]:
-    """All their values, one tensor after the other; from an accelerator in one copy."""
+    """The values of all tensors, one after the other; from an accelerator in one copy."""
     if not all(tensor.is_cpu for tensor in tensors):
         device = tensors[0].device
         return torch.cat([tensor.to(device, float64(device)).view(-1) for tensor in tensors]).tolist()
@@ -87,7 +87,7 @@ def to_host(tensors: list[Tensor]) -> list[float]:
 
 
 def sum_over_processes(trainer: pl.Trainer, numbers: list[float]) -> list[float]:
-    """The sum of every process's numbers, in each of them."""
+    """The sum of the numbers over all processes; every process gets it."""
     if trainer.world_size == 1:
         return numbers
     device = trainer.strategy.root_device

@@ -11,7 +11,7 @@ from callbacks.files import write_whole
 
 
 def table(history: History, num_steps: int) -> str:
-    """The closing table.
+    """The summary table for the terminal.
 
     Args:
         history: what was found.
@@ -32,7 +32,7 @@ def table(history: History, num_steps: int) -> str:
 
 
 def markdown(history: History, num_steps: int) -> str:
-    """The same for TensorBoard's text page, which renders Markdown and would swallow the indentation."""
+    """The same table for TensorBoard's text page, which renders Markdown and would drop the indentation."""
     lines = [*table(history, num_steps).split("\n")[:1], ""]
     for verdict in history.holding:
         first, last = history.steps[verdict.kind]
@@ -43,7 +43,7 @@ def markdown(history: History, num_steps: int) -> str:
 
 
 def write_json(folder: Path, history: History, step: int | None, num_steps: int) -> None:
-    """`diagnosis.json`: the verdicts that hold, and those that are over.
+    """Write `diagnosis.json`: the verdicts that hold, and those that have ended.
 
     Args:
         folder: of the run.

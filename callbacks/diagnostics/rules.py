@@ -1,8 +1,8 @@
 """The rules of Diagnosis: what the measurements of one probe step mean, in words.
 
-Each rule is a function of `Measurements` that returns what it finds there; `RULES`, at the end, names all of them.
-Thresholds are set where no healthy network was seen to go: a rule that is silent is no promise, one that speaks should
-be right. Whether what was found at one step holds, is decided in `verdicts.py`.
+Each rule is a function of `Measurements` that returns its findings; `RULES`, at the end, lists all of them. Thresholds
+lie beyond the values of any healthy network we saw: a silent rule is no promise, but one that speaks should be right.
+`verdicts.py` decides whether a finding at one step holds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Values = dict[str, float]  # by layer tag, in order of depth
 
 @dataclass
 class Measurements:
-    """What the monitors measured at one probe step. Scales cancel in all rules: only ratios between layers count."""
+    """What the monitors measured at one probe step. All rules use only ratios between layers, so scales cancel."""
 
     step: int
     delta_norm: Values = field(default_factory=dict)
@@ -37,13 +37,13 @@ class Measurements:
 
     @property
     def learning(self) -> bool:
-        """Whether the loss came down by a fifth since the first probe step: then nothing essential is blocked."""
+        """Whether the loss has fallen by a fifth since the first probe step: then nothing essential is blocked."""
         return self.loss is not None and self.first_loss is not None and self.loss < 0.8 * self.first_loss
 
 
 @dataclass
 class Verdict:
-    """`kind` and `layers` say what and where, `message` how much, `advice` what to try."""
+    """`kind` and `layers` say what and where, `message` how much, and `advice` what to try."""
 
     kind: str
     layers: list[str]
@@ -55,12 +55,12 @@ class Verdict:
 
 
 def judge(measured: Measurements) -> list[Verdict]:
-    """What all rules find at one probe step, in the order of `RULES`."""
+    """The findings of all rules at one probe step, in the order of `RULES`."""
     return [verdict for rule in RULES for verdict in rule(measured)]
 
 
 def _ends(values: Values) -> tuple[str, str, float, float] | None:
-    """The first and the last layer that has a value above 0, with these values."""
+    """The first and the last layer with a value above 0, and these two values."""
     positive = {tag: value for tag, value in values.items() if 0 < value < float("inf")}
     if len(positive) < 3:
         return None
@@ -69,9 +69,9 @@ def _ends(values: Values) -> tuple[str, str, float, float] | None:
 
 
 def _shrinks(ratio: float, layers: int) -> bool:
-    """Over the depth by 10,000, or by 1,000 where each layer takes away 70 % and more.
+    """Whether it shrinks over the depth by 10,000, or by 1,000 if each layer takes away at least 70 %.
 
-    A relu network with PyTorch's default initialization loses 59 % per layer, and trains.
+    A relu network with PyTorch's default initialization loses 59 % per layer, and still trains.
     """
     return ratio < 1e-4 or (ratio < 1e-3 and ratio ** (1 / (layers - 1)) < 0.3)
 
@@ -103,7 +103,7 @@ def vanishing(measured: Measurements) -> list[Verdict]:
 
 
 def _hidden_by_even_gradients(first: str, last: str, delta: float, signal: float, weights: float) -> Verdict:
-    """A weight's gradient is delta times signal: where both shrink, in opposite directions, it is even."""
+    """A weight's gradient is delta times signal. If both shrink, in opposite directions, it looks even over the depth."""
     message = (
         f"from {first} to {last} the signal shrinks to {signal:.1e} going forward, and delta to {delta:.1e} "
         f"going backward. The weight gradients look even (first over last: {weights:.2g}) and hide it."
@@ -113,7 +113,7 @@ def _hidden_by_even_gradients(first: str, last: str, delta: float, signal: float
 
 
 def vanishing_through_time(measured: Measurements) -> list[Verdict]:
-    """The same in a hand-written recurrent network: between the first and the last call of one layer."""
+    """Vanishing in a hand-written recurrent network: between the first and the last call of one layer."""
     found = []
     for tag, calls in measured.calls.items():
         positive = [value for value in calls if value > 0]
@@ -148,10 +148,10 @@ def exploding(measured: Measurements) -> list[Verdict]:
 
 
 def dead_units(measured: Measurements) -> list[Verdict]:
-    """More than chance explains: 20 % of the first layer, rising to 50 % of a deep one, and three deviations.
+    """More dead units than chance explains: 20 % of the first layer, up to 50 % of a deep one, plus three deviations.
 
-    The deeper a relu network, the more alike its samples are to its units: He-initialized and 20 layers deep, up
-    to 48 % of the units of a layer are off for all samples, and it trains. Of a layer, all units are always many.
+    The deeper a relu network, the more alike all samples look to its units. In a He-initialized network of 20 layers,
+    up to 48 % of a layer's units are off for all samples, and it still trains. All units of a layer are always too many.
     """
     bad = {}
     for tag, dead in measured.dead.items():
@@ -166,7 +166,7 @@ def dead_units(measured: Measurements) -> list[Verdict]:
 
 
 def saturation(measured: Measurements) -> list[Verdict]:
-    """Not where the loss came down: units that learnt to be on or off are what a sigmoid is for."""
+    """Not reported if the loss fell: units that learned to be on or off are what a sigmoid is for."""
     bad = {tag: value for tag, value in measured.saturated.items() if value >= 0.7}
     if not bad or measured.learning:
         return []
@@ -177,7 +177,7 @@ def saturation(measured: Measurements) -> list[Verdict]:
 
 
 def rate_too_high(measured: Measurements) -> list[Verdict]:
-    """Steps larger than the weights that leave the loss where it began, or large ones that send it up."""
+    """Steps larger than the weights that leave the loss where it started, or large steps that raise it."""
     if measured.loss is None or measured.first_loss is None or measured.num_steps < 3:
         return []
     stuck = measured.largest_update >= 2 and not measured.loss < measured.first_loss
@@ -193,7 +193,7 @@ def rate_too_high(measured: Measurements) -> list[Verdict]:
 
 
 def rate_too_low(measured: Measurements) -> list[Verdict]:
-    """Steps of a millionth of the weights, since the first probe step: at a thousandth, networks learn well."""
+    """Steps below a hundred-thousandth of the weights in the whole run; with a thousandth, networks learn well."""
     if measured.num_steps < 5 or not 0 < measured.largest_update < 1e-5 or measured.learning:
         return []
     message = f"the largest step so far changed weights by {measured.largest_update:.1e} of their size; 1e-3 is usual."
@@ -201,7 +201,7 @@ def rate_too_low(measured: Measurements) -> list[Verdict]:
 
 
 def no_gradient(measured: Measurements) -> list[Verdict]:
-    """Layers cut off from the loss; not those below a dead layer, or where the gradient vanished."""
+    """Layers cut off from the loss, except layers below a dead one, or where the gradient vanished."""
     bad = list(measured.missing)
     all_dead = any(len(dead) == measured.units[tag] for tag, dead in measured.dead.items())
     if not all_dead and measured.num_steps > 1 and not _underflowed(measured):
@@ -216,7 +216,7 @@ def no_gradient(measured: Measurements) -> list[Verdict]:
 
 
 def _underflowed(measured: Measurements) -> list[str]:
-    """The first layers, where their gradient is 0 and delta at the next one is already smaller than 1e-20."""
+    """The first layers, if their gradient is 0 and the delta of the next layer is already smaller than 1e-20."""
     living = [tag for tag, value in measured.grad_norm.items() if value > 0]
     if not living or measured.delta_norm.get(living[0], 1.0) > 1e-20:
         return []

@@ -1,4 +1,4 @@
-"""Which verdicts hold: what the rules found at one probe step after the other, over a window of them."""
+"""Which verdicts hold: the findings of successive probe steps, judged over a window."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections import deque
 
 from callbacks.diagnostics.rules import Verdict
 
-# Verdicts whose rules go by the whole run already.
+# Verdicts whose rules already consider the whole run.
 AT_ONCE = {"dead units", "learning rate far too high", "learning rate far too low"}
 
 
 class History:
-    """What was found so far in a training, and what of it holds.
+    """What was found so far in a training, and which verdicts hold.
 
     Args:
         window: number of probe steps; see `Diagnosis`.
 
-    `holding` are the verdicts that hold now, `held` the kinds that do or did. By kind, `newest` has the verdict as it was
-    found last, and `steps` the first and the last step at which it was found.
+    `holding` are the verdicts that hold now; `held` are all kinds that hold or once held. By kind, `newest` has the
+    latest verdict, and `steps` the first and the last step at which it was found.
     """
 
     def __init__(self, window: int) -> None:
@@ -30,11 +30,11 @@ class History:
 
     @property
     def kinds(self) -> list[str]:
-        """Of the verdicts that hold now."""
+        """The kinds of the verdicts that hold now."""
         return [verdict.kind for verdict in self.holding]
 
     def add(self, step: int, verdicts: list[Verdict]) -> None:
-        """Take in what was found at a probe step, and decide anew."""
+        """Add the findings of a probe step, and decide again which verdicts hold."""
         for verdict in verdicts:
             self.newest[verdict.kind] = verdict
             self.steps.setdefault(verdict.kind, [step, step])[1] = step
@@ -44,13 +44,13 @@ class History:
         self._hold([kind for kind in recent if kind in before or self._begins_to_hold(kind)])
 
     def close(self) -> None:
-        """Of a training that was shorter than the window, what was found at every step holds."""
+        """If the training was shorter than the window, let what was found at every step hold."""
         if self._found and len(self._found) < self.window:
             kinds = set.intersection(*map(set, self._found)).union(self.kinds)
             self._hold([kind for kind in self.newest if kind in kinds])
 
     def _begins_to_hold(self, kind: str) -> bool:
-        """It was found at every step of a whole window, or is one of those that hold at once."""
+        """Whether it was found at every step of a whole window, or is a kind that holds at once."""
         always = all(kind in kinds for kinds in self._found)
         return (always and len(self._found) == self.window) or (kind in AT_ONCE and kind in self._found[-1])
 

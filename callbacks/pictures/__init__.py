@@ -1,4 +1,4 @@
-"""Pictures of what a network has learnt: one kind per file, each a callback that chooses for itself what it suits."""
+"""Pictures of what a network has learned: one kind per file, each a callback that decides where it applies."""
 
 from callbacks.pictures.base import Picture
 from callbacks.pictures.calibration import Calibration
@@ -22,7 +22,7 @@ from callbacks.pictures.roc import Roc
 from callbacks.pictures.time_delta import TimeDelta
 from callbacks.pictures.unit_space import UnitSpace
 
-# Drawn in every run that they suit, in this order; DepthPlot has to be asked for.
+# Drawn in every run that they suit, in this order; DepthPlot must be requested.
 EVERY_RUN: tuple[type[Picture], ...] = (
     Plane,
     PlaneUnits,

@@ -1,7 +1,7 @@
-"""Picture: what every kind of picture shares: when it is drawn, on which batch, and where it goes.
+"""Picture: what all kinds of pictures share: when they are drawn, on which batch, and where they go.
 
-A kind of picture is a file in this folder: a subclass of `Picture` that says what it suits and which figures
-it has, and plain functions that make them:
+A kind of picture is a file in this folder. It has a subclass of `Picture`, which says what it suits and which figures it
+has, and plain functions that make the figures:
 
     class DecisionPlane(Picture):
         def suits(self, pl_module, data):
@@ -11,8 +11,8 @@ it has, and plain functions that make them:
             x, y = batch
             yield "fit/plane", draw_plane(x.cpu().numpy(), pl_module(x).cpu().numpy())
 
-The figure's `suptitle` is its title; the number of steps trained so far is added to it. matplotlib is imported where a
-figure is made, and not before: a run that draws nothing need not wait for it.
+The figure's `suptitle` is its title; the number of steps trained so far is added to it. matplotlib is only imported
+where a figure is made, so that a run that draws nothing need not wait for it.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from callbacks.tensorboard import write_image
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NUM_DRAWINGS = 5  # with the first, before training, and the last; TensorBoard keeps ten images per tag
+NUM_DRAWINGS = 5  # including the first, before training, and the last; TensorBoard keeps ten images per tag
 
 
 class Picture(pl.Callback):
     """Draws before training, after a few epochs (further and further apart), and at the end.
 
-    The network runs in eval mode, without gradients, on one validation batch that stays the same, on
-    rank zero; no random number is used up. What cannot be drawn gets one warning, and training continues.
+    The network runs in eval mode, without gradients, on rank zero, on one validation batch that stays the same;
+    random states stay unchanged. If drawing fails, there is one warning, and training continues.
 
     Args:
         folder: for the PNG files; default: `pictures` in the folder of the Trainer's first logger.
@@ -53,7 +53,7 @@ class Picture(pl.Callback):
     `seconds` is the time spent so far.
     """
 
-    only_at_end = False  # for what says nothing before, or takes long
+    only_at_end = False  # True if it shows nothing earlier, or takes long
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
@@ -64,18 +64,18 @@ class Picture(pl.Callback):
     # --- what a kind of picture is ---
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
-        """Whether this kind of picture can be drawn of this model and data module (None: plain loaders)."""
+        """Whether this kind of picture can be drawn for this model and data module (None: plain loaders)."""
         raise NotImplementedError
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        """TensorBoard's tag and the figure, for each of them; `batch` lies where the model does."""
+        """TensorBoard's tag and the figure, for each figure; `batch` is on the model's device."""
         raise NotImplementedError
 
     # --- when ---
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit" and self.folder is None and trainer.loggers:
-            folder = trainer.log_dir  # asked for here, where every process comes by
+            folder = trainer.log_dir  # read here because every process must take part
             self.folder = Path(folder) / "pictures" if folder else None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -105,7 +105,7 @@ class Picture(pl.Callback):
                 self._attempt(self._draw_all, trainer, pl_module)
 
     def _attempt(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call the function and count the time; where it fails, say so and never draw again."""
+        """Call the function and count the time; if it fails, warn and never draw again."""
         started = time.perf_counter()
         try:
             return function(*args)
@@ -134,7 +134,7 @@ class Picture(pl.Callback):
 
 
 def num_epochs(trainer: pl.Trainer) -> int | None:
-    """How many there will be; None where nobody knows."""
+    """How many epochs there will be; None if that is unknown."""
     limits = [trainer.max_epochs or -1]
     if trainer.max_steps > 0 and math.isfinite(trainer.num_training_batches):
         batches = trainer.max_steps * trainer.accumulate_grad_batches
@@ -143,9 +143,9 @@ def num_epochs(trainer: pl.Trainer) -> int | None:
 
 
 def epochs_to_draw(total: int | None) -> set[int]:
-    """After which epochs, counted from 1, there is a picture; the last has one of its own, at the end.
+    """The epochs, counted from 1, after which there is a picture, without the last, which is drawn at the end.
 
-    They keep the same ratio, because the first epochs change most; where no end is known, it is 2, 4, 8, 16.
+    Their ratio is constant, because the first epochs change most; if the end is unknown, they are 2, 4, 8, 16.
     """
     if total is None:
         return {2**k for k in range(1, 5)}
@@ -153,18 +153,18 @@ def epochs_to_draw(total: int | None) -> set[int]:
 
 
 def datamodule(trainer: pl.Trainer) -> Any:
-    """The Trainer's data module; None where it was given loaders."""
+    """The Trainer's data module; None if it was given loaders."""
     return getattr(trainer, "datamodule", None)
 
 
 def pictures_of(trainer: pl.Trainer) -> list[Picture]:
-    """All that a Trainer has, those in a `Gallery` as well."""
+    """All pictures of a Trainer, including those in a `Gallery`."""
     groups = (getattr(callback, "pictures", [callback]) for callback in trainer.callbacks)
     return [each for group in groups for each in group if isinstance(each, Picture)]
 
 
 def fixed_batch(trainer: pl.Trainer) -> Any:
-    """The first validation batch, on the device; the loader that trains and validates is left as it is.
+    """The first validation batch, on the device; the loader used for training and validation is not touched.
 
     The pictures of one Trainer share it.
     """
@@ -173,7 +173,7 @@ def fixed_batch(trainer: pl.Trainer) -> Any:
             return picture.batch
     data = datamodule(trainer)
     loaders = data.val_dataloader() if data is not None else copy.copy(trainer.val_dataloaders)
-    while isinstance(loaders, list | tuple | dict):  # several: the first
+    while isinstance(loaders, list | tuple | dict):  # if there are several, take the first
         loaders = next(iter(loaders.values() if isinstance(loaders, dict) else loaders))
     if loaders is None:
         raise ValueError("there are no validation data")
@@ -183,13 +183,13 @@ def fixed_batch(trainer: pl.Trainer) -> Any:
 
 @contextlib.contextmanager
 def evaluating(pl_module: pl.LightningModule, trainer: pl.Trainer) -> Iterator[None]:
-    """Eval mode, no gradients, the Trainer's precision; afterwards everything is as it was."""
+    """Eval mode, no gradients, the Trainer's precision; restores everything afterwards."""
     modes = {module: module.training for module in pl_module.modules()}
     with contextlib.ExitStack() as stack:
         stack.enter_context(isolate_rng())
         stack.enter_context(torch.no_grad())
         stack.enter_context(trainer.precision_plugin.forward_context())
-        if "torch._dynamo" in sys.modules:  # else nothing is compiled, and its import takes a second
+        if "torch._dynamo" in sys.modules:  # otherwise nothing is compiled, and the import takes a second
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         try:
             pl_module.eval()

@@ -1,4 +1,4 @@
-"""Two classes: whether a probability of 0.7 comes true in seven cases out of ten."""
+"""Two classes: whether a probability of 0.7 is right in seven cases out of ten."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUM_BINS = 8
 
 
 class Calibration(Picture):
-    """`fit/calibration`: predicted probabilities against how often they came true (a reliability diagram)."""
+    """`fit/calibration`: predicted probabilities against how often class 1 occurred (a reliability diagram)."""
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return suits_two_classes(data)
@@ -32,7 +32,7 @@ class Calibration(Picture):
 
 
 def reliability(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Bins of equally many samples, ordered by probability.
+    """Bins with equal numbers of samples, ordered by probability.
 
     Returns:
         (B, 4): mean probability, share of class 1, and the ends of its 95 % interval (Wilson 1927).

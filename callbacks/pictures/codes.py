@@ -1,4 +1,4 @@
-"""The code of an autoencoder: its plane of greatest variance, and who lies close to whom."""
+"""The codes of an autoencoder: their plane of greatest variance, and which codes are neighbors."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Codes(Picture):
 
 
 def principal_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Codes (N, D) on the two directions of greatest variance (N, 2), and these two's shares of the variance (2,).
+    """Codes (N, D) projected on the two directions of greatest variance (N, 2), and their shares of the variance (2,).
 
-    Of a direction's two signs that is taken with which its largest entry is positive.
+    The sign of a direction is chosen so that its largest entry is positive.
     """
     centered = codes - codes.mean(0)
     _, lengths, directions = np.linalg.svd(centered, full_matrices=False)
@@ -67,7 +67,7 @@ def principal_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def nearest_codes(codes: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each of the rows `queries` (Q,) the rows (Q, k) with the largest cosines (Q, k), itself left out."""
+    """For each of the rows `queries` (Q,), the rows (Q, k) with the largest cosines (Q, k), without the query."""
     directions = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-300)
     cosines = directions[queries] @ directions.T
     cosines[np.arange(len(queries)), queries] = -np.inf
@@ -108,7 +108,7 @@ def draw_plane(points: np.ndarray, shares: np.ndarray, labels: np.ndarray, names
 
 
 def label_places(points: np.ndarray, labels: np.ndarray) -> dict[int, tuple[float, float]]:
-    """The median of each class; where two would lie on each other, the second moves up."""
+    """The median of each class; if two would overlap, the second moves up."""
     places: dict[int, tuple[float, float]] = {}
     step = 0.045 * max(float(np.ptp(points)), 1e-12)
     for label in np.unique(labels).tolist():
@@ -120,7 +120,7 @@ def label_places(points: np.ndarray, labels: np.ndarray) -> dict[int, tuple[floa
 
 
 def draw_neighbors(images: np.ndarray, labels: np.ndarray, cosines: np.ndarray) -> Figure:
-    """A row per query: images (Q, 1 + k, H, W), the query first, and the cosines (Q, k)."""
+    """One row per query: images (Q, 1 + k, H, W), the query first, and the cosines (Q, k)."""
     num_queries, columns = labels.shape
     texts, colors = [], []
     for own, row in zip(labels, cosines, strict=True):

@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""Which classes are confused with each other."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Confusion(Picture):
-    """`fit/confusion`: how many samples of each true class were taken for each class."""
+    """`fit/confusion`: how many samples of each true class were predicted as each class."""
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         classifies = spec_of(data).task in ("binary", "multiclass") and not is_autoencoder(pl_module)
-        return classifies and not suits_plane(data)  # a plane shows it better
+        return classifies and not suits_plane(data)  # the picture of the plane shows it better
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
         x, y = batch
@@ -33,14 +33,14 @@ class Confusion(Picture):
 
 
 def count_pairs(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
-    """(K, K): the samples of each true class (row) that were taken for each class (column)."""
+    """(K, K): the samples of each true class (row) that were predicted as each class (column)."""
     counts = np.zeros((num_classes, num_classes), dtype=int)
     np.add.at(counts, (truth.astype(int), prediction.astype(int)), 1)
     return counts
 
 
 def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
-    """Counts (K, K), colored by their share of the true class."""
+    """Counts (K, K), colored by their share in the true class."""
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     size = max(3.4, 0.38 * len(names) + 1.0)
     figure = new_figure(size + 1.0, size + 0.5)

@@ -1,4 +1,4 @@
-"""A regression on one input: the data, the fit, and what each hidden unit has to do with it."""
+"""A regression on one input: the data, the fit, and what each hidden unit contributes to it."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NUM_POINTS = 500
-MAX_NAMED = 6  # units that have a place in the legend
+MAX_NAMED = 6  # units shown in the legend
 DATA: dict[str, Any] = {"s": 14, "color": "0.68", "linewidths": 0}
 
 
 @dataclass
 class Fit:
-    """What a network makes of one input, everything in the units of the table.
+    """A network as a function of one input, everything in the units of the table.
 
     Args:
         x, y: the data (N,).
         grid, curve: the fit (G,).
         mse: mean squared error on the data.
         terms: (G, H), what each unit of the last hidden layer adds; with `offset` they sum up to the fit.
-        cut: half-way between the two extreme values of a unit (0.5 of a sigmoid); None where it has no such values.
-        steps: (G,), what the fit would be if each unit of the last hidden layer jumped there from one to the other.
+        cut: half-way between the two extreme values of a unit (0.5 of a sigmoid); None if it has no such values.
+        steps: (G,), the fit if each unit of the last hidden layer jumped there from one extreme to the other.
         thresholds: (H,), where the weighted sum of each unit of the first hidden layer is 0: x = -b / w.
-        is_shallow: whether the first hidden layer is the last.
+        is_shallow: whether the first hidden layer is also the last.
     """
 
     x: np.ndarray
@@ -63,7 +63,7 @@ class Fit:
 
 
 class Curve(Picture):
-    """`fit/curve`: data and fit. `fit/terms`: what each hidden unit adds. `fit/steps`: the units read as steps."""
+    """`fit/curve`: data and fit. `fit/terms`: what each hidden unit adds. `fit/steps`: the units as steps."""
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return is_table(data, "regression") and spec_of(data).in_shape[0] == 1
@@ -78,7 +78,7 @@ class Curve(Picture):
 
 
 def take_apart(pl_module: pl.LightningModule, data: Any, x: Tensor, y: Tensor) -> Fit:
-    """The fit to a batch x (N, 1), y (N,), and its terms where the last layer is linear in hidden units."""
+    """The fit to a batch x (N, 1), y (N,), and its terms if the last layer is linear in hidden units."""
     points, targets = raw_inputs(data, x)[:, 0], raw_targets(data, y).ravel()
     margin = 0.05 * float(np.ptp(points))
     grid = np.linspace(points.min() - margin, points.max() + margin, NUM_POINTS)
@@ -105,20 +105,20 @@ def take_apart(pl_module: pl.LightningModule, data: Any, x: Tensor, y: Tensor) -
 
 
 def extremes(pl_module: pl.LightningModule) -> tuple[float, float] | None:
-    """The least and the largest value of a hidden unit, where the activation function has both."""
+    """The smallest and the largest value of a hidden unit, if the activation function has both."""
     kinds = {type(module) for module in pl_module.modules()}
     found = [ends for kind, ends in ((nn.Sigmoid, (0.0, 1.0)), (nn.Tanh, (-1.0, 1.0))) if kind in kinds]
     return found[0] if len(found) == 1 else None
 
 
 def in_view(fit: Fit) -> np.ndarray:
-    """(H,), whether the threshold of each unit lies on the grid."""
+    """(H,), whether the threshold of each unit is on the grid."""
     assert fit.thresholds is not None
     return (fit.thresholds > fit.grid[0]) & (fit.thresholds < fit.grid[-1])
 
 
 def draw_curve(fit: Fit) -> Figure:
-    """Data and fit, and along the bottom the thresholds that lie inside."""
+    """Data and fit, and along the bottom the thresholds within the range."""
     figure = new_figure()
     axes = figure.subplots()
     axes.scatter(fit.x, fit.y, label="data", **DATA)
@@ -134,7 +134,7 @@ def draw_curve(fit: Fit) -> Figure:
 
 
 def draw_terms(fit: Fit) -> Figure:
-    """Above what each unit adds, with a dot at its threshold; below their sum, next to the data."""
+    """Top: what each unit adds, with a dot at its threshold. Bottom: their sum, with the data."""
     assert fit.terms is not None
     figure = new_figure(5.0, 5.6)
     above, below = figure.subplots(2, 1, sharex=True)
@@ -159,7 +159,7 @@ def draw_terms(fit: Fit) -> Figure:
 
 
 def draw_steps(fit: Fit) -> Figure:
-    """The fit, and the steps that come of cutting each hidden unit in two."""
+    """The fit, and the steps that result if each hidden unit takes only its two extreme values."""
     assert fit.steps is not None
     figure = new_figure()
     axes = figure.subplots()

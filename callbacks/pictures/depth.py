@@ -1,8 +1,7 @@
-"""DepthPlot: gradient and delta against depth on a log scale, before any training and at its end.
+"""DepthPlot: gradient and delta against depth on a log scale, before training and at its end.
 
-The picture `depth/gradients` shows what the vanishing gradient is: a straight line down towards
-the first layer. Its axes span ten decades at least, so that those of a healthy network are level, and the
-pictures of two runs can be compared.
+In the picture `depth/gradients` a vanishing gradient is a straight line down towards the first layer. The axes span at
+least ten decades, so that a healthy network's lines look level, and the pictures of two runs can be compared.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ Measured = dict[int, dict[str, dict[str, float]]]  # by step, quantity and tag
 class DepthPlot(Picture):
     """Draws the mean absolute weight gradient and the norm of delta of every layer.
 
-    "Before training" is measured in the first step, on the gradients that the initial weights give.
+    "Before training" is measured in the first step, on the gradients of the initial weights.
 
     Args:
         every_n_steps: optimizer steps between two measurements; default: the Trainer's `log_every_n_steps`. Only the
-            first and the last are drawn.
+            first and the last measurement are drawn.
         folder: see `Picture`.
 
     Raises:
         ValueError: every_n_steps is not a positive integer.
 
-    `measured` holds them: `measured[step][quantity][tag]`.
+    The measurements are in `measured[step][quantity][tag]`.
     """
 
     def __init__(self, every_n_steps: int | None = None, folder: Path | None = None) -> None:
@@ -52,7 +51,7 @@ class DepthPlot(Picture):
             Observer.of(trainer, self).add_reader(self)
 
     def start_reading(self, trainer: pl.Trainer, observer: Observer) -> None:
-        """Read the Trainer's `GradientMonitor`, if it measures all layers at the steps asked for."""
+        """Read the Trainer's `GradientMonitor` if it measures all layers at the required steps."""
 
         def suits(monitor: GradientMonitor) -> bool:
             cadences = [Cadence(each.every_n_steps, trainer).n for each in (self, monitor)]
@@ -65,7 +64,7 @@ class DepthPlot(Picture):
         self._active = trainer.is_global_zero and not trainer.fast_dev_run
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Nothing: the first measurement and the last say it all."""
+        """Draw nothing: the first and the last measurement are enough."""
 
     def read(self, trainer: pl.Trainer) -> None:
         step = self._monitor.latest_step
@@ -100,7 +99,7 @@ def draw_depth(measured: Measured) -> Figure:
     for axes, (quantity, title) in zip(figure.subplots(len(panels), 1), panels.items(), strict=True):
         drawn: list[float] = []
         for step, quantities in sorted(measured.items()):
-            values = {  # 0 and infinity have no place on a logarithmic axis
+            values = {  # 0 and infinity cannot be shown on a logarithmic axis
                 int(tag.split("_")[0]): value
                 for tag, value in quantities.get(quantity, {}).items()
                 if 0 < value < math.inf

@@ -1,4 +1,4 @@
-"""What a convolutional network makes of an image, block by block."""
+"""What a convolutional network turns an image into, block by block."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PANEL = 1.75  # inches from one column to the next
 
 
 class FeatureMaps(Picture):
-    """`feature_maps/blocks`: the first channels of each block's output, next to the image that went in."""
+    """`feature_maps/blocks`: the first channels of each block's output, next to the input image."""
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return has_images(data) and any(isinstance(module, nn.Conv2d) for module in pl_module.modules())
@@ -41,9 +41,9 @@ class FeatureMaps(Picture):
 
 
 def block_outputs(passed: list[Call]) -> list[tuple[str, Tensor]]:
-    """The tag of a convolution and what becomes of its output (N, C, H, W) before the next layer reads it.
+    """The tag of a convolution, and its output (N, C, H, W) in the form that the next layer reads.
 
-    A block ends where the image has become smaller; where it never does, every convolution is one.
+    A block ends where the image becomes smaller; if it never does, every convolution is a block.
     """
     found: list[tuple[str, Tensor, Tensor]] = []
     for call in passed:
@@ -58,12 +58,12 @@ def block_outputs(passed: list[Call]) -> list[tuple[str, Tensor]]:
 
 
 def draw_feature_maps(images: np.ndarray, maps: dict[str, np.ndarray], totals: list[int]) -> Figure:
-    """Images (N, H, W) above each other; next to them the maps (N, C, h, w) of each block, each block on its own scale.
+    """Images (N, H, W) in a column; next to them the maps (N, C, h, w) of each block, each block with its own scale.
 
     Args:
         images: see above.
-        maps: by the name of the block.
-        totals: channels that each block has; not all of them may be drawn.
+        maps: by name of the block.
+        totals: channels of each block; not all of them may be drawn.
     """
     image = stack(list(images))
     width, side, foot, head = PANEL * (1 + len(maps)), 0.9 * PANEL, 0.8, 1.1  # all in inches
@@ -93,6 +93,6 @@ def draw_feature_maps(images: np.ndarray, maps: dict[str, np.ndarray], totals: l
 
 
 def stack(images: list[np.ndarray]) -> np.ndarray:
-    """Images (H, W) above each other, an eighth of their height apart."""
+    """Images (H, W) in a column, an eighth of their height apart."""
     gap = np.full((max(1, round(0.12 * len(images[0]))), images[0].shape[1]), np.nan)
     return np.vstack([part for image in images for part in (image, gap)][:-1])

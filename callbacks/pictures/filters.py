@@ -1,4 +1,4 @@
-"""The weights with which the first layer reads an image, as images themselves."""
+"""The weights of the first layer, shown as images."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MAX_FILTERS = 40
 
 
 class Filters(Picture):
-    """`filters/NN_layer`: the first layer's weights, of a convolution each kernel, of a dense layer each unit's image.
+    """`filters/NN_layer`: the first layer's weights: each kernel of a convolution, or an image per dense unit.
 
-    Where a dense layer is the whole network, its units are the classes (one image for two classes: class 1 against
+    If one dense layer is the whole network, its units are the classes (one image for two classes: class 1 against
     class 0).
     """
 
@@ -51,7 +51,7 @@ class Filters(Picture):
 
 
 def draw_filters(kernels: np.ndarray, title: str) -> Figure:
-    """Weights (N, H, W) of the first `MAX_FILTERS` units, all on one scale; white is 0."""
+    """Weights (N, H, W) of the first `MAX_FILTERS` units, all on one scale; 0 is white."""
     tiles = kernels[:MAX_FILTERS]
     columns = min(8, len(tiles))
     gap = max(1, tiles.shape[2] // 14)
@@ -60,7 +60,7 @@ def draw_filters(kernels: np.ndarray, title: str) -> Figure:
     figure = new_figure(width + 1.0, width * image.shape[0] / image.shape[1] + 0.7)
     axes = figure.subplots()
     shown = f", the first {len(tiles)} of {len(kernels)}" if len(tiles) < len(kernels) else ""
-    # A few weights are far larger than all others; on their scale the rest would be white.
+    # A few weights are far larger than all others; on their scale the others would be white.
     share, ends = (0.995, "both") if tiles.size > 1000 else (1.0, "neither")
     colored = show(axes, image, **diverging(tiles, share))
     figure.colorbar(colored, ax=axes, label="weight", extend=ends)
@@ -69,7 +69,7 @@ def draw_filters(kernels: np.ndarray, title: str) -> Figure:
 
 
 def draw_weights(images: np.ndarray, names: list[str]) -> Figure:
-    """What speaks for each class (K, H, W); of two classes (1, H, W), for the second and against the first."""
+    """Evidence for each class (K, H, W); for two classes (1, H, W), for the second and against the first."""
     if len(images) == 1:
         figure = new_figure(5.2, 4.4)
         axes = figure.subplots()

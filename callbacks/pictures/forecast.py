@@ -1,4 +1,4 @@
-"""A recurrent network: the series, what it predicts one step ahead, and what it forecasts freely."""
+"""A recurrent network: the series, its one-step predictions, and its free forecast."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUM_SERIES = 4
 
 
 class Forecast(Picture):
-    """`fit/forecast`: the first series of the batch. Of a model with `forecast(x, horizon)`."""
+    """`fit/forecast`: the first series of the batch. For models with `forecast(x, horizon)`."""
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return hasattr(pl_module, "forecast") and len(spec_of(data).in_shape) == 2
@@ -36,7 +36,7 @@ class Forecast(Picture):
 
 
 def draw_forecast(known: np.ndarray, future: np.ndarray, one_step: np.ndarray, free: np.ndarray) -> Figure:
-    """A panel per series: known (N, K) and future (N, H), predictions of steps 1 to K - 1, and of the last H."""
+    """One panel per series: known (N, K), future (N, H), predictions of steps 1 to K - 1, and of the last H steps."""
     num_series, num_known = known.shape
     figure = new_figure(5.0, 1.2 + 1.5 * num_series)
     panels = figure.subplots(num_series, 1, sharex=True, squeeze=False)[:, 0]

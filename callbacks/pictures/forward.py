@@ -13,11 +13,11 @@ from callbacks.diagnostics.probe import clean_path, forward_hooks, owns_paramete
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One module without children, as it was called.
+    """One call of a module without children.
 
     Args:
-        tag: `NN_name`, where NN is its depth among the modules with parameters, from 00; the name alone of others.
-        module: itself.
+        tag: `NN_name`, where NN is its depth among the modules with parameters, from 00; only the name for others.
+        module: the module.
         inputs: what it read.
         output: what it returned.
     """

@@ -1,6 +1,6 @@
 """Gallery: many kinds of pictures as one callback.
 
-Lightning asks every callback at every step, and a picture has nothing to say there: two dozen of them would cost a small
+Lightning calls every callback at every step, but a picture has nothing to do there. Two dozen of them would cost a small
 network more than its diagnostics do.
 """
 
@@ -13,13 +13,13 @@ from callbacks.step_hooks import implements_step_hook
 
 
 class Gallery(pl.Callback):
-    """Passes the beginning, the epochs and the end of a training on to the pictures in it.
+    """Passes the start, the epochs and the end of a training on to its pictures.
 
     Args:
-        pictures: none that has hooks of single steps.
+        pictures: they must not have hooks for single steps.
 
     Raises:
-        ValueError: one of them has.
+        ValueError: a picture has such hooks.
     """
 
     def __init__(self, pictures: list[Picture]) -> None:

@@ -1,4 +1,4 @@
-"""How large the gradient of each layer was, from the first step to the last."""
+"""The size of each layer's gradient, from the first step to the last."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from callbacks.pictures.style import COLORS, SEQUENTIAL, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MAX_POINTS = 1000  # of which every second is dropped when there are more
+MAX_POINTS = 1000  # if there are more, every second one is dropped
 Points = Sequence[tuple[int, Mapping[str, float]]]  # step, and the value of each layer
 
 
 class GradientCurve(Picture):
     """`depth/gradient_over_steps`: the mean absolute weight gradient of each layer, on a log scale.
 
-    It reads the Trainer's `GradientMonitor`, and draws nothing where there is none.
+    It reads the Trainer's `GradientMonitor`, and draws nothing if there is none.
     """
 
     only_at_end = True
@@ -43,7 +43,7 @@ class GradientCurve(Picture):
                 Observer.of(trainer, self._monitor).add_reader(self)
 
     def start_reading(self, trainer: pl.Trainer, observer: Observer) -> None:
-        """Nothing: the monitor is known."""
+        """Do nothing: the monitor is already known."""
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return self._monitor is not None
@@ -62,7 +62,7 @@ class GradientCurve(Picture):
 
 
 def draw_gradient_curve(points: Points) -> Figure:
-    """A line per layer, from the first (dark) to the last (light)."""
+    """One line per layer, from the first (dark) to the last (light)."""
     from matplotlib import colormaps
 
     figure = new_figure()

@@ -1,4 +1,4 @@
-"""The images with which a classifier has the greatest trouble."""
+"""The images that a classifier finds hardest."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Hardest(Picture):
 
 
 def hardest(probability: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Rows of the `NUM_IMAGES` labels (N,) with the lowest of probabilities (N, K): wrong ones first, then by it."""
+    """Rows of the `NUM_IMAGES` labels (N,) with the lowest probability among (N, K); mistakes come first."""
     of_truth = probability[np.arange(len(labels)), labels]
     is_right = probability.argmax(1) == labels
     return np.lexsort([of_truth, is_right])[:NUM_IMAGES]
 
 
 def draw_hardest(images: np.ndarray, probability: np.ndarray, labels: np.ndarray, names: list[str]) -> Figure:
-    """Images (N, H, W), each with what it was taken for and how surely; what is right in blue."""
+    """Images (N, H, W), each with its predicted class and probability; correct ones in blue."""
     texts, colors = [], []
     between = ", " if max(map(len, names)) < 4 else "\n"
     for chances, label in zip(probability, labels, strict=True):
@@ -60,5 +60,5 @@ def draw_hardest(images: np.ndarray, probability: np.ndarray, labels: np.ndarray
 
 
 def percent(probability: float) -> str:
-    """In whole percents, which are 100 only where nothing is missing."""
+    """In whole percent; 100 only if nothing is missing."""
     return f"{min(int(100 * probability + 0.5), 99) if probability < 1 else 100} %"

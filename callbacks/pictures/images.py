@@ -1,4 +1,4 @@
-"""What pictures of images share: which data are images, and many small images in one."""
+"""What pictures of images share: which data are images, and how to put many small images into one."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def has_images(data: Any) -> bool:
 
 
 def is_image_classifier(pl_module: pl.LightningModule, data: Any) -> bool:
-    """Whether images are to be told apart."""
+    """Whether the task is to classify images."""
     classifies = spec_of(data).task in ("binary", "multiclass")
     return classifies and has_images(data) and not is_autoencoder(pl_module)
 
 
 def ink(images: Tensor) -> np.ndarray:
-    """Images (N, C, H, W), however normalized, as (N, H, W), each from 0 (its darkest pixel) to 1."""
+    """Images (N, C, H, W), normalized in any way, as (N, H, W), each from 0 (its darkest pixel) to 1."""
     flat = array(images).mean(1)
     low, high = (edge(flat, axis=(1, 2), keepdims=True) for edge in (np.min, np.max))
     return (flat - low) / np.maximum(high - low, 1e-12)
@@ -48,7 +48,7 @@ def first_of_each_class(y: Tensor, count: int) -> list[int]:
 
 
 def mosaic(tiles: np.ndarray, columns: int, gap: int = 1, head: int = 0) -> np.ndarray:
-    """Tiles (N, H, W), row by row, in one image; NaN, which is drawn white, in the gaps between them.
+    """Tiles (N, H, W), row by row, in one image; the gaps between them are NaN, which is drawn white.
 
     Args:
         tiles: see above.
@@ -72,7 +72,7 @@ def corner(index: int, tiles: np.ndarray, columns: int, gap: int, head: int) -> 
 
 
 def show(axes: Axes, image: np.ndarray, **options: Any) -> Any:
-    """An image (H, W) without axes around it; every pixel is a square."""
+    """Show an image (H, W) without axes around it; every pixel is a square."""
     axes.set_axis_off()
     return axes.imshow(image, interpolation="nearest", aspect="equal", **options)
 
@@ -85,7 +85,7 @@ def show_captioned(
     colors: list[str] | None = None,
     **options: Any,
 ) -> Any:
-    """A mosaic of tiles (N, H, W) with a text, of one line or more, above each."""
+    """A mosaic of tiles (N, H, W) with a text of one or more lines above each."""
     height, width = tiles.shape[1:]
     lines = max((text.count("\n") + 1 for text in texts), default=1)
     gap, head = max(1, width // 9), round(height * 0.17 * lines) + 1
@@ -98,6 +98,6 @@ def show_captioned(
 
 
 def diverging(values: np.ndarray, share: float = 1.0) -> dict[str, Any]:
-    """Colors of which the middle, white, is 0, and the ends hold the smallest `share` of all absolute values."""
+    """Colors with 0 in the middle, in white; the ends are set so that `share` of all values, by size, is within them."""
     limit = max(float(np.quantile(np.abs(values), share)), 1e-12)
     return {"cmap": DIVERGING, "vmin": -limit, "vmax": limit}

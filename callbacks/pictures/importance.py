@@ -1,4 +1,4 @@
-"""Which inputs matter: what is lost when the values of one are dealt out anew."""
+"""Which inputs matter: what is lost when the values of one input are shuffled."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ REPEATS = 20
 
 
 class Importance(Picture):
-    """`fit/importance`: the accuracy that is lost when an input is permuted among the samples (Breiman 2001).
+    """`fit/importance`: the accuracy lost when an input is permuted among the samples (Breiman 2001).
 
-    Columns that say one thing together (`feature_groups` of the data's spec, such as one for each class of
-    ticket) are permuted together: apart, they would make passengers with two classes, or none.
+    Columns that belong together (`feature_groups` of the data's spec, such as one for each class of ticket) are
+    permuted together; separately, they would make passengers with two classes, or none.
     """
 
     only_at_end = True
@@ -45,8 +45,8 @@ class Importance(Picture):
 def accuracy_lost(
     pl_module: pl.LightningModule, task: str, x: Tensor, y: Tensor, groups: Sequence[Sequence[int]]
 ) -> np.ndarray:
-    """(number of groups, REPEATS): accuracy on x (N, F), y (N,) less that with the columns of a group permuted."""
-    generator = torch.Generator().manual_seed(0)  # of its own: the training's is left alone
+    """(number of groups, REPEATS): accuracy on x (N, F), y (N,) minus accuracy with a group's columns permuted."""
+    generator = torch.Generator().manual_seed(0)  # its own, so that the training's is not used
     before = accuracy(pl_module, task, x, y)
     lost = np.zeros((len(groups), REPEATS))
     for (group, repeat), _ in np.ndenumerate(lost):
@@ -58,7 +58,7 @@ def accuracy_lost(
 
 
 def draw_importance(lost: Mapping[str, np.ndarray]) -> Figure:
-    """A bar per input, the most important on top: the mean of the accuracy lost, and its deviation."""
+    """One bar per input, the most important on top: mean and deviation of the lost accuracy."""
     names = sorted(lost, key=lambda name: lost[name].mean())
     figure = new_figure(5.0, 1.4 + 0.32 * len(names))
     axes = figure.subplots()

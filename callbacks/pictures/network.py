@@ -1,6 +1,6 @@
-"""What the pictures ask of a network and of its data, whatever their classes are.
+"""What the pictures read from a network and its data, whatever their classes are.
 
-Of a data module they use what `spec_of` reads, and, where it has them, `statistics` (`input_mean`, `input_std`,
+Of a data module they use what `spec_of` reads and, if it has them, `statistics` (`input_mean`, `input_std`,
 `target_mean`, `target_std` of a normalization) and `prepare_inputs`.
 """
 
@@ -18,23 +18,23 @@ from callbacks.diagnostics.probe import forward_hooks
 
 
 def array(tensor: Tensor) -> np.ndarray:
-    """In float64, on the host."""
+    """The tensor in float64, on the host."""
     return tensor.detach().cpu().double().numpy()
 
 
 def is_table(data: Any, *tasks: str) -> bool:
-    """Whether a sample is a row of numbers and the task one of these."""
+    """Whether a sample is a row of numbers and the task is one of `tasks`."""
     spec = spec_of(data)
     return len(spec.in_shape) == 1 and spec.task in tasks
 
 
 def is_autoencoder(pl_module: pl.LightningModule) -> bool:
-    """Whether the model restores its input; `encode` is its way to the code."""
+    """Whether the model restores its input; `encode` returns the code."""
     return callable(getattr(pl_module, "encode", None))
 
 
 def probabilities(pl_module: pl.LightningModule, task: str, x: Tensor) -> np.ndarray:
-    """Of each class (N, K); a binary task has one logit, that of class 1."""
+    """Probability of each class (N, K); a binary task has one logit, for class 1."""
     logits = pl_module(x).cpu().double()
     if task == "binary":
         positive = array(logits.squeeze(-1).sigmoid())
@@ -43,12 +43,12 @@ def probabilities(pl_module: pl.LightningModule, task: str, x: Tensor) -> np.nda
 
 
 def accuracy(pl_module: pl.LightningModule, task: str, x: Tensor, y: Tensor) -> float:
-    """Share of the samples x (N, ...) whose likeliest class is their label y (N,)."""
+    """Share of the samples x (N, ...) whose most likely class is their label y (N,)."""
     return float(np.mean(probabilities(pl_module, task, x).argmax(1) == array(y)))
 
 
 def dense_layers(pl_module: pl.LightningModule, x: Tensor) -> list[tuple[nn.Linear, Tensor]]:
-    """The linear layers in order of the forward pass, each with what it read: of all but the first, hidden units."""
+    """The linear layers in order of the forward pass, each with its input: hidden units, except for the first layer."""
     calls: list[tuple[Any, Tensor]] = []
     linear = [module for module in pl_module.modules() if isinstance(module, nn.Linear)]
     with forward_hooks(linear, lambda layer, inputs, output: calls.append((layer, inputs[0]))):
@@ -75,14 +75,14 @@ def raw_targets(data: Any, y: Tensor) -> np.ndarray:
 
 
 def prepared_inputs(data: Any, raw: np.ndarray, like: Tensor) -> Tensor:
-    """Points in the units of the table as the network sees them, where and in the precision in which `like` is."""
+    """Turn points in the units of the table into network inputs, with the device and precision of `like`."""
     x = torch.from_numpy(raw)
     prepare = getattr(data, "prepare_inputs", None)
     return (x if prepare is None else prepare(x)).to(like)
 
 
 def in_table_units(layer: nn.Linear, data: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (H, F) and biases (H,) of a layer that reads the inputs, as they apply to inputs in the table's units."""
+    """Weights (H, F) and biases (H,) of a layer that reads the inputs, converted to inputs in the table's units."""
     origin = raw_inputs(data, layer.weight.new_zeros(1, layer.in_features))[0]  # raw = scale * x + origin
     scale = raw_inputs(data, layer.weight.new_ones(1, layer.in_features))[0] - origin
     bias = array(layer.bias) if layer.bias is not None else np.zeros(layer.out_features)
@@ -91,7 +91,7 @@ def in_table_units(layer: nn.Linear, data: Any) -> tuple[np.ndarray, np.ndarray]
 
 
 def feature_name(data: Any, index: int) -> str:
-    """As it is called in the settings."""
+    """The feature's name in the settings."""
     spec = spec_of(data)
     if index < len(spec.feature_names):
         return spec.feature_names[index]
@@ -99,18 +99,18 @@ def feature_name(data: Any, index: int) -> str:
 
 
 def axis_name(data: Any, index: int) -> str:
-    """The label of its axis, with the unit."""
+    """The label of the feature's axis, with the unit."""
     name = feature_name(data, index)
     return spec_of(data).axis_names.get(name, name)
 
 
 def class_name(data: Any, label: int) -> str:
-    """What the data module calls a class."""
+    """The data module's name for a class."""
     names = spec_of(data).class_names
     return str(names[label]) if label < len(names) else str(label)
 
 
 def class_names(data: Any, num_classes: int) -> list[str]:
-    """What a legend calls the classes, where a bare number would not say that it is a class."""
+    """Names of the classes for a legend; a name that is only a number becomes "class 3"."""
     names = list(spec_of(data).class_names) or [str(label) for label in range(num_classes)]
     return [f"class {name}" if str(name).isdigit() else str(name) for name in names]

@@ -1,4 +1,4 @@
-"""Two inputs and a class: what the network says at every point of the plane, and the line of each hidden unit."""
+"""Two inputs and a class: the network's output at every point of the plane, and the line of each hidden unit."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def suits_plane(data: Any) -> bool:
 class Plane(Picture):
     """`fit/plane`: the probability of each class over the plane, and the samples. `fit/lines`: each unit's line.
 
-    The line of a unit of the first hidden layer is where its weighted sum of the inputs is 0: there a sigmoid is
-    at one half, and a relu begins.
+    The line of a unit in the first hidden layer is where its weighted sum of the inputs is 0: there a sigmoid is
+    one half, and a relu begins to rise.
     """
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
@@ -81,7 +81,7 @@ def draw_probability(axes: Axes, plane: PlaneAxes, probability: np.ndarray) -> N
 
 
 def draw_regions(axes: Axes, plane: PlaneAxes, probability: np.ndarray) -> None:
-    """Each class's color, mixed by its probability: what is gray is not sure."""
+    """The colors of the classes, mixed by probability; gray means unsure."""
     from matplotlib.colors import to_rgb
 
     mixed = probability @ np.array([to_rgb(color) for color in plane.colors])
@@ -92,7 +92,7 @@ def draw_regions(axes: Axes, plane: PlaneAxes, probability: np.ndarray) -> None:
 
 
 def draw_lines(plane: PlaneAxes, weight: np.ndarray, bias: np.ndarray) -> Figure:
-    """The line of each unit, of weights (H, 2) and bias (H,), with an arrow to where its weighted sum is positive."""
+    """The line of each unit with weights (H, 2) and bias (H,), and an arrow to where its weighted sum is positive."""
     figure = new_figure(4.6, 4.6)
     axes = figure.subplots()
     plane.scatter(axes, size=8, alpha=0.5)

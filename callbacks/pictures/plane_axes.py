@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SIDE = 80  # points of the grid along each axis
-GOLDEN = 0.5 * (5**0.5 - 1)  # its multiples, modulo 1, lie evenly: a jitter without a random number
-SPREAD = 0.7  # width of that jitter, where the two values of a feature are 1 apart
+GOLDEN = 0.5 * (5**0.5 - 1)  # its multiples modulo 1 are evenly spread: a jitter without random numbers
+SPREAD = 0.7  # width of the jitter; the two values of a feature are 1 apart
 
 
 class PlaneAxes:
@@ -26,8 +26,8 @@ class PlaneAxes:
         labels: classes (N,).
         data: for names; see `spec_of`.
 
-    `low` and `high` are the corners of what is shown. A feature with two values (in `value_names`) has ticks with their
-    names, and its points are spread to the sides.
+    `low` and `high` are the corners of the visible part. A feature with two values (in `value_names`) has ticks with
+    their names, and its points are spread sideways.
     """
 
     def __init__(self, points: np.ndarray, labels: np.ndarray, data: Any = None) -> None:
@@ -51,7 +51,7 @@ class PlaneAxes:
         return np.linspace(self.low[0], self.high[0], SIDE), np.linspace(self.low[1], self.high[1], SIDE)
 
     def grid(self) -> np.ndarray:
-        """Points (SIDE * SIDE, 2), row by row from below."""
+        """Points (SIDE * SIDE, 2), row by row from the bottom."""
         horizontal, vertical = np.meshgrid(*self.ticks())
         return np.stack([horizontal.ravel(), vertical.ravel()], axis=1)
 
@@ -61,7 +61,7 @@ class PlaneAxes:
         return self.points + np.where(self.is_binary, jitter[:, None], 0.0)
 
     def scatter(self, axes: Axes, size: float = 16.0, alpha: float = 1.0, edge: float = 0.5) -> None:
-        """The samples, a color and a marker for each class."""
+        """Draw the samples, with a color and a marker for each class."""
         shown = self.shown()
         for label, name in enumerate(self.classes):
             points = shown[self.labels == label].T
@@ -78,7 +78,7 @@ class PlaneAxes:
             )
 
     def frame(self, axes: Axes, *, labels: bool = True) -> None:
-        """Limits, names and ticks."""
+        """Set limits, names and ticks."""
         axes.set(xlim=(self.low[0], self.high[0]), ylim=(self.low[1], self.high[1]))
         if self.is_isotropic:
             axes.set_aspect("equal")
@@ -89,10 +89,10 @@ class PlaneAxes:
             axes.set(xlabel=self.names[0], ylabel=self.names[1])
 
     def line(self, weight: np.ndarray, bias: float) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Of the line w1 x1 + w2 x2 + b = 0: both ends of what is seen of it, and where the sum grows.
+        """The line w1 x1 + w2 x2 + b = 0: both ends of its visible part, and the direction in which the sum grows.
 
-        The direction is perpendicular as the eye sees it, whatever the units of the axes; as long as the picture is wide.
-        None where nothing is seen.
+        The direction looks perpendicular, whatever the units of the axes, and is as long as the picture is wide.
+        None if no part is visible.
         """
         size = self.high - self.low
         normal, offset = weight * size, bias + weight @ self.low  # in a picture of side 1

@@ -1,4 +1,4 @@
-"""Two inputs and a class: what each hidden unit says at every point of the plane: the features that were learnt."""
+"""Two inputs and a class: the output of each hidden unit at every point of the plane, that is, the learned features."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PlaneUnits(Picture):
 
 
 def draw_units(plane: PlaneAxes, hidden: np.ndarray, weight: np.ndarray | None = None) -> Figure:
-    """Outputs (SIDE * SIDE, H) on one scale; `weight` (H,) is how each counts in the logit, if there is one."""
+    """Outputs (SIDE * SIDE, H) on one scale; `weight` (H,), if given, is each unit's weight in the logit."""
     from matplotlib.ticker import MaxNLocator
 
     units = hidden[:, :MAX_UNITS].T

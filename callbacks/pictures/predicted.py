@@ -1,4 +1,4 @@
-"""A regression on several inputs: what was predicted against what is true."""
+"""A regression on several inputs: predictions against true values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Predicted(Picture):
-    """`fit/predicted`: one point per sample, on the diagonal where the prediction is right."""
+    """`fit/predicted`: one point per sample, on the diagonal if the prediction is right."""
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return is_table(data, "regression") and spec_of(data).in_shape[0] > 1
@@ -30,7 +30,7 @@ class Predicted(Picture):
 
 
 def draw_predicted(prediction: np.ndarray, truth: np.ndarray, name: str = "y") -> Figure:
-    """Predictions (N,) over true values (N,), on the same scale."""
+    """Predictions (N,) against true values (N,), on the same scale."""
     figure = new_figure(4.8, 4.6)
     axes = figure.subplots()
     ends = [min(prediction.min(), truth.min()), max(prediction.max(), truth.max())]

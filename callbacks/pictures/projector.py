@@ -1,4 +1,4 @@
-"""TensorBoard's embedding projector: the codes of an autoencoder as points that one can turn, with their images."""
+"""TensorBoard's embedding projector: the codes of an autoencoder as points that can be rotated, with their images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from callbacks.tensorboard import on_tensorboard
 
 
 class Projector(Picture):
-    """Writes the codes, classes and images of the validation batch for the page "Projector", once, at the end."""
+    """Writes codes, classes and images of the validation batch for the page "Projector", once, at the end."""
 
     only_at_end = True
 

@@ -1,4 +1,4 @@
-"""What an autoencoder restores: each image above what came back."""
+"""What an autoencoder restores: each image above its reconstruction."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Reconstruction(Picture):
 
 
 def draw_reconstruction(images: np.ndarray, restored: np.ndarray) -> Figure:
-    """Images (N, H, W) over their reconstructions (N, H, W), on one scale, over the difference and its mean square."""
+    """From top to bottom: images (N, H, W), reconstructions (N, H, W) on the same scale, differences with mean square."""
     count, height = len(images), images.shape[1]
     difference = restored - images
     errors = [f"{error:.4f}" for error in np.square(difference).mean((1, 2))]

@@ -1,4 +1,4 @@
-"""How accuracy falls when images are turned, shifted or noisy, which no network was promised."""
+"""How accuracy falls when images are rotated, shifted or noisy, although the network never saw such images."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ NOISE = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
 class Robustness(Picture):
-    """`robustness/accuracy`: on validation images that were turned, shifted or got noise.
+    """`robustness/accuracy`: accuracy on validation images that are rotated, shifted or noisy.
 
-    Every other image is turned clockwise, the others counterclockwise. Four images in a row are shifted down, up, right
-    and left. Noise is normal, its deviation in units of the range from black to white, in which pixels stay.
+    Every second image is rotated clockwise, the others counterclockwise. Of every four images one is shifted down, one
+    up, one right and one left. Noise is normal, with a deviation in units of the range from black to white; pixels are
+    limited to this range.
     """
 
-    only_at_end = True  # the network is asked 21 times
+    only_at_end = True  # it runs the network 21 times
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return is_image_classifier(pl_module, data)
@@ -60,10 +61,10 @@ def num_classes(data: Any) -> int:
 
 
 def as_pixels(data: Any, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Images as the network sees them (N, C, H, W) as pixels from 0 to 1, and the way back.
+    """Network inputs (N, C, H, W) as pixels from 0 to 1, and the function that turns pixels back into inputs.
 
-    Statistics of the data module are taken out; then each image's darkest pixel is 0 and its brightest 1. Where each
-    image was normalized by itself, it goes back with the mean and the deviation that it had undisturbed.
+    The data module's statistics are removed; then each image's darkest pixel is 0 and its brightest 1. If each image
+    was normalized by itself, the way back uses the mean and the deviation of the undisturbed image.
     """
     statistics = getattr(data, "statistics", {})
     mean = torch.as_tensor(statistics.get("input_mean", 0.0)).to(x)
@@ -75,7 +76,7 @@ def as_pixels(data: Any, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]
 
 
 def turn(pixels: Tensor, degrees: float) -> Tensor:
-    """Rotate each image (N, C, H, W) about its middle; bilinear, black comes in."""
+    """Rotate each image (N, C, H, W) about its center with bilinear interpolation; new pixels are black."""
     signs = 1 - 2 * (torch.arange(len(pixels)) % 2)
     angle = torch.deg2rad(signs * float(degrees))
     zero = torch.zeros_like(angle)
@@ -87,7 +88,7 @@ def turn(pixels: Tensor, degrees: float) -> Tensor:
 
 
 def shift(pixels: Tensor, distance: float) -> Tensor:
-    """Move each image (N, C, H, W) by whole pixels; black comes in."""
+    """Move each image (N, C, H, W) by whole pixels; new pixels are black."""
     far = int(distance)
     height, width = pixels.shape[-2:]
     padded = F.pad(pixels, [far] * 4)
@@ -108,7 +109,7 @@ def add_noise(pixels: Tensor, deviation: float) -> Tensor:
 def draw_robustness(
     curves: Mapping[str, tuple[Iterable[float], list[float]]], chance: float, num_images: int
 ) -> Figure:
-    """Accuracy against the amount of each disturbance, with the 95 % interval that so few images leave (Wilson 1927,
+    """Accuracy against the amount of each disturbance, with its 95 % interval for this number of images (Wilson 1927,
     https://doi.org/10.2307/2276774).
     """
     from scipy.stats import binomtest

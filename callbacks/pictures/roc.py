@@ -1,4 +1,4 @@
-"""Two classes: how the network does at every threshold, not only at one half."""
+"""Two classes: how well the network does at every threshold, not only at one half."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HALF: dict[str, Any] = {"color": VERMILION, "linestyle": "none", "marker": "o", 
 
 
 def suits_two_classes(data: Any) -> bool:
-    """Whether the data are a table of more than a plane's two inputs, and two classes are to be separated."""
+    """Whether the data are a table with more than two inputs, and the task is to separate two classes."""
     return is_table(data, "binary") and spec_of(data).in_shape[0] > 2
 
 
@@ -39,7 +39,7 @@ class Roc(Picture):
 
 
 def draw_roc(truth: np.ndarray, probability: np.ndarray) -> Figure:
-    """From labels (N,) that are 0 or 1 and probabilities (N,) of class 1; computed by scikit-learn."""
+    """Curve for labels (N,) that are 0 or 1 and probabilities (N,) of class 1; computed by scikit-learn."""
     from sklearn.metrics import roc_auc_score, roc_curve
 
     false_positive, true_positive, thresholds = roc_curve(truth, probability, drop_intermediate=False)
@@ -58,7 +58,7 @@ def draw_roc(truth: np.ndarray, probability: np.ndarray) -> Figure:
 
 
 def draw_precision_recall(truth: np.ndarray, probability: np.ndarray) -> Figure:
-    """From labels (N,) that are 0 or 1 and probabilities (N,) of class 1; computed by scikit-learn."""
+    """Curve for labels (N,) that are 0 or 1 and probabilities (N,) of class 1; computed by scikit-learn."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     precision, recall, thresholds = precision_recall_curve(truth, probability)

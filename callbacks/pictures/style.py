@@ -1,4 +1,4 @@
-"""How pictures look, in one place: light, plain, legible when small, and safe for the color-blind."""
+"""The style of all pictures: light, plain, legible when small, and safe for color-blind readers."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito 2008, https://jfly.uni-koeln.de/color: told apart whatever one's color vision is.
+# Okabe and Ito 2008, https://jfly.uni-koeln.de/color: distinguishable with any color vision.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW, BLACK = "#56B4E9", "#CC79A7", "#F0E442", "#000000"
 COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, YELLOW, BLACK)
-# Ten for ten classes: yellow, which is lost on white, gives way to olive; wine and gray besides.
+# Ten for ten classes: yellow, hard to see on white, is replaced by olive; wine and gray are added.
 MANY_COLORS = (*COLORS[:6], "#999933", BLACK, "#882255", "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")  # so that classes differ in more than color
 GRAY = "0.45"
 SEQUENTIAL = "viridis"
-DIVERGING = "RdBu"  # for what has a middle: give limits of equal size on both sides
+DIVERGING = "RdBu"  # for values with a middle: set limits of equal size on both sides
 DPI = 120
 
 STYLE: dict[str, Any] = {
@@ -43,7 +43,7 @@ STYLE: dict[str, Any] = {
 
 
 def class_colors(num_classes: int) -> list[str]:
-    """One per class; of two, those of the ends of the diverging scale."""
+    """One color per class; for two classes, the ends of the diverging scale."""
     if num_classes == 2:
         return [VERMILION, BLUE]
     return [COLORS[label % len(COLORS)] for label in range(num_classes)]
@@ -51,7 +51,7 @@ def class_colors(num_classes: int) -> list[str]:
 
 @contextlib.contextmanager
 def drawing() -> Iterator[None]:
-    """This style for all figures made inside; what the user has set for matplotlib is back afterwards."""
+    """Use this style for all figures made inside; afterwards the user's matplotlib settings are restored."""
     import matplotlib
     from cycler import cycler
 
@@ -63,9 +63,9 @@ def drawing() -> Iterator[None]:
 def new_figure(
     width: float = 5.0, height: float = 3.8, layout: Literal["constrained"] | None = "constrained"
 ) -> Figure:
-    """An empty figure of that size in inches. No pyplot: it would keep the figure, and look for a display.
+    """An empty figure of that size in inches. It avoids pyplot, which would keep the figure and look for a display.
 
-    Arranging the axes takes as long as drawing them: of many alike, give the margins, and no layout.
+    Arranging the axes takes as long as drawing them; for many alike axes, set the margins and use no layout.
     """
     from matplotlib.figure import Figure
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class TimeDelta(Picture):
     """`depth/delta_over_time`: the gradient of the last prediction's error at each earlier hidden state.
 
-    Where it falls along a straight line on the log scale, it vanishes, and the network cannot learn what
-    happened long ago (Bengio et al. 1994, https://doi.org/10.1109/72.279181). Of models that hold one
-    `nn.RNN`, `nn.GRU` or `nn.LSTM` with `batch_first`, and predict each next value of a series.
+    If it falls along a straight line on the log scale, it vanishes, and the network cannot learn what happened long
+    ago (Bengio et al. 1994, https://doi.org/10.1109/72.279181). For models that hold one `nn.RNN`, `nn.GRU` or
+    `nn.LSTM` with `batch_first`, and predict each next value of a series.
     """
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
@@ -44,10 +44,10 @@ def find_recurrent(pl_module: nn.Module) -> list[nn.RNNBase]:
 
 
 def deltas_over_time(pl_module: pl.LightningModule, x: Tensor) -> np.ndarray:
-    """(T,), the norm of dL/dh_t over the whole batch x (N, T + 1, F), h_t being all that is passed on to step t + 1.
+    """(T,), the norm of dL/dh_t over the whole batch x (N, T + 1, F), where h_t is everything passed on to step t + 1.
 
-    L is the mean squared error of the last prediction. The fused layer shows no states in between, so it is
-    called step by step.
+    L is the mean squared error of the last prediction. The fused layer does not expose the states in between, so it
+    is called step by step.
     """
     (layer,) = find_recurrent(pl_module)
     states: list[tuple[Tensor, ...]] = []  # per step: h, or h and c of an LSTM
@@ -58,7 +58,7 @@ def deltas_over_time(pl_module: pl.LightningModule, x: Tensor) -> np.ndarray:
             out, state = layer.forward(step, state)
             outputs.append(out)
             states.append(state if isinstance(state, tuple) else (state,))
-        states[-1] = (outputs[-1],)  # no step follows: the error comes from the output
+        states[-1] = (outputs[-1],)  # no step follows, so the error comes from the output
         return torch.cat(outputs, dim=1), state
 
     # In eval mode, cuDNN's own layers have no backward pass.

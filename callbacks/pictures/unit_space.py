@@ -19,13 +19,13 @@ from callbacks.pictures.style import MARKERS, class_colors, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MAX_UNITS = 5  # of which there are ten triples
+MAX_UNITS = 5  # these have ten triples
 
 
 class UnitSpace(Picture):
     """`fit/unit_space`: the samples by the outputs of three units of the last hidden layer, for every triple.
 
-    There the last layer separates the classes with a plane.
+    In this space the last layer separates the classes with a plane.
     """
 
     only_at_end = True  # ten panels in three dimensions take a second
@@ -42,7 +42,7 @@ class UnitSpace(Picture):
 
 
 def draw_unit_space(hidden: np.ndarray, labels: np.ndarray, classes: list[str]) -> Figure:
-    """Outputs of units (N, H) and classes (N,), a panel for each three of the units."""
+    """Outputs of units (N, H) and classes (N,), with one panel for each three of the units."""
     triples = list(combinations(range(hidden.shape[1]), 3))
     columns = min(len(triples), 2 if len(triples) == 4 else 3)
     rows = math.ceil(len(triples) / columns)

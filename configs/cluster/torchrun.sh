@@ -1,5 +1,5 @@
 #!/bin/bash
-# One run with torchrun, which starts all processes again from the last checkpoint when one of them dies.
+# One run with torchrun, which restarts all processes from the last checkpoint when one of them dies.
 # From the repository's folder, which all machines must see:
 #
 #   NPROC=8 configs/cluster/torchrun.sh fit --config configs/mnist_convnet.yaml --config configs/presets/ddp.yaml
@@ -7,13 +7,13 @@
 # On several machines the same command on each, with
 #   NNODES=4                  how many there are
 #   HEAD=first-machine:29500  one of them, and a free port there
-#   JOB_ID=convnet-1          a name for this run alone: who starts with it a second time goes on with the run
+#   JOB_ID=convnet-1          a name for this run only: a second start with the same name resumes the run
 set -euo pipefail
 nnodes=${NNODES:-1}
 nproc=${NPROC:?set it to the number of processes on this machine, one per GPU}
 if [ "$nnodes" -gt 1 ]; then : "${HEAD:?}" "${JOB_ID:?}"; fi
 
-# else processes that are started again may meet addresses of those before them, and wait for these for ever
+# otherwise restarted processes may find the addresses of the old ones, and wait for them forever
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
 exec torchrun \
     --nnodes="$nnodes" --nproc-per-node="$nproc" --max-restarts=3 \
