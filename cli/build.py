@@ -139,7 +139,7 @@ class Run(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Make model, data and Trainer; report a constructor's error in the constructor's words."""
-        if self.request.command == "fit" and self.checkpoint is None:  # a checkpoint brings its rate
+        if self.request.command == "fit" and self.checkpoint is None:  # a checkpoint has its own rate
             checks.check_learning_rate(self.settings.model, self.request.args)
         try:
             super().instantiate_classes()
@@ -240,7 +240,7 @@ class Run(LightningCLI):
         """Train.
 
         Raises:
-            Interrupted: if a signal asked for it; the run is saved first.
+            Interrupted: if a signal requested it; the run is saved first.
         """
         for each in (self.model, *self.trainer.callbacks):
             skip_empty_hooks(each)

@@ -37,7 +37,7 @@ def job_file(args: Sequence[str]) -> Path | None:
     if job := slurm_job():
         return JOBS / f"slurm-{os.environ.get('SLURM_CLUSTER_NAME', '')}-{job}-{command}"
     job = os.environ.get("TORCHELASTIC_RUN_ID")
-    if job == "none":  # torchrun without --standalone or --rdzv-id; the parent starts all workers
+    if job == "none":  # torchrun without --standalone or --rdzv-id; the parent process stays the same
         job = f"{socket.gethostname()}-{os.getppid()}"
     return JOBS / f"torchrun-{job}-{command}" if job else None
 

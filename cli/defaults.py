@@ -80,7 +80,7 @@ def loggers_of(folder: Path, purge_step: int | None = None) -> list[Logger]:
 
 
 def plugins_of(given: Any) -> list[Any]:
-    """The config's plugins, plus our own for whole checkpoints and for SLURM where the config has none of that kind.
+    """The config's plugins; if it has none of that kind, also ours for whole checkpoints and for SLURM.
 
     Lightning's own SLURM plugin saves inside a signal handler, and resumes from any `hpc_ckpt` it finds.
     """

@@ -26,9 +26,10 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
 def tango_interval(only_a: int, only_b: int, num_rows: int) -> tuple[float, float]:
     """Score interval for accuracy(B) - accuracy(A), from the same rows, after Tango 1998.
 
-    It contains all differences that a score test does not reject (https://doi.org/10.1002/(SICI)1097-0258(19980430)
-    17:8<891::AID-SIM780>3.0.CO;2-B); at a difference of 0 that test is McNemar's. The usual interval, estimate +- 1.96
-    standard errors, fails if errors are few, and has no width if no row separates A and B. This one works in both cases.
+    It contains all differences that a score test does not reject; at a difference of 0 that test is McNemar's
+    (https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B). The usual interval, estimate
+    +- 1.96 standard errors, fails if errors are few, and has no width if no row separates A and B. This one works in
+    both cases.
     """
     z = stats.norm.ppf((1 + CONFIDENCE) / 2)
     estimate = (only_b - only_a) / num_rows

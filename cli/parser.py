@@ -179,7 +179,7 @@ def members(kind: Any) -> Iterator[Any]:
 
 
 def is_class(kind: Any) -> bool:
-    """Whether the type is an object made from settings: one of our classes, or a function that returns one."""
+    """Whether the type is an object made from settings: a class (not a builtin), or a function that returns one."""
     if isinstance(kind, type):
         return kind not in PLAIN and kind.__module__ not in (
             "builtins",

@@ -1,4 +1,4 @@
-"""What a run needs besides what Lightning saves: random states, and the sums of the current epoch so far."""
+"""What a run needs in addition to what Lightning saves: random states, and the epoch's sums so far."""
 
 import random
 from typing import Any

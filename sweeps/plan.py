@@ -23,9 +23,9 @@ class SweepOptions:
         seeds: how many for each setting, counted from seed_everything on; or a list of them. By default 1; more
             can be added when a sweep has ended.
         trials: runs in all, over all processes; by default the whole grid, or 20 settings with each seed.
-        minutes: no run starts after so many in this process.
-        prune: stop runs that are worse than the median of the others at the same epoch.
-        bulk: train small networks together where that gives the same result.
+        minutes: no run starts after this many minutes in this process.
+        prune: stop runs that are worse than the median of the other runs at the same epoch.
+        bulk: train small networks together if that gives the same result.
     """
 
     vary: dict[str, Any] = field(default_factory=dict)

@@ -32,7 +32,7 @@ class Choice:
         return self.values[generator.integers(len(self.values))]
 
     def examples(self) -> tuple[Value, ...]:
-        """All words; of numbers the ends of the whole ones and of the others: if those are valid, so are the rest."""
+        """All words, and the ends of the whole and of the other numbers: if these are valid, so are the rest."""
         kinds = {value: kind_of(value) for value in self.values}
         chosen = {value for value, kind in kinds.items() if kind == "word"}
         for kind in ("whole", "real"):

@@ -44,7 +44,7 @@ class GradientMonitor(Monitor):
         every_n_steps: optimizer steps between two measurements; default: the Trainer's `log_every_n_steps`. The
             first step of a training is always measured.
         include, exclude: one or more shell patterns over layer names, such as `encoder.*`. Totals always cover
-            all layers.
+            all parameters.
         per_parameter: one line per parameter (`NN_layer.weight`) instead of one per layer.
         histograms: also log a histogram of each layer's gradient (TensorBoard only; slow).
 

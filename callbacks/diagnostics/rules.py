@@ -1,8 +1,8 @@
 """The rules of Diagnosis: what the measurements of one probe step mean, in words.
 
-Each rule is a function of `Measurements` that returns its findings; `RULES`, at the end, lists all of them. Thresholds
-lie beyond the values of any healthy network we saw: a silent rule is no promise, but one that speaks should be right.
-`verdicts.py` decides whether a finding at one step holds.
+Each rule is a function of `Measurements` that returns its findings; `RULES`, at the end, lists all of them. No healthy
+network we saw crosses a threshold: a silent rule is no promise, but a verdict should be right. `verdicts.py` decides
+whether a finding at one step holds.
 """
 
 from __future__ import annotations
