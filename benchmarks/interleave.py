@@ -49,7 +49,7 @@ def time_interleaved(
     *,
     clock: str = "wall",
     seldom: Collection[str] = (),
-    anew: int | None = None,
+    rounds_per_process: int | None = None,
     title: str = "taking turns",
 ) -> dict[str, Ratio]:
     """Time the contenders' turns.
@@ -58,21 +58,21 @@ def time_interleaved(
         contenders: by name; the first is the baseline.
         rounds: 1 or more.
         clock: "wall", or "cpu" for the CPU time of a contender's process alone.
-        seldom: contenders too slow for every round take part in every fourth; with `anew`, in the rounds of every
-            fourth generation of processes.
-        anew: rounds after which the processes are replaced.
+        seldom: contenders that are too slow for every round. They take part in every fourth; with `rounds_per_process`,
+            in the rounds of every fourth generation of processes.
+        rounds_per_process: rounds after which the processes are replaced.
         title: of the progress bar.
     """
     turns: list[Turns] = []
     with Progress(transient=True, auto_refresh=False) as bar:
         task = bar.add_task(title, total=rounds)
-        for generation, first in enumerate(range(0, rounds, anew or rounds)):
+        for generation, first in enumerate(range(0, rounds, rounds_per_process or rounds)):
             chosen = [name for name in contenders if name not in seldom or generation % 4 == 0]
             with contextlib.ExitStack() as stack:
                 workers = {name: Worker(contenders[name]) for name in chosen}
                 for worker in workers.values():
                     stack.callback(worker.stop)
-                for number in range(-WARM_UP, min(anew or rounds, rounds - first)):
+                for number in range(-WARM_UP, min(rounds_per_process or rounds, rounds - first)):
                     order = [name for name in chosen if name not in seldom or number < 0 or number % 4 == 0]
                     turn = {name: workers[name].turn()[clock] for name in order[:: -1 if number % 2 else 1]}
                     if number >= 0:

@@ -47,7 +47,7 @@ def mlp_20_layers() -> nn.Module:
 MODELS = {"MLP 784-100-10": mlp, "conv 16-64-128": convnet, "MLP of 20 layers": mlp_20_layers}
 PERIODS_PER_TURN = {"MLP 784-100-10": 8, "conv 16-64-128": 1, "MLP of 20 layers": 4}
 ROUNDS = {"MLP 784-100-10": 60, "conv 16-64-128": 20, "MLP of 20 layers": 60}
-ROUNDS_OF_A_PROCESS = 5
+ROUNDS_PER_PROCESS = 5
 
 
 class Classifier(pl.LightningModule):
@@ -148,7 +148,9 @@ def train(name: str, way: Way, end_turn: EndTurn) -> None:
 
 def measure(name: str, rounds: int, clock: str) -> dict[str, Ratio]:
     ways = {way: partial(train, name, chosen) for way, chosen in (OFTEN | SELDOM).items()}
-    ratios = time_interleaved(ways, rounds, clock=clock, seldom=SELDOM, anew=ROUNDS_OF_A_PROCESS, title=name)
+    ratios = time_interleaved(
+        ways, rounds, clock=clock, seldom=SELDOM, rounds_per_process=ROUNDS_PER_PROCESS, title=name
+    )
     for way, ratio in ratios.items():
         print(f"{name:16}  {way:50}  {ratio}   {step_time(name, ratio):.2f} ms", flush=True)
     return ratios

@@ -125,7 +125,7 @@ def train(plan: Plan, queue: Queue, build: Build, run: Run) -> str:
         return f"failed: {reason}"
     score = metrics.get(plan.monitor, math.nan)
     seconds = round(time.perf_counter() - started, 2)
-    found = {"metrics": metrics, "seconds": seconds, **look_inside(folder)}
+    found = {"metrics": metrics, "seconds": seconds, **what_diagnostics_found(folder)}
     summary = f"{plan.monitor} {number(score)} in {seconds:.0f} s"
     if pruner.pruned:
         queue.prune(run, **found)
@@ -160,7 +160,7 @@ def best_metrics(fit: Fit) -> dict[str, float]:
     return {name: float(value) for name, value in fit.trainer.callback_metrics.items()}
 
 
-def look_inside(folder: Path) -> dict[str, Any]:
+def what_diagnostics_found(folder: Path) -> dict[str, Any]:
     """The findings of the diagnostic callbacks, and how much of the gradient reaches the first layer."""
     seen: dict[str, Any] = {}
     if (path := folder / "diagnosis.json").exists():

@@ -42,7 +42,9 @@ def test_processes_are_replaced(tmp_path):
 
         return work
 
-    time_interleaved({letter: notes_its_process(letter) for letter in "abc"}, 5, seldom="c", anew=2)
+    time_interleaved(
+        {letter: notes_its_process(letter) for letter in "abc"}, 5, seldom="c", rounds_per_process=2
+    )
     processes = {line for line in path.read_text().split("\n") if line}
     assert sorted(line[0] for line in processes) == ["a", "a", "a", "b", "b", "b", "c"]
     assert not multiprocessing.active_children()
