@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LambdaCallback
 
-from callbacks.step_hooks import STEP_HOOKS, NoProfiler, skip_empty_hooks
+from callbacks.step_hooks import STEP_HOOKS, skip_empty_hooks
 from tests.callbacks.plain import Plain, fit, mlp, rows
 
 X = torch.randn(16, 4, generator=torch.Generator().manual_seed(1))
@@ -52,15 +52,15 @@ def test_every_step_hook_is_one_that_lightning_knows():
         assert callable(getattr(pl.LightningModule, name))
 
 
-def train(*callbacks, lean):
+def trained_weights(skip):
     torch.manual_seed(3)
-    model = Plain(mlp(4, 3, 1), optimizer=lambda parameters: torch.optim.Adam(parameters, 0.1))
-    for each in (model, *callbacks) if lean else ():
+    model, callback = Plain(mlp(4, 3, 1)), pl.Callback()
+    for each in (model, callback) if skip else ():
         skip_empty_hooks(each)
-    trainer = fit(model, rows(X, Y), *callbacks, steps=5, profiler=NoProfiler() if lean else None)
-    return model.state_dict(), trainer.callback_metrics
+    fit(model, rows(X, Y), callback, steps=5)
+    return model.state_dict()
 
 
 def test_the_weights_are_the_same_to_the_bit():
-    (plain, _), (lean, _) = train(pl.Callback(), lean=False), train(pl.Callback(), lean=True)
-    assert all(torch.equal(plain[name], lean[name]) for name in plain)
+    usual, skipped = trained_weights(False), trained_weights(True)
+    assert all(torch.equal(usual[name], skipped[name]) for name in usual)
