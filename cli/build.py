@@ -87,9 +87,7 @@ class Run(LightningCLI):
     ) -> None:
         self.request = request
         self.added_callbacks = callbacks
-        self.folder = (
-            folder or request.run_folder or Path()
-        )  # of a new run, chosen when its model and data exist
+        self.folder = folder or request.run_folder or Path()  # of a new run, chosen once its model exists
         self.with_trainer = with_trainer
         self.started = started
         self.start_up = math.nan  # seconds until the first step is done

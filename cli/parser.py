@@ -55,8 +55,10 @@ def explained(parser: ArgumentParser, message: str, error: BaseException | None)
     if inner := next((each for each in chain if isinstance(each, WrongSettingError)), None):
         return WrongSettingError(f"{key}.{place_within(message, inner)}".strip("."), inner.reason)
     if unknown := unknown_name(message, chain):
+        kind, name = unknown
+        shown = name if kind == "flag" else repr(name)
         return WrongSettingError(
-            key, f"{unknown}; {did_you_mean(unknown.split()[-1].strip(chr(39)), known_names(parser))}"
+            key, f"there is no {kind} {shown}; {did_you_mean(name, known_names(parser))}"
         )
     for cause in chain:
         if isinstance(cause, ModuleNotFoundError):
@@ -84,8 +86,8 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 def constructor_error(error: BaseException) -> BaseException:
     """The error that the constructor of a model, data module or callback raised, unwrapped from jsonargparse's."""
     for cause in causes(error):
-        *_, (frame, _) = traceback.walk_tb(cause.__traceback__)
-        if not frame.f_globals.get("__name__", "").startswith("jsonargparse"):
+        modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(cause.__traceback__)]
+        if modules and not modules[-1].startswith("jsonargparse"):
             return cause
     return error
 
@@ -102,14 +104,14 @@ def value_in(messages: list[str]) -> str | None:
     return None
 
 
-def unknown_name(message: str, chain: list[BaseException]) -> str:
-    """Says that a flag, or an option of a class, does not exist; "" if the error is another one."""
+def unknown_name(message: str, chain: list[BaseException]) -> tuple[str, str] | None:
+    """The kind ("flag", or "option" of a class) and name of what does not exist; None if the error is another one."""
     if flag := re.search(r"unrecognized arguments: ([^\s=]+)", message):
-        return f"there is no flag {flag[1]}"
-    if any(isinstance(cause, NSKeyError) for cause in chain):
-        option = re.search(r"(?:option|key) '([\w.]+)'", message, re.IGNORECASE)
-        return f"there is no option {option[1]!r}" if option else ""
-    return ""
+        return "flag", flag[1]
+    is_key_error = any(isinstance(cause, NSKeyError) for cause in chain)
+    if is_key_error and (option := re.search(r"(?:option|key) '([\w.]+)'", message, re.IGNORECASE)):
+        return "option", option[1]
+    return None
 
 
 def known_names(parser: ArgumentParser) -> list[str]:
