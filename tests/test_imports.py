@@ -1,0 +1,35 @@
+"""Dependencies point one way: train.py -> cli -> sweeps, runtime -> callbacks, datamodules, lit_models."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAY_USE = {
+    "lit_models": set(),
+    "datamodules": set(),
+    "callbacks": set(),
+    "runtime": {"callbacks", "datamodules", "lit_models"},
+    "sweeps": {"runtime", "callbacks", "datamodules", "lit_models"},
+    "cli": {"sweeps", "runtime", "callbacks", "datamodules", "lit_models"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """The first part of every module that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("package", MAY_USE)
+def test_a_package_uses_only_those_below_it(package: str) -> None:
+    paths = list((ROOT / package).rglob("*.py"))
+    assert paths
+    used = {name for path in paths for name in imported(path) if name in MAY_USE}
+    assert used - {package} <= MAY_USE[package]
