@@ -6,7 +6,9 @@ monitor       what the measuring callbacks share, and at which steps they measur
 gradients     GradientMonitor; measurement: the numbers of one optimizer step
 activations   ActivationMonitor
 nonfinite     NonFiniteGuard; origin: where a NaN comes from
-diagnosis     Diagnosis; rules: what is wrong at one step; verdicts: what holds over several; report: as text and file
+verdict       Verdict: what was found, how bad it is, what to try
+diagnosis     Diagnosis; rules: what is wrong at one step; history: what holds over several; report: as text and file
+loss_calls    which loss functions a step calls, and with what
 reduction     norms and sums over all tensors and processes
 """
 

@@ -16,11 +16,12 @@ import pytorch_lightning as pl
 
 from callbacks.diagnostics.activations import ActivationMonitor
 from callbacks.diagnostics.gradients import GradientMonitor
+from callbacks.diagnostics.history import History
 from callbacks.diagnostics.monitor import checked_cadence
 from callbacks.diagnostics.observer import Observer
 from callbacks.diagnostics.report import markdown, table, write_json
-from callbacks.diagnostics.rules import Measurements, Verdict, judge
-from callbacks.diagnostics.verdicts import History
+from callbacks.diagnostics.rules import Measurements, judge
+from callbacks.diagnostics.verdict import Verdict
 from callbacks.step_hooks import skip_empty_hooks
 from callbacks.tensorboard import on_tensorboard
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from callbacks.diagnostics.verdicts import History
+from callbacks.diagnostics.history import History
 from callbacks.files import write_whole
 
 

@@ -1,7 +1,7 @@
 """The rules of Diagnosis: what the measurements of one probe step mean, in words.
 
 Each rule is a function of `Measurements` that returns its findings; `RULES`, at the end, lists all of them. No healthy
-network we saw crosses a threshold: a silent rule is no promise, but a verdict should be right. `verdicts.py` decides
+network we saw crosses a threshold: a silent rule is no promise, but a verdict should be right. `history.py` decides
 whether a finding at one step holds.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+
+from callbacks.diagnostics.verdict import Verdict
 
 FLOAT32_TINY = 1.1754944e-38  # torch.finfo(torch.float32).tiny: the smallest number with full precision
 
@@ -39,19 +41,6 @@ class Measurements:
     def learning(self) -> bool:
         """Whether the loss has fallen by a fifth since the first probe step: then nothing essential is blocked."""
         return self.loss is not None and self.first_loss is not None and self.loss < 0.8 * self.first_loss
-
-
-@dataclass
-class Verdict:
-    """`kind` and `layers` say what and where, `message` how much, and `advice` what to try."""
-
-    kind: str
-    layers: list[str]
-    message: str
-    advice: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.message} Try {self.advice}."
 
 
 def judge(measured: Measurements) -> list[Verdict]:

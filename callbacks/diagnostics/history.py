@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from callbacks.diagnostics.rules import Verdict
+from callbacks.diagnostics.verdict import Verdict
 
 # Verdicts whose rules already consider the whole run.
 AT_ONCE = {"dead units", "learning rate far too high", "learning rate far too low"}
