@@ -37,7 +37,9 @@ class LoRA(nn.Module):
 @control
 def low_rank_adapters() -> Run:
     """LoRA on a frozen network."""
-    net = nn.Sequential(LoRA(nn.Linear(64, 64)), nn.ReLU(), LoRA(nn.Linear(64, 64)), nn.ReLU(), nn.Linear(64, 10))
+    net = nn.Sequential(
+        LoRA(nn.Linear(64, 64)), nn.ReLU(), LoRA(nn.Linear(64, 64)), nn.ReLU(), nn.Linear(64, 10)
+    )
     return Run(Supervised(net, optimizer=fast), *loaders(flat(digits())))
 
 
@@ -88,13 +90,17 @@ def last_norm_of_each_block_begins_at_zero() -> Run:
         def __init__(self):
             super().__init__()
             layers = [nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)]
-            self.layers = nn.Sequential(*layers, nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16))
+            self.layers = nn.Sequential(
+                *layers, nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16)
+            )
             nn.init.zeros_(self.layers[-1].weight)
 
         def forward(self, x):
             return torch.relu(x + self.layers(x))
 
-    net = nn.Sequential(nn.Conv2d(1, 16, 3, 2, 1), Block(), Block(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, 10))
+    net = nn.Sequential(
+        nn.Conv2d(1, 16, 3, 2, 1), Block(), Block(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, 10)
+    )
     return Run(Supervised(net), *loaders(digits()))
 
 
@@ -278,7 +284,12 @@ def sigmoid_with_plain_bce() -> Run:
 @control
 def linear_bottleneck() -> Run:
     """A factorized linear layer of low rank, and depthwise before pointwise convolution without an activation between."""
-    layers = [nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, 2, 1, groups=16), nn.Conv2d(16, 32, 1)]
+    layers = [
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(16, 16, 3, 2, 1, groups=16),
+        nn.Conv2d(16, 32, 1),
+    ]
     net = nn.Sequential(*layers, nn.ReLU(), nn.Flatten(), nn.Linear(512, 8, bias=False), nn.Linear(8, 10))
     return Run(Supervised(net, optimizer=fast), *loaders(digits()))
 
@@ -292,12 +303,17 @@ def bidirectional_tagger() -> Run:
 
         def __init__(self, letters):
             super().__init__()
-            self.embed, self.lstm = nn.Embedding(letters, 16), nn.LSTM(16, 16, batch_first=True, bidirectional=True)
+            self.embed, self.lstm = (
+                nn.Embedding(letters, 16),
+                nn.LSTM(16, 16, batch_first=True, bidirectional=True),
+            )
             self.out = nn.Linear(32, 2)
 
         def step(self, batch):
             x, _ = batch
-            return F.cross_entropy(self.out(self.lstm(self.embed(x))[0]).flatten(0, 1), (x % 5 == 0).long().flatten())
+            return F.cross_entropy(
+                self.out(self.lstm(self.embed(x))[0]).flatten(0, 1), (x % 5 == 0).long().flatten()
+            )
 
     data, letters = language(length=16)
     return Run(Net(letters), *loaders(data))
@@ -326,7 +342,9 @@ def targets_in_tens() -> Run:
     x, y, x_val, y_val = diabetes()
     net = mlp(10, 64, 1)
     nn.init.constant_(net[-1].bias, 10.0)
-    return Run(Supervised(net, F.mse_loss, fast), *loaders(Data(x, 10 + 5 * y, x_val, 10 + 5 * y_val)), epochs=8)
+    return Run(
+        Supervised(net, F.mse_loss, fast), *loaders(Data(x, 10 + 5 * y, x_val, 10 + 5 * y_val)), epochs=8
+    )
 
 
 @control
@@ -346,4 +364,8 @@ def one_hot_columns() -> Run:
     def one_hot(part):
         return F.one_hot((part[:, :8] * 1.2 + 2).long().clamp(0, 4), 5).flatten(1).float()
 
-    return Run(Supervised(mlp(40, 32, 3), optimizer=fast), *loaders(Data(one_hot(x), y, one_hot(x_val), y_val), 16), epochs=10)
+    return Run(
+        Supervised(mlp(40, 32, 3), optimizer=fast),
+        *loaders(Data(one_hot(x), y, one_hot(x_val), y_val), 16),
+        epochs=10,
+    )

@@ -52,12 +52,27 @@ OPTIMIZERS = {
 FULL_BATCH = {"rprop", "lbfgs"}
 for name, optimizer in OPTIMIZERS.items():
     batch_size, epochs = (448, 30) if name in FULL_BATCH else (32, 6)
-    add(f"mlp_with_{name}", partial(on_cancer, lambda: mlp(30, 32, 32, 1), batch_size, epochs, optimizer=optimizer))
+    add(
+        f"mlp_with_{name}",
+        partial(on_cancer, lambda: mlp(30, 32, 32, 1), batch_size, epochs, optimizer=optimizer),
+    )
 for name in ("sgd", "momentum", "adamw", "rmsprop", "adagrad"):
     add(f"convnet_with_{name}", partial(on_images, lambda: convnet(8, 16), optimizer=OPTIMIZERS[name]))
 
-ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
-ACTIVATIONS |= {"silu": nn.SiLU, "elu": nn.ELU, "selu": nn.SELU, "softplus": nn.Softplus, "hardswish": nn.Hardswish}
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
+}
+ACTIVATIONS |= {
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+    "softplus": nn.Softplus,
+    "hardswish": nn.Hardswish,
+}
 ACTIVATIONS |= {"prelu": nn.PReLU, "mish": nn.Mish, "relu6": nn.ReLU6}
 for name, activation in ACTIVATIONS.items():
     add(f"activation_{name}", partial(on_digits, partial(mlp, 64, 48, 32, 10, activation=activation)))
@@ -136,20 +151,31 @@ add("schedule_per_epoch", lambda: Run(PerEpoch(convnet(8, 16)), *loaders(digits(
 
 for seed in range(5):
     add(f"mlp_of_seed_{seed}", partial(on_digits, lambda: mlp(64, 64, 64, 10)))
-    add(f"convnet_of_seed_{seed}", partial(on_images, lambda: convnet(8, 16, 16), optimizer=partial(adam, lr=5e-3)))
+    add(
+        f"convnet_of_seed_{seed}",
+        partial(on_images, lambda: convnet(8, 16, 16), optimizer=partial(adam, lr=5e-3)),
+    )
 
-LOSSES = {"l1": F.l1_loss, "huber": nn.HuberLoss(), "log_cosh": lambda a, b: torch.log(torch.cosh(a - b)).mean()}
+LOSSES = {
+    "l1": F.l1_loss,
+    "huber": nn.HuberLoss(),
+    "log_cosh": lambda a, b: torch.log(torch.cosh(a - b)).mean(),
+}
 for name, loss in LOSSES.items():
     add(f"regression_{name}", partial(on_diabetes, lambda: mlp(10, 32, 1), loss))
 add("regression_with_momentum", partial(on_diabetes, lambda: mlp(10, 32, 16, 1), optimizer=momentum))
-add("linear_regression", partial(on_diabetes, lambda: nn.Linear(10, 1), optimizer=partial(optim.SGD, lr=0.05)))
+add(
+    "linear_regression", partial(on_diabetes, lambda: nn.Linear(10, 1), optimizer=partial(optim.SGD, lr=0.05))
+)
 add("regression_tanh", partial(on_diabetes, lambda: mlp(10, 20, 20, 1, activation=nn.Tanh)))
 add("logistic_regression", partial(on_cancer, lambda: nn.Linear(30, 1), optimizer=partial(optim.SGD, lr=0.3)))
 add("softmax_regression", partial(on_digits, lambda: nn.Linear(64, 10), optimizer=partial(adam, lr=1e-2)))
 for seed in range(3):
     add(
         f"wine_of_seed_{seed}",
-        lambda: Run(Supervised(mlp(13, 16, 3), optimizer=partial(adam, lr=1e-2)), *loaders(wine(), 16), epochs=10),
+        lambda: Run(
+            Supervised(mlp(13, 16, 3), optimizer=partial(adam, lr=1e-2)), *loaders(wine(), 16), epochs=10
+        ),
     )
 
 
@@ -164,29 +190,44 @@ def focal(out, y):
 
 add("imbalanced_10_percent", partial(imbalanced, 0.1))
 add("imbalanced_5_percent", partial(imbalanced, 0.05))
-add("imbalanced_with_weights", partial(imbalanced, 0.1, nn.CrossEntropyLoss(weight=torch.tensor([0.55, 5.0]))))
+add(
+    "imbalanced_with_weights", partial(imbalanced, 0.1, nn.CrossEntropyLoss(weight=torch.tensor([0.55, 5.0])))
+)
 add("imbalanced_with_focal_loss", partial(imbalanced, 0.1, focal))
-add("label_smoothing", partial(on_images, lambda: convnet(8, 16), loss=nn.CrossEntropyLoss(label_smoothing=0.1)))
+add(
+    "label_smoothing",
+    partial(on_images, lambda: convnet(8, 16), loss=nn.CrossEntropyLoss(label_smoothing=0.1)),
+)
 for share in (0.1, 0.3, 0.5):
     add(
         f"dropout_{share}",
         partial(
             on_digits,
             lambda share=share: nn.Sequential(
-                nn.Linear(64, 128), nn.ReLU(), nn.Dropout(share), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
+                nn.Linear(64, 128),
+                nn.ReLU(),
+                nn.Dropout(share),
+                nn.Linear(128, 64),
+                nn.ReLU(),
+                nn.Linear(64, 10),
             ),
         ),
     )
 
 
-def with_trainer(batch_size: int = 32, epochs: int = 3, val: bool = True, shuffle: bool = True, **trainer) -> Run:
+def with_trainer(
+    batch_size: int = 32, epochs: int = 3, val: bool = True, shuffle: bool = True, **trainer
+) -> Run:
     train, validation = loaders(digits(), batch_size, shuffle=shuffle)
     net = Supervised(convnet(8, 16), optimizer=partial(adam, lr=1e-2))
     return Run(net, train, validation if val else None, epochs, trainer)
 
 
 add("gradient_clipping_by_norm", partial(with_trainer, gradient_clip_val=1.0))
-add("gradient_clipping_by_value", partial(with_trainer, gradient_clip_val=0.5, gradient_clip_algorithm="value"))
+add(
+    "gradient_clipping_by_value",
+    partial(with_trainer, gradient_clip_val=0.5, gradient_clip_algorithm="value"),
+)
 add("accumulation_over_4_batches", partial(with_trainer, 8, 4, accumulate_grad_batches=4))
 add("no_validation", partial(with_trainer, val=False))
 add("not_shuffled_rows_in_random_order", partial(with_trainer, shuffle=False))
