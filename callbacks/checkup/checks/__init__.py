@@ -1,0 +1,6 @@
+"""All checks, in the order of their worth: the time may not suffice for the last ones."""
+
+from callbacks.checkup.check import Check
+from callbacks.checkup.checks import loss, wiring
+
+CHECKS: tuple[Check, ...] = (*wiring.CHECKS, *loss.CHECKS)

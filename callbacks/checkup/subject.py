@@ -1,0 +1,172 @@
+"""What the checks look at: copies of the module, a few batches, and what a training step does with them."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cached_property
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from callbacks.checkup.batches import leaves, map_leaves, read, size_of, to_device, with_leaf
+from callbacks.checkup.copying import CannotCheckError, Copy, Traced
+
+NUM_BATCHES = 4
+
+
+class Subject:
+    """One training that is about to start. Nothing here changes it.
+
+    Args:
+        trainer: with its model, loaders and optimizers set up.
+        module: the LightningModule that will be trained.
+        seconds: how long reading data may take.
+    """
+
+    def __init__(self, trainer: pl.Trainer, module: pl.LightningModule, seconds: float) -> None:
+        self.trainer, self.module, self.seconds = trainer, module, seconds
+
+    # --- data ---
+
+    @cached_property
+    def batches(self) -> list[Any]:
+        """The first training batches, at most `NUM_BATCHES`, as `training_step` gets them."""
+        found = [to_device(self.trainer, batch) for batch in read(self.trainer.train_dataloader, NUM_BATCHES)]
+        if not found:
+            raise CannotCheckError("the training loader is empty")
+        return found
+
+    @property
+    def batch(self) -> Any:
+        """The first training batch."""
+        return self.batches[0]
+
+    @cached_property
+    def val_batches(self) -> list[Any]:
+        """The first batches of the (first) validation loader.
+
+        Raises:
+            CannotCheckError: without validation.
+        """
+        found = [
+            to_device(self.trainer, batch) for batch in itertools.islice(self._validation(), NUM_BATCHES)
+        ]
+        if not found:
+            raise CannotCheckError("there is no validation data")
+        return found
+
+    def training_data(self, limit: int = 10**9) -> list[Any]:
+        """As many training batches as can be read in the time, not moved to a device."""
+        return list(read(self.trainer.train_dataloader, limit, self.seconds))
+
+    def validation_data(self, limit: int = 10**9) -> list[Any]:
+        """As many validation batches as can be read in the time, not moved to a device.
+
+        Raises:
+            CannotCheckError: without validation.
+        """
+        return list(self._validation(limit))
+
+    def _validation(self, limit: int = NUM_BATCHES) -> Any:
+        loaders = self.trainer.val_dataloaders
+        if isinstance(loaders, dict | list | tuple):
+            loaders = next(iter(loaders.values() if isinstance(loaders, dict) else loaders), None)
+        if loaders is None:
+            raise CannotCheckError("there is no validation data")
+        return read(loaders, limit, self.seconds)
+
+    # --- copies ---
+
+    def copy(self, *, double: bool = False, train: bool = True) -> Copy:
+        """A new copy of the module and its optimizers, ready for a batch.
+
+        Args:
+            double: in float64, for exact comparisons; `as_double` converts a batch.
+            train: False puts every part into eval mode. True leaves the modes as they are.
+
+        Raises:
+            CannotCheckError: if it cannot be made.
+        """
+        made = Copy(self.trainer, self.module)
+        try:
+            made.begin()
+        except Exception as error:
+            raise CannotCheckError(
+                f"the module's hooks failed on a copy ({type(error).__name__}: {error})"
+            ) from error
+        if double:
+            made.module.double()
+        if not train:
+            made.module.eval()
+        return made
+
+    @cached_property
+    def still(self) -> Copy:
+        """One copy for all checks that only trace; its weights never move."""
+        return self.copy()
+
+    @cached_property
+    def traces(self) -> list[Traced]:
+        """A training step on each of the first two batches, with its graph; weights stay as they are."""
+        return [self.still.trace(batch, number) for number, batch in enumerate(self.batches[:2])]
+
+    @property
+    def traced(self) -> Traced:
+        """The first of `traces`."""
+        return self.traces[0]
+
+    # --- inputs ---
+
+    @cached_property
+    def input_number(self) -> int:
+        """Which tensor of the batch (see `leaves`) is the input: the first that is not the target and has N rows.
+
+        Raises:
+            CannotCheckError: if there is none.
+        """
+        tensors = leaves(self.batch)
+        targets = {id(call.target) for call in self.traced.calls} | {
+            call.target.untyped_storage().data_ptr() for call in self.traced.calls
+        }
+        size = size_of(self.batch)
+        rows = [k for k, each in enumerate(tensors) if each.ndim >= 2 and len(each) == size]
+        rows = rows or [k for k, each in enumerate(tensors) if each.ndim == 1 and len(each) == size]
+        free = [k for k in rows if tensors[k].untyped_storage().data_ptr() not in targets]
+        if not rows:
+            raise CannotCheckError("no tensor of the batch looks like an input")
+        return (free or rows)[0]  # an autoencoder's input is its target
+
+    @property
+    def inputs(self) -> Tensor:
+        """The input of the first batch: (N, ...)."""
+        return leaves(self.batch)[self.input_number]
+
+    def with_inputs(self, batch: Any, inputs: Tensor) -> Any:
+        """The batch with another input."""
+        return with_leaf(batch, self.input_number, inputs)
+
+
+def as_double(batch: Any) -> Any:
+    """The batch with its floating-point tensors in float64."""
+    return map_leaves(batch, lambda k, tensor: tensor.double() if tensor.is_floating_point() else tensor)
+
+
+def rows_of(batch: Any, rows: Any) -> Any:
+    """Some samples of a batch: every tensor that has an entry per sample is indexed.
+
+    Args:
+        batch: of N samples.
+        rows: a slice or an index tensor.
+    """
+    size = size_of(batch)
+    return map_leaves(
+        batch, lambda k, tensor: tensor[rows] if tensor.ndim and len(tensor) == size else tensor
+    )
+
+
+def predict(copy: Copy, batch: Any, batch_idx: int = 0) -> Tensor:
+    """What a copy predicts for a batch, without a graph; seeded, so that two calls draw the same random numbers."""
+    with torch.no_grad():
+        return copy.trace(batch, batch_idx).prediction
