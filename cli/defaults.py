@@ -14,7 +14,7 @@ from pytorch_lightning.plugins.environments import (
     TorchElasticEnvironment,
 )
 
-from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
+from callbacks import ActivationMonitor, Checkup, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.pictures import EVERY_RUN
 from callbacks.pictures.gallery import Gallery
 from callbacks.predictions import PredictionWriter
@@ -47,6 +47,8 @@ def callbacks_of(command: str, settings: Namespace, given: list[Callback], folde
         return own
     if settings.trainer.enable_model_summary is not False and not has(given, ModelSummary):
         own.append(LayerSummary())
+    if settings.checkup and not has(given, Checkup):
+        own.append(Checkup())
     if settings.diagnostics:
         own += [make() for make in DIAGNOSTICS if not has(given, make)]
     if settings.pictures:

@@ -31,6 +31,7 @@ def add_flags(parser: LightningArgumentParser) -> None:
         type=PositiveInt | None,
         help="Write last.ckpt within an epoch as well, after so many steps; by default after 5 minutes.",
     )
+    parser.add_argument("--checkup", type=bool, default=True, help="Look for mistakes before the first step.")
     parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
     parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
     parser.add_argument(

@@ -6,9 +6,9 @@ order of the data and everything logged are as they would be without it.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -26,7 +26,7 @@ class Checkup(pl.Callback):
     """Checks model, data, loss and optimizer before the first step, and prints what it finds.
 
     Args:
-        max_seconds: no check starts later than this after the first one.
+        max_seconds: no check starts later than this after the first one, or than ten training steps would take.
         thorough: also make the checks that take longer, such as fitting one batch.
 
     Raises:
@@ -69,8 +69,13 @@ class Checkup(pl.Callback):
         loaders = trainer.train_dataloader, trainer.val_dataloaders
         with warnings.catch_warnings(), untouched(*loaders), torch.enable_grad():
             warnings.simplefilter("ignore")
-            self.outcomes = list(run_checks(CHECKS, subject, self.max_seconds, self.thorough))
+            seconds = max(self.max_seconds, _seconds_for_ten_steps(subject))
+            self.outcomes = list(run_checks(CHECKS, subject, seconds, self.thorough))
         self.seconds = time.perf_counter() - started
 
-    def state_dict(self) -> dict[str, Any]:
-        return {}
+
+def _seconds_for_ten_steps(subject: Subject) -> float:
+    started = time.perf_counter()
+    with contextlib.suppress(Exception):  # each check that needs it says what is wrong
+        subject.traced.loss.backward()
+    return 10 * (time.perf_counter() - started)

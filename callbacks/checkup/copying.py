@@ -115,6 +115,9 @@ class Copy:
             tuple[str, Any]
         ] = []  # what a manual step did: ("backward", loss), ("step", optimizer)
         vars(stand_in)["optimizers"] = self.optimizers
+        for each in self.module.modules():
+            if isinstance(each, pl.LightningModule):
+                vars(each)["_trainer"] = stand_in  # Lightning leaves it out of a copy
         self._detach_from_training()
 
     def _detach_from_training(self) -> None:
