@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -211,10 +212,12 @@ class Copy:
 
     def _call(self, name: str, batch: Any, batch_idx: int) -> Any:
         method = getattr(self.module, name)
+        parameters = inspect.signature(method).parameters
+        if "dataloader_iter" in parameters:
+            raise CannotCheckError(f"{name} fetches its own batches")
+        takes_any = any(each.kind is each.VAR_POSITIONAL for each in parameters.values())
         try:
-            return method(batch, batch_idx)
-        except TypeError:  # a step may leave out the batch's number
-            return method(batch)
+            return method(batch, batch_idx) if takes_any or len(parameters) > 1 else method(batch)
         except CannotCheckError:
             raise
         except Exception as error:
