@@ -12,6 +12,7 @@ from torch import Tensor
 
 from callbacks.checkup.batches import leaves, map_leaves, read, size_of, to_device, with_leaf
 from callbacks.checkup.copying import CannotCheckError, Copy, Traced
+from callbacks.checkup.functions import FunctionCall, FunctionRecorder
 
 NUM_BATCHES = 4
 
@@ -116,6 +117,18 @@ class Subject:
     def traced(self) -> Traced:
         """The first of `traces`."""
         return self.traces[0]
+
+    @cached_property
+    def exact(self) -> Copy:
+        """One copy in float64 and eval mode for comparisons to the last digit; its weights never move."""
+        return self.copy(double=True, train=False)
+
+    @cached_property
+    def functions(self) -> tuple[Traced, list[FunctionCall]]:
+        """A step of `exact` on the first batch, with its graph, and the functions of torch that it called."""
+        with FunctionRecorder() as recorder:
+            traced = self.exact.trace(as_double(self.batch))
+        return traced, recorder.calls
 
     # --- inputs ---
 

@@ -1,0 +1,37 @@
+"""What single checks say about a training that is about to start."""
+
+import pytorch_lightning as pl
+import torch
+
+from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.subject import Subject
+from callbacks.checkup.untouched import untouched
+from tests.callbacks.plain import fit
+
+
+class Examine(pl.Callback):
+    """Makes some checks at the start of training, and keeps what they say."""
+
+    def __init__(self, checks):
+        self.checks, self.verdicts, self.why_not = checks, [], []
+
+    def on_train_start(self, trainer, pl_module):
+        subject = Subject(trainer, pl_module, 0.25)
+        with untouched(trainer.train_dataloader, trainer.val_dataloaders), torch.enable_grad():
+            for check in self.checks:
+                try:
+                    self.verdicts += check(subject)
+                except CannotCheckError as reason:
+                    self.why_not.append(str(reason))
+
+
+def examine(model, loader, *checks, val=None, **kwargs):
+    """An `Examine` after the start of a training; `kwargs` are the Trainer's."""
+    observer = Examine(checks)
+    fit(model, loader, observer, val=val, num_sanity_val_steps=0, **({"steps": 1} | kwargs))
+    return observer
+
+
+def found(model, loader, *checks, **kwargs):
+    """(kind, severity) of every verdict."""
+    return [(each.kind, each.severity) for each in examine(model, loader, *checks, **kwargs).verdicts]
