@@ -125,10 +125,13 @@ class Subject:
 
     @cached_property
     def functions(self) -> tuple[Traced, list[FunctionCall]]:
-        """A step of `exact` on the first batch, with its graph, and the functions of torch that it called."""
-        with FunctionRecorder() as recorder:
-            traced = self.exact.trace(as_double(self.batch))
-        return traced, recorder.calls
+        """A step in eval mode on the first batch, with its graph, and the functions of torch that it called."""
+        try:
+            with FunctionRecorder() as recorder:
+                return self.exact.trace(as_double(self.batch)), recorder.calls
+        except CannotCheckError:  # not every module can work in float64
+            with FunctionRecorder() as recorder:
+                return self.copy(train=False).trace(self.batch), recorder.calls
 
     # --- inputs ---
 

@@ -103,9 +103,7 @@ def sigmoid_first(subject: Subject) -> list[Verdict]:
                 "two sigmoids follow each other before binary_cross_entropy, so its probabilities lie between 0.5 and "
                 f"0.73, and a sample of class 0 costs at least {math.log(2):.3g}."
             )
-            verdicts.append(
-                _sigmoid_verdict(message, "one sigmoid, or binary_cross_entropy_with_logits", "fail")
-            )
+            verdicts.append(_sigmoid_verdict(message, "one sigmoid, or binary_cross_entropy_with_logits"))
     return verdicts
 
 
