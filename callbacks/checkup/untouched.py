@@ -40,7 +40,13 @@ def _read_in_this_process(owner: Any) -> None:
     """Starting workers takes longer than reading a few batches, and they would still run when training starts."""
     if isinstance(owner, DataLoader) and owner.num_workers > 0:
         own = {"num_workers": 0, "prefetch_factor": None, "persistent_workers": False, "pin_memory": False}
-        vars(owner).update(own, timeout=0, _iterator=None, _DataLoader__multiprocessing_context=None)
+        own |= {"timeout": 0, "_iterator": None, "_DataLoader__multiprocessing_context": None}
+        vars(owner).update(own, _in_training=dict(vars(owner)))
+
+
+def in_training(loader: DataLoader, option: str) -> Any:
+    """An option of a loader as the training has it, such as `num_workers`; here it is read without workers."""
+    return vars(loader).get("_in_training", vars(loader))[option]
 
 
 class _State:
