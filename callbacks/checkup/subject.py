@@ -12,6 +12,8 @@ from torch import Tensor
 from callbacks.checkup.batches import leaves, map_leaves, one_pass, read, size_of, to_device, with_leaf
 from callbacks.checkup.copying import CannotCheckError, Copy, Traced
 from callbacks.checkup.functions import FunctionCall, FunctionRecorder
+from callbacks.checkup.stepping import Steps
+from callbacks.checkup.watching import Watch
 
 NUM_BATCHES = 4
 
@@ -123,7 +125,18 @@ class Subject:
     @cached_property
     def traces(self) -> list[Traced]:
         """A training step on each of the first two batches, with its graph; weights stay as they are."""
-        return [self.still.trace(batch, number) for number, batch in enumerate(self.batches[:2])]
+        with self.watch:
+            return [self.still.trace(batch, number) for number, batch in enumerate(self.batches[:2])]
+
+    @cached_property
+    def watch(self) -> Watch:
+        """What ran inside these two steps; empty until `traces` was read."""
+        return Watch(self.still.module)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """What some real training steps of a copy did to its weights and gradients."""
+        return Steps(self.copy(), self.batches, self.seconds)
 
     @property
     def traced(self) -> Traced:
