@@ -3,4 +3,11 @@
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks import loss, loss_shapes, objective, preparation, splits, wiring
 
-CHECKS: tuple[Check, ...] = (*wiring.CHECKS, *loss.CHECKS, *loss_shapes.CHECKS, *objective.CHECKS, *splits.CHECKS, *preparation.CHECKS,)
+CHECKS: tuple[Check, ...] = (
+    *wiring.CHECKS,
+    *loss.CHECKS,
+    *loss_shapes.CHECKS,
+    *objective.CHECKS,
+    *splits.CHECKS,
+    *preparation.CHECKS,
+)
