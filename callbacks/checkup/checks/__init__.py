@@ -1,6 +1,12 @@
 """All checks, in the order of their worth: the time may not suffice for the last ones."""
 
 from callbacks.checkup.check import Check
-from callbacks.checkup.checks import loss, loss_shapes, objective, wiring
+from callbacks.checkup.checks import labels, loss, loss_shapes, objective, wiring
 
-CHECKS: tuple[Check, ...] = (*wiring.CHECKS, *loss.CHECKS, *loss_shapes.CHECKS, *objective.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *wiring.CHECKS,
+    *loss.CHECKS,
+    *loss_shapes.CHECKS,
+    *objective.CHECKS,
+    *labels.CHECKS,
+)
