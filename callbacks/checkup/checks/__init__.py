@@ -1,7 +1,7 @@
 """All checks, in the order of their worth: the time may not suffice for the last ones."""
 
 from callbacks.checkup.check import Check
-from callbacks.checkup.checks import labels, loss, loss_shapes, objective, wiring
+from callbacks.checkup.checks import future, independence, labels, loss, loss_shapes, objective, wiring
 
 CHECKS: tuple[Check, ...] = (
     *wiring.CHECKS,
@@ -9,4 +9,6 @@ CHECKS: tuple[Check, ...] = (
     *loss_shapes.CHECKS,
     *objective.CHECKS,
     *labels.CHECKS,
+    *independence.CHECKS,
+    *future.CHECKS,
 )
