@@ -145,8 +145,16 @@ class Subject:
 
     @cached_property
     def exact(self) -> Copy:
-        """One copy in float64 and eval mode for comparisons to the last digit; its weights never move."""
-        return self.copy(double=True, train=False)
+        """One copy in float64 and eval mode for comparisons to the last digit; no step moves its weights.
+
+        Each weight has some noise added, a tenth of its tensor's rms, so that layers which start at 0 take part.
+        """
+        made = self.copy(double=True, train=False)
+        with torch.no_grad():
+            for parameter in made.module.parameters():
+                size = parameter.square().mean().sqrt() if parameter.numel() else torch.zeros(())
+                parameter.add_(torch.randn_like(parameter), alpha=0.1 * (size.item() or 1.0))
+        return made
 
     @cached_property
     def functions(self) -> tuple[Traced, list[FunctionCall]]:

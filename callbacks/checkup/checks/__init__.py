@@ -1,13 +1,26 @@
 """All checks, in the order of their worth: the time may not suffice for the last ones."""
 
 from callbacks.checkup.check import Check
-from callbacks.checkup.checks import loss, loss_shapes, objective, preparation, splits, wiring
+from callbacks.checkup.checks import (
+    future,
+    independence,
+    labels,
+    loss,
+    loss_shapes,
+    objective,
+    preparation,
+    splits,
+    wiring,
+)
 
 CHECKS: tuple[Check, ...] = (
     *wiring.CHECKS,
     *loss.CHECKS,
     *loss_shapes.CHECKS,
     *objective.CHECKS,
+    *labels.CHECKS,
+    *future.CHECKS,
     *splits.CHECKS,
     *preparation.CHECKS,
+    *independence.CHECKS,
 )
