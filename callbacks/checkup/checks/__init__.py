@@ -1,6 +1,7 @@
 """All checks, in the order of their worth: the time may not suffice for the last ones."""
 
 from callbacks.checkup.check import Check
-from callbacks.checkup.checks import loss, preparation, splits, wiring
+from callbacks.checkup.checks import loss, order, preparation, splits, wiring, workers
 
-CHECKS: tuple[Check, ...] = (*wiring.CHECKS, *loss.CHECKS, *splits.CHECKS, *preparation.CHECKS)
+DATA = (*splits.CHECKS, *preparation.CHECKS, *order.CHECKS, *workers.CHECKS)
+CHECKS: tuple[Check, ...] = (*wiring.CHECKS, *loss.CHECKS, *DATA)
