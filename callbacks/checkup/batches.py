@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from callbacks.checkup.copying import CannotCheckError
 
-_MOST_BYTES = 256 * 2**20  # of rows that are kept
+_MOST_BYTES = 64 * 2**20  # of rows that are kept
 
 
 def leaves(batch: Any) -> list[Tensor]:

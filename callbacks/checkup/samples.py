@@ -15,6 +15,8 @@ from callbacks.checkup.copying import CannotCheckError
 from callbacks.checkup.subject import Subject
 from callbacks.diagnostics.loss_calls import CLASS_LOSSES
 
+_HASHED = 256  # numbers of a row
+
 
 def target_number(subject: Subject) -> int | None:
     """Which tensor of the batch (see `leaves`) the loss compares with; None if it compares with none of them.
@@ -47,8 +49,8 @@ def has_class_targets(subject: Subject) -> bool:
     return bool(calls) and calls[0].name in CLASS_LOSSES and calls[0].target.ndim == 1
 
 
-def rows_in(batches: list[Any], number: int) -> Tensor:
-    """One tensor of all batches, joined: (N, ...), on the CPU.
+def rows_in(batches: list[Any], number: int, most: int = 10**9) -> Tensor:
+    """One tensor of all batches, joined: (N, ...), on the CPU; about `most` rows, evenly chosen.
 
     Raises:
         CannotCheckError: if its shape changes from batch to batch, or batches lack it.
@@ -58,11 +60,12 @@ def rows_in(batches: list[Any], number: int) -> Tensor:
         raise CannotCheckError("the batches have other parts than the training batches")
     if len({each[number].shape[1:] for each in parts}) > 1:
         raise CannotCheckError("the shape of a sample changes from batch to batch")
-    return torch.cat([each[number].detach().cpu() for each in parts])
+    stride = max(1, sum(len(each[number]) for each in parts) // most)
+    return torch.cat([each[number][::stride].detach().cpu() for each in parts])
 
 
 def fingerprints(batches: list[Any], numbers: list[int]) -> Counter[int]:
-    """How often each sample occurs: a hash of the bytes of these tensors' rows -> count.
+    """How often each sample occurs: a hash of these tensors' rows -> count. Of long rows, 256 numbers are hashed.
 
     Raises:
         CannotCheckError: if the batches lack one of them.
@@ -78,10 +81,12 @@ def fingerprints(batches: list[Any], numbers: list[int]) -> Counter[int]:
 
 
 def _row_bytes(rows: Tensor) -> list[bytes]:
-    array = rows.detach().cpu().flatten(1) if rows.ndim > 1 else rows.detach().cpu()[:, None]
-    if array.is_floating_point():
-        array = array.float() + 0.0  # -0 becomes 0
-    return [row.tobytes() for row in array.contiguous().numpy()]
+    flat = rows.detach().flatten(1) if rows.ndim > 1 else rows.detach()[:, None]
+    if flat.shape[1] > _HASHED:
+        flat = flat.index_select(1, torch.linspace(0, flat.shape[1] - 1, _HASHED).long().to(flat.device))
+    if flat.is_floating_point():
+        flat = flat.float() + 0.0  # -0 becomes 0
+    return [row.tobytes() for row in flat.cpu().contiguous().numpy()]
 
 
 def samples_at(loader: Any, count: int) -> Any:

@@ -49,23 +49,27 @@ def in_training(loader: DataLoader, option: str) -> Any:
     return vars(loader).get("_in_training", vars(loader))[option]
 
 
+def state_of(owner: Any) -> Any:
+    """A copy of a generator's state, of a small container, or of an object's attributes."""
+    if isinstance(owner, torch.Generator):
+        return owner.get_state()
+    if isinstance(owner, random.Random):
+        return owner.getstate()
+    if isinstance(owner, np.random.Generator):
+        return owner.bit_generator.state
+    if isinstance(owner, np.random.RandomState):
+        return owner.get_state()
+    if isinstance(owner, list | dict | set):
+        return owner.copy()
+    return dict(vars(owner))
+
+
 class _State:
     """One object's state, so that it can be restored in place."""
 
     def __init__(self, owner: Any) -> None:
         self.owner = owner
-        if isinstance(owner, torch.Generator):
-            self.saved: Any = owner.get_state()
-        elif isinstance(owner, random.Random):
-            self.saved = owner.getstate()
-        elif isinstance(owner, np.random.Generator):
-            self.saved = owner.bit_generator.state
-        elif isinstance(owner, np.random.RandomState):
-            self.saved = owner.get_state()
-        elif isinstance(owner, list | dict | set):
-            self.saved = owner.copy()
-        else:
-            self.saved = dict(vars(owner))
+        self.saved = state_of(owner)
 
     def restore(self) -> None:
         """Put the state back into the same object."""

@@ -8,9 +8,11 @@ from callbacks.checkup.checks import (
     loss,
     loss_shapes,
     objective,
+    order,
     preparation,
     splits,
     wiring,
+    workers,
 )
 
 CHECKS: tuple[Check, ...] = (
@@ -22,5 +24,7 @@ CHECKS: tuple[Check, ...] = (
     *future.CHECKS,
     *splits.CHECKS,
     *preparation.CHECKS,
+    *order.CHECKS,
     *independence.CHECKS,
+    *workers.CHECKS,
 )

@@ -20,6 +20,7 @@ from callbacks.diagnostics.verdict import Verdict
 _FEWEST_ROWS = 100
 _MOST_ROWS, _MOST_FEATURES = 1000, 128  # that are compared
 _CHANCE = 1e-4  # of one finding in all features, if the rows come from one distribution
+_INNER_DEVIATION = 0.662  # of a normal distribution of deviation 1 without its outer tenths
 _NOTABLE_SHIFT, _NOTABLE_RATIO = 0.5, 1.5
 _WRONG_RATIO, _WRONG_SHARE = 2.0, 0.8  # spreads that differ by this factor in this share of the features
 
@@ -28,7 +29,7 @@ def prepared_alike(subject: Subject) -> list[Verdict]:
     """Mean and spread of the input's features are alike in training and validation."""
     number = subject.input_number
     train, validation = (
-        rows_in(data, number) for data in (subject.training_data(), subject.validation_data())
+        rows_in(data, number, _MOST_ROWS) for data in (subject.training_data(), subject.validation_data())
     )
     codes = not train.is_floating_point() and not (train.dtype == torch.uint8 and train.ndim > 2)
     if codes and not validation.is_floating_point():
@@ -99,7 +100,7 @@ def _center_and_spread(values: Tensor) -> tuple[Tensor, Tensor]:
     inner = (flat >= low) & (flat <= high)
     count = inner.sum(1)
     center = (flat * inner).sum(1) / count
-    spread = (((flat - center[:, None]) ** 2 * inner).sum(1) / count).sqrt()
+    spread = (((flat - center[:, None]) ** 2 * inner).sum(1) / count).sqrt() / _INNER_DEVIATION
     all_spread = flat.std(1, correction=0)
     robust = spread > 0.01 * all_spread
     return torch.where(robust, center, flat.mean(1)), torch.where(robust, spread, all_spread)
