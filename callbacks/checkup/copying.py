@@ -119,6 +119,8 @@ class Copy:
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         try:
             copies = copy.deepcopy((module, list(trainer.optimizers), schedulers), memo)
+            for original, made in zip(trainer.optimizers, copies[1], strict=True):
+                _copy_attributes(original, made, memo)
         except Exception as error:
             raise CannotCheckError(
                 f"the module cannot be copied ({type(error).__name__}: {_first_line(error)})"
@@ -261,6 +263,16 @@ class Copy:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def _copy_attributes(original: Optimizer, made: Optimizer, memo: dict[int, Any]) -> None:
+    """Copy what an optimizer leaves out when it is copied, such as the list of parameters of LBFGS.
+
+    Its methods stay its own: a scheduler replaces `step` by one that steps the original.
+    """
+    for name, value in vars(original).items():
+        if name not in vars(made) and not callable(value):
+            vars(made)[name] = copy.deepcopy(value, memo)
 
 
 def _first_line(error: Exception) -> str:

@@ -83,7 +83,8 @@ class _Gradients(contextlib.AbstractContextManager):
 
     def __init__(self, copy: Copy) -> None:
         self.copy = copy
-        self.got: set[int] = set()  # parameters that got a gradient
+        self.got: set[int] = set()  # parameters that got a gradient, which may be 0
+        self.nonzero: set[int] = set()  # those that got one other than 0
         self.reused: dict[int, set[int]] = {}
         self.foreign: dict[int, set[int]] = {}
         self._sources: dict[
@@ -106,6 +107,8 @@ class _Gradients(contextlib.AbstractContextManager):
     def _noting(self, p: Tensor) -> Any:
         def note(gradients: Any) -> None:
             self.got.add(id(p))
+            if id(p) not in self.nonzero and bool(gradients[0].any()):
+                self.nonzero.add(id(p))
             self._in_gradient(p).append(torch._C._current_graph_task_id())
 
         return note

@@ -10,7 +10,9 @@ from callbacks.checkup.checks import (
     objective,
     order,
     preparation,
+    schedule,
     splits,
+    steps,
     wiring,
     workers,
 )
@@ -21,10 +23,12 @@ CHECKS: tuple[Check, ...] = (
     *loss_shapes.CHECKS,
     *objective.CHECKS,
     *labels.CHECKS,
+    *steps.CHECKS,
     *future.CHECKS,
     *splits.CHECKS,
     *preparation.CHECKS,
     *order.CHECKS,
+    *schedule.CHECKS,
     *independence.CHECKS,
     *workers.CHECKS,
 )

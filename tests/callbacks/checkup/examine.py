@@ -1,5 +1,7 @@
 """What single checks say about a training that is about to start."""
 
+import contextlib
+
 import pytorch_lightning as pl
 import torch
 
@@ -11,6 +13,14 @@ from tests.callbacks.plain import fit
 
 class Examine(pl.Callback):
     """Makes some checks at the start of training, and keeps what they say."""
+
+
+class EnoughError(Exception):
+    """Ends the training before its first step."""
+
+
+class Examine(pl.Callback):
+    """Makes some checks at the start of training, keeps what they say, and ends it."""
 
     def __init__(self, checks):
         self.checks, self.verdicts, self.why_not = checks, [], []
@@ -29,6 +39,17 @@ def examine(model, loader, *checks, val=None, **kwargs):
     """An `Examine` after the start of a training; `kwargs` are the Trainer's."""
     observer = Examine(checks)
     fit(model, loader, observer, val=val, num_sanity_val_steps=0, **({"steps": 1} | kwargs))
+        raise EnoughError
+
+
+def examine(model, loader, *checks, val=None, callbacks=(), **kwargs):
+    """An `Examine` after the start of a training; `kwargs` are the Trainer's."""
+    observer = Examine(checks)
+    kwargs = {"max_epochs": 2, "accelerator": "cpu", "devices": 1, "num_sanity_val_steps": 0} | kwargs
+    kwargs |= {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = pl.Trainer(callbacks=[*callbacks, observer], logger=False, **kwargs)
+    with contextlib.suppress(EnoughError):
+        trainer.fit(model, loader, val)
     return observer
 
 
