@@ -31,7 +31,7 @@ OTHER_LOSSES |= {"cosine_embedding_loss", "margin_ranking_loss", "triplet_margin
 LOSSES = CLASS_LOSSES | BINARY_LOSSES | REGRESSION_LOSSES | OTHER_LOSSES
 
 # Autograd nodes that only reorder, select, copy or scale values.
-_SAME_VALUES = (
+_SAME_VALUES: tuple[str, ...] = (
     "View",
     "Reshape",
     "Squeeze",
