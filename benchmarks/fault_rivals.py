@@ -50,7 +50,9 @@ def weights(module: nn.Module) -> list[Tensor]:
 
 def largest_input(batch: Any) -> float:
     """The largest absolute value of the first tensor of real numbers in a batch."""
-    items = batch.values() if isinstance(batch, dict) else batch if isinstance(batch, (list, tuple)) else [batch]
+    items = (
+        batch.values() if isinstance(batch, dict) else batch if isinstance(batch, (list, tuple)) else [batch]
+    )
     for item in items:
         if isinstance(item, Tensor) and item.is_floating_point():
             return float(item.abs().max())
@@ -119,16 +121,28 @@ class Umlaut(Rival):
         self.alarm("dropout too high", max(shares, default=0) > 0.5)
 
     def on_validation_epoch_end(self, trainer, pl_module) -> None:
-        self.alarm("validation accuracy too good", float(trainer.callback_metrics.get("val/accuracy", 0)) > 0.95)
+        self.alarm(
+            "validation accuracy too good", float(trainer.callback_metrics.get("val/accuracy", 0)) > 0.95
+        )
 
 
 class Activations(Rival):
     """A rival that listens to the outputs of activations given as modules, at its steps."""
 
-    kinds: tuple[type[nn.Module], ...] = (nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.ELU, nn.SiLU)
+    kinds: tuple[type[nn.Module], ...] = (
+        nn.ReLU,
+        nn.LeakyReLU,
+        nn.Tanh,
+        nn.Sigmoid,
+        nn.GELU,
+        nn.ELU,
+        nn.SiLU,
+    )
 
     def on_train_start(self, trainer, pl_module) -> None:
-        self.handles = [m.register_forward_hook(self.listen) for m in pl_module.modules() if isinstance(m, self.kinds)]
+        self.handles = [
+            m.register_forward_hook(self.listen) for m in pl_module.modules() if isinstance(m, self.kinds)
+        ]
 
     def on_train_end(self, trainer, pl_module) -> None:
         for handle in self.handles:

@@ -125,7 +125,15 @@ def train(program: Program, faulty: bool, steps: int = 100, every: int = 5, riva
             trainer = pl.Trainer(
                 **{"max_epochs": run.epochs, "max_steps": steps, "log_every_n_steps": every}
                 | run.trainer
-                | {"callbacks": [losses, *watched.values(), watch, *listening, *run.trainer.get("callbacks", [])]},
+                | {
+                    "callbacks": [
+                        losses,
+                        *watched.values(),
+                        watch,
+                        *listening,
+                        *run.trainer.get("callbacks", []),
+                    ]
+                },
                 accelerator="cpu",
                 logger=False,
                 enable_checkpointing=False,

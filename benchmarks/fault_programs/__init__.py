@@ -1,6 +1,8 @@
 """Small training programs: each fault next to its healthy twin, healthy programs of many kinds, and known networks."""
 
 from benchmarks.fault_programs import (
+    controls,
+    healthy_common,
     initialization,
     inputs,
     language,
@@ -17,3 +19,4 @@ from benchmarks.fault_programs.base import FAULTS, HEALTHY, Program, Run
 __all__ = ["FAULTS", "HEALTHY", "Program", "Run"]
 
 FAMILIES = [losses, wiring, optimization, modes, initialization, inputs, splits, recurrent, language, manual]
+HEALTHY_FAMILIES = [controls, healthy_common]
