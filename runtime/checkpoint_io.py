@@ -2,6 +2,7 @@
 
 import enum
 import os
+import re
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,10 @@ class AtomicIO(TorchCheckpointIO):
             return
         try:
             torch.load(written, map_location="cpu", weights_only=True, mmap=True)
-        except Exception as error:  # of any class, as the tensor's own code runs
-            raise UsageError(f"the checkpoint {target} could not be read again: {error}") from None
+        except Exception as error:  # of any class, as tensors may bring code of their own
+            found = re.search(r"GLOBAL (\S+)", str(error))
+            reason = f"a tensor in it needs {found[1]}" if found else f"{type(error).__name__}: {error}"
+            raise UsageError(f"the checkpoint {target} could not be read again: {reason}") from None
         self._was_read_back = True
 
 

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from runtime.checkpoint_io import AtomicIO, loadable
-from runtime.errors import RunError, exit_code, explain
+from runtime.errors import RunError, UsageError, exit_code, explain
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,6 +106,51 @@ def test_weights_keep_their_order_and_versions() -> None:
     assert list(converted) == list(state)
     assert converted._metadata == state._metadata
     assert all(converted[name] is state[name] for name in state)
+
+
+class Photo(torch.Tensor):
+    """A tensor of another class, as torchvision's `tv_tensors.Image`."""
+
+
+class Collection(torch.nn.Module):
+    """Its state has a tensor of another class and plain values of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("photo", torch.ones(2).as_subclass(Photo))
+        self.seen = deque([1], 3)
+
+    def get_extra_state(self) -> Any:
+        return self.seen
+
+    def set_extra_state(self, state: Any) -> None:
+        self.seen = state
+
+
+def test_buffers_of_another_class_and_extra_state_are_restored(tmp_path: Path) -> None:
+    saved, fresh = Collection(), Collection()
+    saved.photo.mul_(3)
+    saved.seen.append(2)
+    AtomicIO().save_checkpoint({"state_dict": saved.state_dict()}, tmp_path / "x.ckpt")
+    fresh.load_state_dict(AtomicIO().load_checkpoint(tmp_path / "x.ckpt")["state_dict"])
+    assert type(fresh.photo) is Photo
+    assert torch.equal(fresh.photo, saved.photo)
+    assert fresh.seen == deque([1, 2], 3)
+
+
+def test_a_tensor_of_another_class_that_no_module_would_copy_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"checkpoint\['x'\] is of type .*Photo"):
+        AtomicIO().save_checkpoint({"x": Collection().photo}, tmp_path / "x.ckpt")
+
+
+def test_the_first_checkpoint_is_read_back_before_it_takes_its_place(tmp_path: Path) -> None:
+    weight, writer = torch.ones(2), AtomicIO()
+    writer.save_checkpoint({"x": 1}, tmp_path / "x.ckpt")
+    weight.note = Thing()  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match=r"could not be read again: a tensor in it needs .*Thing$"):
+        AtomicIO().save_checkpoint({"state_dict": {"w": weight}}, tmp_path / "x.ckpt")
+    assert AtomicIO().load_checkpoint(tmp_path / "x.ckpt") == {"x": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]
 
 
 def test_a_checkpoint_never_runs_code_whatever_is_asked_for(tmp_path: Path) -> None:
