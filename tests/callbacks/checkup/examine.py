@@ -8,11 +8,6 @@ import torch
 from callbacks.checkup.copying import CannotCheckError
 from callbacks.checkup.subject import Subject
 from callbacks.checkup.untouched import untouched
-from tests.callbacks.plain import fit
-
-
-class Examine(pl.Callback):
-    """Makes some checks at the start of training, and keeps what they say."""
 
 
 class EnoughError(Exception):
@@ -33,12 +28,6 @@ class Examine(pl.Callback):
                     self.verdicts += check(subject)
                 except CannotCheckError as reason:
                     self.why_not.append(str(reason))
-
-
-def examine(model, loader, *checks, val=None, **kwargs):
-    """An `Examine` after the start of a training; `kwargs` are the Trainer's."""
-    observer = Examine(checks)
-    fit(model, loader, observer, val=val, num_sanity_val_steps=0, **({"steps": 1} | kwargs))
         raise EnoughError
 
 
