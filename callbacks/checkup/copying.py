@@ -188,6 +188,22 @@ class Copy:
         automatic = [result] if isinstance(result, Tensor) and self.module.automatic_optimization else []
         return Traced(automatic or manual, recorder.calls, outputs.get("root", outputs.get("last")))
 
+    def validate(self, batch: Any, batch_idx: int = 0) -> None:
+        """Run `validation_step` in eval mode, seeded; afterwards the modes are as they were.
+
+        Raises:
+            CannotCheckError: if the step fails.
+        """
+        torch.manual_seed(0)
+        self.still, modes = True, {part: part.training for part in self.module.modules()}
+        self.module.eval()
+        try:
+            with self._as_trained():
+                self._call("validation_step", batch, batch_idx)
+        finally:
+            for part, training in modes.items():
+                part.training = training
+
     def step(self, batch: Any, batch_idx: int = 0) -> Tensor:
         """Run one real training step; returns its loss.
 

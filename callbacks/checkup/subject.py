@@ -122,16 +122,21 @@ class Subject:
         """One copy for all checks that only trace; its weights never move."""
         return self.copy()
 
-    @cached_property
+    @property
     def traces(self) -> list[Traced]:
         """A training step on each of the first two batches, with its graph; weights stay as they are."""
-        with self.watch:
-            return [self.still.trace(batch, number) for number, batch in enumerate(self.batches[:2])]
+        return self._watched[0]
+
+    @property
+    def watch(self) -> Watch:
+        """What ran inside these two steps."""
+        return self._watched[1]
 
     @cached_property
-    def watch(self) -> Watch:
-        """What ran inside these two steps; empty until `traces` was read."""
-        return Watch(self.still.module)
+    def _watched(self) -> tuple[list[Traced], Watch]:
+        with Watch(self.still.module) as watch:
+            traces = [self.still.trace(batch, number) for number, batch in enumerate(self.batches[:2])]
+        return traces, watch
 
     @cached_property
     def steps(self) -> Steps:

@@ -24,7 +24,7 @@ class Dropped:
         function: its name in torch.nn.functional.
         p: the probability with which a value is dropped.
         layer: the module that owns the call, or "" if a function was called directly.
-        of_input: whether it drops values of the data themselves, which no parameter has touched.
+        of_input: whether it drops values that no trainable parameter has touched, such as the data themselves.
     """
 
     function: str
@@ -89,7 +89,7 @@ class Watch(TorchFunctionMode):
         if p > 0:
             first = args[0] if args else kwargs.get("input", kwargs.get("query"))
             layer = self._inside[-1] if self._inside else ""
-            of_input = isinstance(first, Tensor) and torch.is_grad_enabled() and not first.requires_grad
+            of_input = isinstance(first, Tensor) and not first.requires_grad
             self.dropped.append(Dropped(func.__name__, p, layer, of_input))
         return func(*args, **kwargs)
 

@@ -2,11 +2,13 @@
 
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks import (
+    cut,
     future,
     independence,
     labels,
     loss,
     loss_shapes,
+    modes,
     objective,
     order,
     preparation,
@@ -29,6 +31,8 @@ CHECKS: tuple[Check, ...] = (
     *preparation.CHECKS,
     *order.CHECKS,
     *schedule.CHECKS,
+    *modes.CHECKS,
+    *cut.CHECKS,
     *independence.CHECKS,
     *workers.CHECKS,
 )

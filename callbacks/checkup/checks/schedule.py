@@ -53,7 +53,7 @@ def _severity(subject: Subject, names: list[str]) -> Severity:
     with_parameters = {
         name for name, part in subject.still.module.named_modules() if list(part.parameters(recurse=False))
     }
-    ran = [name for name in subject.watch.called if name in with_parameters] if subject.traces else []
+    ran = [name for name in subject.watch.called if name in with_parameters]
     return "warn" if ran and any(name.rpartition(".")[0] == ran[-1] for name in names) else "info"
 
 
