@@ -15,6 +15,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from callbacks.files import replacing
 from runtime.errors import RunError, UsageError
 from runtime.kept_values import NAMES, PLAIN, decode, encode, is_loadable_tensor, like
+from runtime.read_checkpoint import check_contents
 
 BASES: tuple[type[Any], ...] = (int, float, str, bytes)
 SETTINGS = {
@@ -66,8 +67,9 @@ class AtomicIO(TorchCheckpointIO):
         """Load only plain values, whatever the caller asks for: a checkpoint never runs code.
 
         Raises:
-            UsageError: if a value in it is malformed.
+            UsageError: if the file is damaged, or a value in it is malformed.
         """
+        check_contents(Path(path))
         content = torch.load(path, map_location=map_location or "cpu", weights_only=True)
         try:
             return {key: decode(value) for key, value in content.items()}
