@@ -114,7 +114,6 @@ def train(program: Program, faulty: bool, steps: int = 100, every: int = 5, riva
         every: optimizer steps between two measurements of the diagnosis.
         rivals: whether the rivals listen, too.
     """
-    quiet()
     outcome, began = Outcome(program.name, faulty), time.perf_counter()
     losses, watched = Losses(), ours(every)
     watch, listening = Watch(watched), [rival() for rival in RIVALS] if rivals else []
@@ -139,9 +138,15 @@ def train(program: Program, faulty: bool, steps: int = 100, every: int = 5, riva
 
 
 def fit(
-    program: Program, faulty: bool, steps: int, every: int, listening: list[pl.Callback]
+    program: Program,
+    faulty: bool,
+    steps: int,
+    every: int,
+    listening: list[pl.Callback],
+    validates: bool = True,
 ) -> tuple[Run, int]:
     """Train in silence; the run, and how many steps it took."""
+    quiet()
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run = program.run(faulty)
@@ -158,7 +163,7 @@ def fit(
             enable_model_summary=False,
             **own,
         )
-        trainer.fit(run.module, run.train, run.val)
+        trainer.fit(run.module, run.train, run.val if validates else None)
     return run, trainer.global_step
 
 
