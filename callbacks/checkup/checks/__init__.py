@@ -1,7 +1,19 @@
 """All checks, in the order of their worth: the time may not suffice for the last ones."""
 
 from callbacks.checkup.check import Check
-from callbacks.checkup.checks import future, independence, labels, loss, loss_shapes, objective, wiring
+from callbacks.checkup.checks import (
+    attention,
+    future,
+    independence,
+    influence,
+    labels,
+    linearity,
+    loss,
+    loss_shapes,
+    objective,
+    signal,
+    wiring,
+)
 
 CHECKS: tuple[Check, ...] = (
     *wiring.CHECKS,
@@ -11,4 +23,8 @@ CHECKS: tuple[Check, ...] = (
     *labels.CHECKS,
     *independence.CHECKS,
     *future.CHECKS,
+    *influence.CHECKS,
+    *attention.CHECKS,
+    *linearity.CHECKS,
+    *signal.CHECKS,
 )
