@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from functools import cached_property
 from typing import Any
 
@@ -10,9 +9,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from callbacks.checkup.batches import leaves, map_leaves, read, size_of, to_device, with_leaf
+from callbacks.checkup.batches import leaves, map_leaves, one_pass, read, size_of, to_device, with_leaf
 from callbacks.checkup.copying import CannotCheckError, Copy, Traced
 from callbacks.checkup.functions import FunctionCall, FunctionRecorder
+from callbacks.checkup.stepping import Steps
+from callbacks.checkup.watching import Watch
 
 NUM_BATCHES = 4
 
@@ -51,16 +52,15 @@ class Subject:
         Raises:
             CannotCheckError: without validation.
         """
-        found = [
-            to_device(self.trainer, batch) for batch in itertools.islice(self._validation(), NUM_BATCHES)
-        ]
+        read_ahead = read(self.validation_loader, NUM_BATCHES, self.seconds)
+        found = [to_device(self.trainer, batch) for batch in read_ahead]
         if not found:
             raise CannotCheckError("there is no validation data")
         return found
 
     def training_data(self, limit: int = 10**9) -> list[Any]:
-        """As many training batches as can be read in the time, not moved to a device."""
-        return list(read(self.trainer.train_dataloader, limit, self.seconds))
+        """As many training batches of one pass as can be read in the time, not moved to a device."""
+        return self._training_data[:limit]
 
     def validation_data(self, limit: int = 10**9) -> list[Any]:
         """As many validation batches as can be read in the time, not moved to a device.
@@ -68,15 +68,29 @@ class Subject:
         Raises:
             CannotCheckError: without validation.
         """
-        return list(self._validation(limit))
+        return self._validation_data[:limit]
 
-    def _validation(self, limit: int = NUM_BATCHES) -> Any:
+    @cached_property
+    def _training_data(self) -> list[Any]:
+        return list(one_pass(self.trainer.train_dataloader, self.seconds))
+
+    @cached_property
+    def _validation_data(self) -> list[Any]:
+        return list(one_pass(self.validation_loader, self.seconds))
+
+    @property
+    def validation_loader(self) -> Any:
+        """The (first) validation loader.
+
+        Raises:
+            CannotCheckError: without validation.
+        """
         loaders = self.trainer.val_dataloaders
         if isinstance(loaders, dict | list | tuple):
             loaders = next(iter(loaders.values() if isinstance(loaders, dict) else loaders), None)
         if loaders is None:
             raise CannotCheckError("there is no validation data")
-        return read(loaders, limit, self.seconds)
+        return loaders
 
     # --- copies ---
 
@@ -111,7 +125,18 @@ class Subject:
     @cached_property
     def traces(self) -> list[Traced]:
         """A training step on each of the first two batches, with its graph; weights stay as they are."""
-        return [self.still.trace(batch, number) for number, batch in enumerate(self.batches[:2])]
+        with self.watch:
+            return [self.still.trace(batch, number) for number, batch in enumerate(self.batches[:2])]
+
+    @cached_property
+    def watch(self) -> Watch:
+        """What ran inside these two steps; empty until `traces` was read."""
+        return Watch(self.still.module)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """What some real training steps of a copy did to its weights and gradients."""
+        return Steps(self.copy(), self.batches, self.seconds)
 
     @property
     def traced(self) -> Traced:

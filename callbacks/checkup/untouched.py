@@ -40,7 +40,28 @@ def _read_in_this_process(owner: Any) -> None:
     """Starting workers takes longer than reading a few batches, and they would still run when training starts."""
     if isinstance(owner, DataLoader) and owner.num_workers > 0:
         own = {"num_workers": 0, "prefetch_factor": None, "persistent_workers": False, "pin_memory": False}
-        vars(owner).update(own, timeout=0, _iterator=None, _DataLoader__multiprocessing_context=None)
+        own |= {"timeout": 0, "_iterator": None, "_DataLoader__multiprocessing_context": None}
+        vars(owner).update(own, _in_training=dict(vars(owner)))
+
+
+def in_training(loader: DataLoader, option: str) -> Any:
+    """An option of a loader as the training has it, such as `num_workers`; here it is read without workers."""
+    return vars(loader).get("_in_training", vars(loader))[option]
+
+
+def state_of(owner: Any) -> Any:
+    """A copy of a generator's state, of a small container, or of an object's attributes."""
+    if isinstance(owner, torch.Generator):
+        return owner.get_state()
+    if isinstance(owner, random.Random):
+        return owner.getstate()
+    if isinstance(owner, np.random.Generator):
+        return owner.bit_generator.state
+    if isinstance(owner, np.random.RandomState):
+        return owner.get_state()
+    if isinstance(owner, list | dict | set):
+        return owner.copy()
+    return dict(vars(owner))
 
 
 class _State:
@@ -48,18 +69,7 @@ class _State:
 
     def __init__(self, owner: Any) -> None:
         self.owner = owner
-        if isinstance(owner, torch.Generator):
-            self.saved: Any = owner.get_state()
-        elif isinstance(owner, random.Random):
-            self.saved = owner.getstate()
-        elif isinstance(owner, np.random.Generator):
-            self.saved = owner.bit_generator.state
-        elif isinstance(owner, np.random.RandomState):
-            self.saved = owner.get_state()
-        elif isinstance(owner, list | dict | set):
-            self.saved = owner.copy()
-        else:
-            self.saved = dict(vars(owner))
+        self.saved = state_of(owner)
 
     def restore(self) -> None:
         """Put the state back into the same object."""

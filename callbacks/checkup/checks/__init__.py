@@ -11,8 +11,14 @@ from callbacks.checkup.checks import (
     loss,
     loss_shapes,
     objective,
+    order,
+    preparation,
+    schedule,
     signal,
+    splits,
+    steps,
     wiring,
+    workers,
 )
 
 CHECKS: tuple[Check, ...] = (
@@ -21,10 +27,16 @@ CHECKS: tuple[Check, ...] = (
     *loss_shapes.CHECKS,
     *objective.CHECKS,
     *labels.CHECKS,
-    *independence.CHECKS,
+    *steps.CHECKS,
     *future.CHECKS,
+    *splits.CHECKS,
+    *preparation.CHECKS,
+    *order.CHECKS,
+    *schedule.CHECKS,
+    *independence.CHECKS,
     *influence.CHECKS,
     *attention.CHECKS,
     *linearity.CHECKS,
     *signal.CHECKS,
+    *workers.CHECKS,
 )
