@@ -2,10 +2,13 @@
 
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks import (
+    attention,
     cut,
     future,
     independence,
+    influence,
     labels,
+    linearity,
     loss,
     loss_shapes,
     modes,
@@ -13,6 +16,7 @@ from callbacks.checkup.checks import (
     order,
     preparation,
     schedule,
+    signal,
     splits,
     steps,
     wiring,
@@ -27,12 +31,16 @@ CHECKS: tuple[Check, ...] = (
     *labels.CHECKS,
     *steps.CHECKS,
     *future.CHECKS,
+    *attention.CHECKS,
     *splits.CHECKS,
     *preparation.CHECKS,
     *order.CHECKS,
     *schedule.CHECKS,
     *modes.CHECKS,
+    *linearity.CHECKS,
+    *signal.CHECKS,
     *cut.CHECKS,
     *independence.CHECKS,
+    *influence.CHECKS,
     *workers.CHECKS,
 )
