@@ -3,6 +3,7 @@
 python train.py fit --config configs/titanic_mlp.yaml                      train; writes runs/titanic_mlp/version_0
 python train.py fit --config configs/titanic_mlp.yaml --model.hidden_sizes [8,8] --model.optimizer.lr 0.01
 python train.py fit --config configs/mnist_convnet.yaml --config configs/presets/ddp.yaml         two processes
+python train.py check --config configs/titanic_mlp.yaml                    will it learn? seconds; trains nothing
 python train.py fit --resume runs/titanic_mlp/version_0                    resume where it stopped, in the same folder
 python train.py test --ckpt_path runs/titanic_mlp/version_0/checkpoints/best.ckpt
 python train.py predict --ckpt_path runs/titanic_mlp/version_0/checkpoints/best.ckpt --data.csv my_table.csv

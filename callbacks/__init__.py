@@ -2,6 +2,7 @@
 
     pl.Trainer(callbacks=[GradientMonitor(), ActivationMonitor(), NonFiniteGuard(), Diagnosis()])
 
+checkup       what is wrong before the first step
 diagnostics   what the network does inside, and what is wrong with it
 pictures      what it has learned
 predictions   predictions.csv
@@ -10,6 +11,7 @@ summary       the layers and their sizes, before training
 files         files that are complete or absent
 """
 
+from callbacks.checkup import Checkup
 from callbacks.diagnostics import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.pictures import DepthPlot
 from callbacks.predictions import PredictionWriter
@@ -18,6 +20,7 @@ from callbacks.summary import LayerSummary
 
 __all__ = [
     "ActivationMonitor",
+    "Checkup",
     "DepthPlot",
     "Diagnosis",
     "GradientMonitor",

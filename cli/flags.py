@@ -24,13 +24,14 @@ def add_flags(parser: LightningArgumentParser) -> None:
     parser.add_argument(
         "--monitor_mode",
         type=Literal["min", "max"] | None,
-        help="Whether the best is the smallest or the largest; by default small losses and errors, else large.",
+        help="Whether the best is the smallest or the largest; needed where the metric's name does not say it.",
     )
     parser.add_argument(
         "--save_every_n_steps",
         type=PositiveInt | None,
         help="Write last.ckpt within an epoch as well, after so many steps; by default after 5 minutes.",
     )
+    parser.add_argument("--checkup", type=bool, default=True, help="Look for mistakes before the first step.")
     parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
     parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
     parser.add_argument(

@@ -11,8 +11,8 @@ from runtime.errors import UsageError, did_you_mean
 
 COMMANDS = ("fit", "validate", "test", "predict", "compare")
 COMPARE_USAGE = "python train.py compare RUN_A RUN_B [flags for both, like --data.data_dir DIR]"
-# commands that train many times, and the module of their `main`
-STUDIES = {"sweep": "cli.sweep", "tune-lr": "cli.tune_lr"}
+# commands with words of their own, and the module of their `main`
+STUDIES = {"check": "cli.check", "sweep": "cli.sweep", "tune-lr": "cli.tune_lr"}
 
 
 @dataclasses.dataclass(frozen=True)

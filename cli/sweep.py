@@ -29,6 +29,7 @@ QUIET = [  # placed before the user's words, which may override them
     "--trainer.enable_progress_bar=false",
     "--trainer.enable_model_summary=false",
     "--trainer.devices=1",
+    "--checkup=false",
     "--pictures=false",
 ]
 USAGE = """\

@@ -31,18 +31,8 @@ OTHER_LOSSES |= {"cosine_embedding_loss", "margin_ranking_loss", "triplet_margin
 LOSSES = CLASS_LOSSES | BINARY_LOSSES | REGRESSION_LOSSES | OTHER_LOSSES
 
 # Autograd nodes that only reorder, select, copy or scale values.
-_SAME_VALUES: tuple[str, ...] = (
-    "View",
-    "Reshape",
-    "Squeeze",
-    "Unsqueeze",
-    "Permute",
-    "Transpose",
-    "TBackward",
-    "Flatten",
-    "Expand",
-)
-_SAME_VALUES += ("Slice", "Select", "Narrow", "Split", "Chunk", "AsStrided", "Clone", "Alias", "ToCopy")
+_VIEWS = "View Reshape Squeeze Unsqueeze Permute Transpose TBackward Flatten Expand Slice Select Narrow Split Chunk"
+_SAME_VALUES = [*_VIEWS.split(), "AsStrided", "Clone", "Alias", "ToCopy"]
 
 
 @dataclass

@@ -44,3 +44,8 @@ class Verdict:
 def anchor(heading: str) -> str:
     """The anchor that GitHub makes of a heading: lower case, without punctuation, hyphens for spaces."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def worst_first(verdicts: list[Verdict]) -> list[Verdict]:
+    """By severity; within one severity the order stays."""
+    return sorted(verdicts, key=lambda verdict: SEVERITIES.index(verdict.severity))

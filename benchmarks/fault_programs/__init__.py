@@ -1,0 +1,22 @@
+"""Small training programs: each fault next to its healthy twin, healthy programs of many kinds, and known networks."""
+
+from benchmarks.fault_programs import (
+    controls,
+    healthy_common,
+    initialization,
+    inputs,
+    language,
+    losses,
+    manual,
+    modes,
+    optimization,
+    recurrent,
+    splits,
+    wiring,
+)
+from benchmarks.fault_programs.base import FAULTS, HEALTHY, Program, Run
+
+__all__ = ["FAULTS", "HEALTHY", "Program", "Run"]
+
+FAMILIES = [losses, wiring, optimization, modes, initialization, inputs, splits, recurrent, language, manual]
+HEALTHY_FAMILIES = [controls, healthy_common]
