@@ -1,4 +1,4 @@
-"""Train a program of `fault_programs` under the check-up, the diagnosis and their rivals, and note who said what and when."""
+"""Train a program under the check-up, the diagnosis and their rivals, and note who said what and when."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def train(program: Program, faulty: bool, steps: int = 100, every: int = 5, riva
             warnings.simplefilter("ignore")
             run = program.run(faulty)
             trainer = pl.Trainer(
-                **{"max_epochs": run.epochs, "max_steps": steps, "log_every_n_steps": every}
+                **{"max_epochs": run.epochs, "max_steps": steps * run.optimizers, "log_every_n_steps": every}
                 | run.trainer
                 | {
                     "callbacks": [

@@ -2,7 +2,13 @@
 
 from benchmarks.fault_programs import (
     controls,
+    controls_data,
+    healthy_batches,
     healthy_common,
+    healthy_generative,
+    healthy_networks,
+    healthy_sequences,
+    healthy_tasks,
     initialization,
     inputs,
     language,
@@ -19,4 +25,13 @@ from benchmarks.fault_programs.base import FAULTS, HEALTHY, Program, Run
 __all__ = ["FAULTS", "HEALTHY", "Program", "Run"]
 
 FAMILIES = [losses, wiring, optimization, modes, initialization, inputs, splits, recurrent, language, manual]
-HEALTHY_FAMILIES = [controls, healthy_common]
+HEALTHY_FAMILIES = [
+    controls,
+    controls_data,
+    healthy_common,
+    healthy_networks,
+    healthy_sequences,
+    healthy_batches,
+    healthy_generative,
+    healthy_tasks,
+]

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytorch_lightning as pl
@@ -26,6 +27,7 @@ class Run:
         val: batches for validation, if there are any.
         epochs: passes over the training batches.
         trainer: further arguments of `pl.Trainer`.
+        optimizers: how many are stepped for a batch; Lightning counts each of their steps.
         learned: given the module after training, whether it learned; default: the loss fell, see `LEARNED`.
     """
 
@@ -34,6 +36,7 @@ class Run:
     val: Iterable | None = None
     epochs: int = 3
     trainer: dict[str, Any] = field(default_factory=dict)
+    optimizers: int = 1
     learned: Callable[[pl.LightningModule], bool] | None = None
 
 
@@ -172,7 +175,7 @@ class HandWritten(pl.LightningModule):
 def mlp(*widths: int, activation: type[nn.Module] = nn.ReLU, norm: Callable[[int], nn.Module] | None = None):
     """Linear layers of these widths, with an activation after each but the last."""
     layers: list[nn.Module] = []
-    for n, m in zip(widths[:-2], widths[1:-1], strict=True):
+    for n, m in pairwise(widths[:-1]):
         layers += [nn.Linear(n, m), *([norm(m)] if norm else []), activation()]
     return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
 

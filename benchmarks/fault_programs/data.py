@@ -124,6 +124,12 @@ def sums(n: int = 1280, length: int = 12) -> Data:
     return split(x, x.mean(1) * length**0.5, int(0.8 * n))
 
 
+def rows() -> Data:
+    """Digits as sequences of eight rows (N, 8, 8), and their classes (N,)."""
+    data = digits()
+    return data._replace(x=data.x[:, 0], x_val=data.x_val[:, 0])
+
+
 @lru_cache
 def _text() -> tuple[Tensor, int]:
     names = ("digits", "iris", "wine", "breast_cancer", "diabetes", "linnerud")
@@ -133,7 +139,7 @@ def _text() -> tuple[Tensor, int]:
 
 
 def text(length: int = 32, n: int = 1024) -> tuple[Tensor, Tensor, int]:
-    """Windows (N, length + 1) of letters from scikit-learn's descriptions for training and validation; the alphabet's size."""
+    """Windows (N, length + 1) of scikit-learn's descriptions, for training and validation, and the number of letters."""
     letters, size = _text()
     cut = int(0.85 * len(letters))
     generator = torch.Generator().manual_seed(0)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.fault_programs.base import HandWritten, Run, Supervised, fault
-from benchmarks.fault_programs.data import Data, language, loaders, text, waves
+from benchmarks.fault_programs.data import Data, language, loaders, rows, text, waves
 
 PAD = 0
 
@@ -148,17 +148,16 @@ def ignore_index_forgotten(faulty: bool) -> Run:
 @fault("attention weights over the wrong axis")
 def softmax_over_queries(faulty: bool) -> Run:
     """softmax(dim=-2) in hand-written attention: the weights sum to 1 over the queries."""
-    net = Waves(dim=-2 if faulty else -1)
-    return Run(net, *loaders(waves()))
+    return Run(Rows(dim=-2 if faulty else -1), *loaders(rows()))
 
 
-class Waves(HandWritten):
-    """Classifies waves (N, T, 1) with one block of attention."""
+class Rows(HandWritten):
+    """Classifies digits as sequences of rows (N, 8, 8), with one block of attention."""
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
-        self.inp, self.place = nn.Linear(1, 32), nn.Parameter(0.1 * torch.randn(20, 32))
-        self.attention, self.out = Attention(32, causal=False, softmax_dim=dim), nn.Linear(32, 3)
+        self.inp, self.place = nn.Linear(8, 32), nn.Parameter(0.5 * torch.randn(8, 32))
+        self.attention, self.out = Attention(32, causal=False, softmax_dim=dim), nn.Linear(32, 10)
 
     def step(self, batch):
         x, y = batch
@@ -196,8 +195,8 @@ def multihead_attention_without_batch_first(faulty: bool) -> Run:
     class Net(HandWritten):
         def __init__(self):
             super().__init__()
-            self.inp, self.place = nn.Linear(1, 32), nn.Parameter(0.1 * torch.randn(20, 32))
-            self.attention, self.out = nn.MultiheadAttention(32, 4, batch_first=not faulty), nn.Linear(32, 3)
+            self.inp, self.place = nn.Linear(8, 32), nn.Parameter(0.5 * torch.randn(8, 32))
+            self.attention, self.out = nn.MultiheadAttention(32, 4, batch_first=not faulty), nn.Linear(32, 10)
 
         def step(self, batch):
             x, y = batch
@@ -205,19 +204,19 @@ def multihead_attention_without_batch_first(faulty: bool) -> Run:
             x = torch.relu(x + self.attention(x, x, x, need_weights=False)[0])
             return F.cross_entropy(self.out(x.mean(1)), y)
 
-    return Run(Net(), *loaders(waves()))
+    return Run(Net(), *loaders(rows()))
 
 
 @fault("padding is attended to", "padding counts in the loss")
 def padding_mask_forgotten(faulty: bool) -> Run:
-    """Padded series go through attention and a mean over time without a mask."""
-    x, y, x_val, y_val = waves()
-    lengths = torch.randint(8, 21, (len(x) + len(x_val), 1))
-    kept = torch.arange(20) < lengths
+    """Padded sequences of rows go through attention and a mean over time without a mask."""
+    x, y, x_val, y_val = rows()
+    lengths = torch.randint(5, 9, (len(x) + len(x_val), 1))
+    kept = torch.arange(8) < lengths
 
-    class Net(Waves):
+    class Net(Rows):
         def step(self, batch):
-            (x, mask), y = (batch[0][..., :1], batch[0][..., 1:]), batch[1]
+            (x, mask), y = (batch[0][..., :8], batch[0][..., 8:]), batch[1]
             mask = torch.ones_like(mask) if faulty else mask
             x = self.inp(x) + self.place
             x = torch.relu(x + self.attention(x * mask))

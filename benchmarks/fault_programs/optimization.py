@@ -1,5 +1,7 @@
 """Faults of learning rates, schedules, decay, clipping and accumulation."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -32,8 +34,8 @@ def weights_in_bfloat16(faulty: bool) -> Run:
         def forward(self, x):
             return self.net(x.to(self.net[0].weight.dtype)).float()
 
-    optimizer = torch.optim.SGD(net.parameters(), lr=1e-5 if faulty else 1e-2)
-    return Run(Net(net, F.mse_loss, lambda _: optimizer), *loaders(diabetes()), epochs=8)
+    optimizer = partial(torch.optim.SGD, lr=1e-3)
+    return Run(Net(net, F.mse_loss, optimizer), *loaders(diabetes(), 4))
 
 
 @fault("gradients are not cleared")
@@ -97,15 +99,25 @@ def logistic_regression_that_crawls(faulty: bool) -> Run:
 
 
 @fault("oscillates", "learning rate far too high")
-def regression_at_the_edge_of_stability(faulty: bool) -> Run:
-    """Full-batch linear regression with SGD at the largest step that does not diverge: the loss goes nowhere."""
+def momentum_that_swings(faulty: bool) -> Run:
+    """Full-batch regression with a momentum of 0.99: the loss swings up and down."""
     data = diabetes()
-    largest = torch.linalg.eigvalsh(2 * data.x.T @ data.x / len(data.x))[-1].item()
-    net = Supervised(
-        nn.Linear(10, 1), F.mse_loss, lambda p: torch.optim.SGD(p, lr=(1.999 if faulty else 1.0) / largest)
-    )
-    nn.init.normal_(net.net.weight, std=2)
-    return Run(net, *loaders(data, len(data.x)), epochs=100)
+    optimizer = partial(torch.optim.SGD, lr=0.1, momentum=0.99 if faulty else 0.5)
+    return Run(Supervised(mlp(10, 32, 1), F.mse_loss, optimizer), *loaders(data, len(data.x)), epochs=100)
+
+
+@fault("never better than at the start", "learning rate far too high")
+def good_weights_thrown_away(faulty: bool) -> Run:
+    """Fine-tuning of good weights with a learning rate of 0.3: the loss never comes back to where it began."""
+    data = flat(digits())
+    net = mlp(64, 64, 10)
+    first = torch.optim.Adam(net.parameters(), lr=1e-2)
+    for rows in torch.randperm(1280)[:320].split(32):
+        first.zero_grad()
+        F.cross_entropy(net(data.x[rows]), data.y[rows]).backward()
+        first.step()
+    optimizer = partial(torch.optim.Adam, lr=0.3 if faulty else 3e-3)
+    return Run(Supervised(net, optimizer=optimizer), *loaders(data))
 
 
 @fault(

@@ -4,15 +4,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.fault_programs.base import HandWritten, Run, fault
+from benchmarks.fault_programs.base import HandWritten, Optimizer, Run, adam, fault
 from benchmarks.fault_programs.data import loaders, sums, waves
 
 
 class Classifier(HandWritten):
     """A recurrent layer over (N, T, 1), and a linear layer on its last output."""
 
-    def __init__(self, layer: nn.Module, size: int = 32, outputs: int = 3) -> None:
+    def __init__(
+        self, layer: nn.Module, size: int = 32, outputs: int = 3, optimizer: Optimizer = adam
+    ) -> None:
         super().__init__()
+        self.optimizer = optimizer
         self.recurrent, self.out = layer, nn.Linear(size, outputs)
 
     def forward(self, x):

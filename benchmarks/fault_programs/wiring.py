@@ -1,6 +1,7 @@
 """Faults between the parameters, their gradients and the optimizer."""
 
 import copy
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -251,6 +252,8 @@ def frozen_with_a_typing_error(faulty: bool) -> Run:
     """The pretrained body is frozen with `parameter.require_grad = False`, without the s."""
 
     class Net(TwoParts):
+        optimizer = staticmethod(partial(adam, lr=2e-2))
+
         def __init__(self):
             super().__init__()
             for parameter in self.body.parameters():
@@ -259,7 +262,7 @@ def frozen_with_a_typing_error(faulty: bool) -> Run:
                 else:
                     parameter.requires_grad = False
 
-    return Run(Net(), *loaders(digits()), epochs=4)
+    return Run(Net(), *loaders(digits()))
 
 
 @fault("frozen weights that move")
@@ -267,6 +270,8 @@ def frozen_as_a_module(faulty: bool) -> Run:
     """The pretrained body is frozen with `self.body.requires_grad = False`, which sets an attribute and nothing else."""
 
     class Net(TwoParts):
+        optimizer = staticmethod(partial(adam, lr=2e-2))
+
         def __init__(self):
             super().__init__()
             if faulty:
@@ -274,7 +279,7 @@ def frozen_as_a_module(faulty: bool) -> Run:
             else:
                 self.body.requires_grad_(False)
 
-    return Run(Net(), *loaders(digits()), epochs=4)
+    return Run(Net(), *loaders(digits()))
 
 
 @fault("only normalization layers train")
