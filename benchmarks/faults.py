@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.fault_programs import FAULTS, HEALTHY, Program
 from benchmarks.fault_programs.zoo import ZOO
-from benchmarks.fault_rivals import RIVALS
+from benchmarks.fault_rivals import RIVALS, WITH_TRAININGS_OF_THEIR_OWN
 from benchmarks.fault_runs import Outcome, train
 from benchmarks.fault_scores import OURS, Row, Scores, false_alarms, score, summary
 from benchmarks.report import machine, write_between
@@ -117,17 +117,16 @@ def totals(scores: Scores) -> list[str]:
 
 
 def rivals(results: list[tuple[Task, Outcome]]) -> list[str]:
-    rows = []
-    for label, tools in (
-        ("**check-up and diagnosis**", OURS),
-        *((rival.name, (rival.name,)) for rival in RIVALS),
-    ):
-        scores = scored(results, tools)
-        figures = summary(scores, tools)
-        alarms = [figures[f"false alarms: {group}"] for group in GROUPS if group in scores.healthy]
-        rows.append([label, figures["faults named"], figures["misnamed"], figures["precision"], *alarms])
-    groups = [f"false alarms: {group}" for group in GROUPS if any(task.group == group for task, _ in results)]
-    return table(["", "named", "misnamed", "precision", *groups], rows)
+    """A row for each tool."""
+    tools = {"**check-up and diagnosis**": OURS} | {
+        rival.name: (rival.name,) for rival in [*RIVALS, *WITH_TRAININGS_OF_THEIR_OWN]
+    }
+    rows, groups = [], {task.group: f"false alarms: {task.group}" for task, _ in results if task.group}
+    for label, names in tools.items():
+        figures = summary(scored(results, names), names)
+        columns = ("faults named", "misnamed", "precision", *groups.values())
+        rows.append([label, *(figures[column] for column in columns)])
+    return table(["", "named", "misnamed", "precision", *groups.values()], rows)
 
 
 def fault_rows(rows: list[Row]) -> list[str]:
