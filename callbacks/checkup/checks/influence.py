@@ -40,6 +40,7 @@ def inputs_matter(subject: Subject) -> list[Verdict]:
         return []
     shape = tuple(leaves(subject.batch)[number].shape)
     if kept == [None]:
+        _refuse_dead_networks(subject, batches[0], number)
         return [_nothing_matters(subject, shape)]
     axis = kept[0][0] if kept[0] is not None else 1
     places = [place[1] for place in kept if place is not None]
@@ -123,6 +124,19 @@ def _matters(
         if len(after) != len(before) or any(_differ(a, b) for a, b in zip(before, after, strict=True)):
             return True
     return not varied
+
+
+def _refuse_dead_networks(subject: Subject, batch: Any, number: int) -> None:
+    """With other weights, the input may matter: then the initialization is to blame, not the wiring."""
+    copy = subject.copy(double=True, train=False)
+    values = leaves(batch)[number]
+    with torch.no_grad():
+        for parameter in copy.module.parameters():
+            parameter.normal_()
+        first = copy.trace(batch).prediction
+        second = copy.trace(with_leaf(batch, number, values.roll(1, 0))).prediction
+    if _differ(first, second):
+        raise CannotCheckError("with these weights no input matters, with others it does: all units are dead")
 
 
 def _differ(first: Tensor, second: Tensor) -> bool:
