@@ -11,6 +11,9 @@ from torch import Tensor
 
 from callbacks.checkup.batches import leaves, map_leaves, one_pass, read, size_of, to_device, with_leaf
 from callbacks.checkup.copying import CannotCheckError, Copy, Traced
+from callbacks.checkup.functions import FunctionCall, FunctionRecorder
+from callbacks.checkup.stepping import Steps
+from callbacks.checkup.watching import Watch
 
 NUM_BATCHES = 4
 
@@ -119,15 +122,54 @@ class Subject:
         """One copy for all checks that only trace; its weights never move."""
         return self.copy()
 
-    @cached_property
+    @property
     def traces(self) -> list[Traced]:
         """A training step on each of the first two batches, with its graph; weights stay as they are."""
-        return [self.still.trace(batch, number) for number, batch in enumerate(self.batches[:2])]
+        return self._watched[0]
+
+    @property
+    def watch(self) -> Watch:
+        """What ran inside these two steps."""
+        return self._watched[1]
+
+    @cached_property
+    def _watched(self) -> tuple[list[Traced], Watch]:
+        with Watch(self.still.module) as watch:
+            traces = [self.still.trace(batch, number) for number, batch in enumerate(self.batches[:2])]
+        return traces, watch
+
+    @cached_property
+    def steps(self) -> Steps:
+        """What some real training steps of a copy did to its weights and gradients."""
+        return Steps(self.copy(), self.batches, self.seconds)
 
     @property
     def traced(self) -> Traced:
         """The first of `traces`."""
         return self.traces[0]
+
+    @cached_property
+    def exact(self) -> Copy:
+        """One copy in float64 and eval mode for comparisons to the last digit; no step moves its weights.
+
+        Each weight has some noise added, a tenth of its tensor's rms, so that layers which start at 0 take part.
+        """
+        made = self.copy(double=True, train=False)
+        with torch.no_grad():
+            for parameter in made.module.parameters():
+                size = parameter.square().mean().sqrt() if parameter.numel() else torch.zeros(())
+                parameter.add_(torch.randn_like(parameter), alpha=0.1 * (size.item() or 1.0))
+        return made
+
+    @cached_property
+    def functions(self) -> tuple[Traced, list[FunctionCall]]:
+        """A step in eval mode on the first batch, with its graph, and the functions of torch that it called."""
+        try:
+            with FunctionRecorder() as recorder:
+                return self.exact.trace(as_double(self.batch)), recorder.calls
+        except CannotCheckError:  # not every module can work in float64
+            with FunctionRecorder() as recorder:
+                return self.copy(train=False).trace(self.batch), recorder.calls
 
     # --- inputs ---
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterable, Iterator
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ def untouched(*roots: Any) -> Iterator[None]:
     """Restore random numbers, and the state of loaders, samplers and data sets, at the end; read without workers.
 
     Args:
-        roots: loaders and data sets. Whatever they refer to as attributes is restored as well: attributes, small
-            containers and random generators, but not the contents of tensors and arrays.
+        roots: a module, data, loaders. Whatever they refer to as attributes is restored as well: attributes, small
+            containers and random generators, but not what is inside submodules, tensors and arrays.
     """
     states = [_State(each) for each in _reachable(roots)]
     with isolate_rng(include_cuda=torch.cuda.is_available()):
@@ -92,7 +93,7 @@ class _State:
 
 
 _GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
-_ATOMS = (str, bytes, int, float, bool, type, Tensor, np.ndarray, nn.Module, type(None))
+_ATOMS = (str, bytes, int, float, bool, type, Tensor, np.ndarray, type(None))
 
 
 def generators_of(*roots: Any) -> list[Any]:
@@ -103,9 +104,13 @@ def generators_of(*roots: Any) -> list[Any]:
 def _reachable(roots: Iterable[Any]) -> list[Any]:
     """All objects with a state that can be reached through attributes and small containers."""
     found: dict[int, Any] = {}
-    waiting = list(roots)
+    waiting, modules = list(roots), [each for each in roots if isinstance(each, nn.Module)]
     while waiting and len(found) < _LARGEST:
         each = waiting.pop()
+        if isinstance(each, nn.Module) and each not in modules:
+            continue
+        if isinstance(each, MethodType):  # such as a transform: it may draw from what its owner holds
+            each = each.__self__
         if isinstance(each, tuple) and len(each) <= _LARGEST:
             waiting.extend(each)
         if id(each) in found or not _has_state(each):

@@ -2,16 +2,51 @@
 
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks import (
+    attention,
+    cut,
     finite,
+    future,
+    independence,
+    influence,
+    labels,
     learning,
+    linearity,
     loss,
+    loss_shapes,
+    modes,
+    objective,
     order,
     preparation,
     scale,
+    schedule,
+    signal,
     splits,
+    steps,
     wiring,
     workers,
 )
 
-DATA = (*finite.CHECKS, *scale.CHECKS, *splits.CHECKS, *preparation.CHECKS, *order.CHECKS, *workers.CHECKS)
-CHECKS: tuple[Check, ...] = (*wiring.CHECKS, *loss.CHECKS, *DATA, *learning.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *wiring.CHECKS,
+    *loss.CHECKS,
+    *loss_shapes.CHECKS,
+    *objective.CHECKS,
+    *labels.CHECKS,
+    *finite.CHECKS,
+    *steps.CHECKS,
+    *future.CHECKS,
+    *attention.CHECKS,
+    *scale.CHECKS,
+    *splits.CHECKS,
+    *preparation.CHECKS,
+    *order.CHECKS,
+    *schedule.CHECKS,
+    *modes.CHECKS,
+    *linearity.CHECKS,
+    *signal.CHECKS,
+    *cut.CHECKS,
+    *independence.CHECKS,
+    *influence.CHECKS,
+    *workers.CHECKS,
+    *learning.CHECKS,
+)
