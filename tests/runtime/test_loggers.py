@@ -105,6 +105,12 @@ def test_what_comes_after_the_checkpoint_is_logged_once(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "metrics.csv")["step"].tolist() == list(range(10))
 
 
+def test_a_run_that_fails_before_it_logs_keeps_its_table(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,a\n8,0.5\n9,0.25\n")
+    MetricsCSV(tmp_path, purge_step=9).finalize("failed")
+    assert (tmp_path / "metrics.csv").read_text() == "step,a\n8,0.5\n9,0.25\n"
+
+
 def test_a_run_without_a_table_goes_on(tmp_path: Path) -> None:
     MetricsCSV(tmp_path, purge_step=3)
     assert list(tmp_path.iterdir()) == []
