@@ -154,11 +154,11 @@ class Run(LightningCLI):
         if not self.settings.pictures:
             config.callbacks = [each for each in config.callbacks if not isinstance(each, Picture)]
         checks.check_trainer(config)
-        checks.check_monitor(self.settings.monitor, self.model)
+        checks.check_monitor(self)
         if self._claims_folder:
             self.claim_folder()
         check_leftovers(Path(config.default_root_dir or self.folder))
-        own = callbacks_of(self.request.command, self.settings, config.callbacks, self.folder)
+        own = callbacks_of(self, config.callbacks)
         if self.request.command == "fit":
             own.append(AfterFirstStep(self._first_step_done))
         self.trainer_defaults["callbacks"] = [*own, *self.added_callbacks]

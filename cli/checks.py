@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from jsonargparse import Namespace
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.plugins.environments import LightningEnvironment
-from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from cli.checkpoint_checks import (
     check_architecture,
@@ -24,8 +23,9 @@ from cli.checkpoint_checks import (
     check_resumable,
     check_shapes,
 )
-from lit_models.base import LitModel
-from runtime.errors import UsageError, did_you_mean
+from cli.monitor_checks import check_logged
+from runtime.direction import mode_of
+from runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from cli.build import Run
@@ -143,6 +143,13 @@ def check_devices(accelerator: Any, devices: object) -> None:
         )
 
 
+def check_monitor(run: "Run") -> None:
+    """Refuse to choose best.ckpt by a metric that is not logged, or whose best value may be either end."""
+    check_logged(run.settings.monitor, run.model)
+    if run.request.command == "fit" and run.settings.trainer.enable_checkpointing is not False:
+        mode_of(run.settings, run.model)
+
+
 def check_cluster(trainer: Trainer) -> None:
     """Refuse to wait for processes that nobody starts, or at a port that does not exist."""
     environment = getattr(trainer.strategy, "cluster_environment", None)
@@ -156,52 +163,4 @@ def check_cluster(trainer: Trainer) -> None:
         raise UsageError(
             f"--trainer.num_nodes is {trainer.num_nodes}, but no launcher such as srun or torchrun started this "
             "process, and MASTER_ADDR is not set"
-        )
-
-
-def check_monitor(metric: str, model: LightningModule, option: str = "--monitor") -> None:
-    """Refuse to wait for a metric that this model never logs in validation.
-
-    A model with its own validation may log any name.
-    """
-    hooks = ("validation_step", "on_validation_epoch_end")
-    if not isinstance(model, LitModel) or any(is_overridden(hook, model, LitModel) for hook in hooks):
-        return
-    known = [f"val/{name}" for name in model.val_metrics]
-    if metric.startswith("val/") and metric not in known:
-        raise UsageError(f"{option} {metric} is not measured; {did_you_mean(metric, known)}")
-
-
-class MonitorCheck(Callback):
-    """Reports after the first epoch with a validation that the monitored metric was not logged, and saves the epoch.
-
-    Only then is it known what a model logs. Lightning's own error comes before anything is saved.
-
-    Args:
-        monitor: the metric that decides which epoch is best.
-        folder: of the run.
-    """
-
-    def __init__(self, monitor: str, folder: Path) -> None:
-        self.monitor = monitor
-        self.folder = folder
-        self.validated = False
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Collect the metrics that other callbacks wait for, such as EarlyStopping."""
-        for callback in trainer.callbacks:
-            if isinstance(metric := getattr(callback, "monitor", None), str):
-                check_monitor(metric, pl_module, f"{type(callback).__name__}: monitor")
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.validated = not trainer.sanity_checking
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        logged = trainer.callback_metrics
-        if not self.validated or self.monitor in logged:
-            return
-        trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt", weights_only=False)
-        raise UsageError(
-            f"--monitor {self.monitor} is not logged; {did_you_mean(self.monitor, logged)}\n"
-            f"the epoch is saved; resume with: python train.py fit --resume {self.folder} --monitor ..."
         )

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
+from pytorch_lightning import LightningModule
 from pytorch_lightning.callbacks import Callback, ModelSummary, ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import CheckpointIO
@@ -20,24 +21,27 @@ from callbacks.pictures.gallery import Gallery
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from callbacks.summary import LayerSummary
-from cli.checks import MonitorCheck
-from runtime.checkpoint import BestCheckpoint, LastCheckpoint, best_mode
+from cli.monitor_checks import MonitorCheck
+from runtime.checkpoint import BestCheckpoint, LastCheckpoint
 from runtime.checkpoint_io import AtomicIO
+from runtime.direction import mode_of
 from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV
 from runtime.stop import StopOnSignal
+
+if TYPE_CHECKING:
+    from cli.build import Run
 
 DIAGNOSTICS = (GradientMonitor, ActivationMonitor, NonFiniteGuard, Diagnosis)
 
 
-def callbacks_of(command: str, settings: Namespace, given: list[Callback], folder: Path) -> list[Callback]:
+def callbacks_of(run: "Run", given: list[Callback]) -> list[Callback]:
     """The callbacks of a command.
 
     Args:
-        command: "fit", "validate", "test" or "predict".
-        settings: its config.
+        run: the command with its settings, model and folder.
         given: callbacks of the config; no second one of the same class is added.
-        folder: of the run.
     """
+    command, settings, folder = run.request.command, run.settings, run.folder
     own: list[Callback] = []
     if settings.trainer.enable_progress_bar is not False and not has(given, ProgressBar):
         own.append(Progress())
@@ -54,16 +58,15 @@ def callbacks_of(command: str, settings: Namespace, given: list[Callback], folde
     if settings.pictures:
         own.append(Gallery([make(folder / "pictures") for make in EVERY_RUN if not has(given, make)]))
     if settings.trainer.enable_checkpointing is not False and not settings.trainer.fast_dev_run:
-        own += savers(settings, folder)
+        own += savers(settings, run.model, folder)
     return own
 
 
-def savers(settings: Namespace, folder: Path) -> list[Callback]:
+def savers(settings: Namespace, model: LightningModule, folder: Path) -> list[Callback]:
     """The callbacks that write checkpoints, and those that make sure that checkpoints can be written."""
-    mode = settings.monitor_mode or best_mode(settings.monitor)
     return [
         MonitorCheck(settings.monitor, folder),
-        BestCheckpoint(settings.monitor, mode, dirpath=folder / "checkpoints"),
+        BestCheckpoint(settings.monitor, mode_of(settings, model), dirpath=folder / "checkpoints"),
         LastCheckpoint(folder / "checkpoints", every_n_steps=settings.save_every_n_steps),
         StopOnSignal(folder),
     ]

@@ -24,7 +24,7 @@ def add_flags(parser: LightningArgumentParser) -> None:
     parser.add_argument(
         "--monitor_mode",
         type=Literal["min", "max"] | None,
-        help="Whether the best is the smallest or the largest; by default small losses and errors, else large.",
+        help="Whether the best is the smallest or the largest; needed where the metric's name does not say it.",
     )
     parser.add_argument(
         "--save_every_n_steps",

@@ -41,11 +41,12 @@ def report_fit(run: "Run") -> None:
     if checkpoint is None:
         print_table("no checkpoint was saved", times)
         return
-    title = title_of(run, f"best by {run.settings.monitor}")
+    saver = next((each for each in run.trainer.callbacks if isinstance(each, BestCheckpoint)), None)
+    best = saver.best_metrics if saver else {}
+    title = title_of(run, f"best by {run.settings.monitor}{extreme(saver)}")
     if checkpoint.name != "best.ckpt":
         title = title_of(run, "nothing was validated, so there is no best")
     drawing = sum(picture.seconds for picture in pictures_of(run.trainer))
-    best = next((each.best_metrics for each in run.trainer.callbacks if isinstance(each, BestCheckpoint)), {})
     rows = {name: number(value) for name, value in best.items()} | times
     if drawing:
         rows["of that drawing"] = f"{drawing:.1f} s"
@@ -53,6 +54,14 @@ def report_fit(run: "Run") -> None:
     rows["test it"] = f"python train.py test --ckpt_path {checkpoint}"
     rows["look inside"] = f"tensorboard --logdir {run.folder.parent.parent}"
     print_table(title, rows)
+
+
+def extreme(saver: BestCheckpoint | None) -> str:
+    """The direction in which best.ckpt was chosen, and the value reached: `, the smallest: 0.25`."""
+    if saver is None or saver.best_model_score is None:
+        return ""
+    side = "smallest" if saver.mode == "min" else "largest"
+    return f", the {side}: {number(float(saver.best_model_score))}"
 
 
 def report_metrics(run: "Run") -> None:

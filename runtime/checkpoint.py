@@ -3,20 +3,20 @@
 import os
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from runtime.private import saves_within_epochs
+from runtime.private import logged_now, saves_within_epochs
 from runtime.resume import STEPS_BETWEEN_AGREEMENTS
 
 SECONDS_BETWEEN_EPOCHS = 5.0  # between two checkpoints at the ends of short epochs
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the best state so far as `best.ckpt`, and remembers all metrics measured with it.
+    """Keeps the best state so far as `best.ckpt`, and remembers what the validation logged with it, under any name.
 
     Args:
         monitor: metric that decides which state is best.
@@ -27,6 +27,7 @@ class BestCheckpoint(ModelCheckpoint):
     def __init__(self, monitor: str = "val/loss", mode: str = "min", **kwargs: Any) -> None:
         super().__init__(monitor=monitor, mode=mode, filename="best", enable_version_counter=False, **kwargs)
         self.best_metrics: dict[str, float] = {}
+        self._validated: set[str] = set()  # names of what the last validation logged
 
     def on_train_batch_end(self, *args: Any) -> None:
         """Save during an epoch only if steps or minutes were asked for."""
@@ -35,6 +36,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         before = self.best_model_score
+        self._validated = logged_now(trainer)
         super().on_validation_end(trainer, pl_module)
         self._remember(trainer, before)
 
@@ -70,8 +72,11 @@ class BestCheckpoint(ModelCheckpoint):
     def _remember(self, trainer: Trainer, before: object) -> None:
         if self.best_model_score is before:
             return
+        known = self._validated | {self.monitor}
         metrics = {
-            name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name in known or name.startswith("val/")
         }
         self.best_metrics = {"epoch": trainer.current_epoch, "step": trainer.global_step, **metrics}
 
@@ -80,11 +85,6 @@ def _columns(model: LightningModule) -> dict[str, Any]:
     """The model's class and hyper-parameters, without those that the command line adds for itself."""
     hparams = {name: value for name, value in model.hparams.items() if not name.startswith("_")}
     return {"model": type(model).__name__, **hparams}
-
-
-def best_mode(metric: str) -> Literal["min", "max"]:
-    """Whether the smallest or the largest value of a metric is the best."""
-    return "min" if metric.rpartition("/")[2] in ("loss", "mse", "mae", "error") else "max"
 
 
 class LastCheckpoint(Checkpoint):

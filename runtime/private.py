@@ -135,6 +135,16 @@ def logger_connector(trainer: pl.Trainer) -> Any:
     return trainer._logger_connector
 
 
+def logged_now(trainer: pl.Trainer) -> set[str]:
+    """Names of what was logged in the loop that is running: in a validation, since it began."""
+    names: set[str] = set()
+    for meta in (each.meta for each in trainer._results.values() if not each.has_reset):
+        numbered = meta.add_dataloader_idx and meta.dataloader_idx is not None
+        suffix = f"/dataloader_idx_{meta.dataloader_idx}" if numbered else ""
+        names |= {meta.name + suffix, meta.forked_name(on_step=False) + suffix}
+    return names
+
+
 def begin_batch(connector: Any) -> None:
     """Make the connector note whether the batch is the first of the epoch."""
     connector._first_loop_iter = connector._first_loop_iter is None

@@ -15,7 +15,8 @@ import pandas as pd
 from optuna.trial import Trial
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from runtime.checkpoint import BestCheckpoint, best_mode
+from runtime.checkpoint import BestCheckpoint
+from runtime.direction import mode_of
 from runtime.errors import UsageError
 from runtime.tables import number
 from sweeps.plan import Plan
@@ -101,7 +102,7 @@ def rehearse(plan: Plan, build: Build) -> tuple[Fit, Plan]:
     if monitor not in run.trainer.callback_metrics:
         known = ", ".join(sorted(run.trainer.callback_metrics)) or "nothing"
         raise UsageError(f"--monitor {monitor} is never logged; a run logs {known}")
-    return run, plan.with_metric(monitor, run.settings.monitor_mode or best_mode(monitor))
+    return run, plan.with_metric(monitor, mode_of(run.settings, run.model))
 
 
 def train(plan: Plan, queue: Queue, build: Build, run: Run) -> str:
@@ -165,7 +166,8 @@ def what_diagnostics_found(folder: Path) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     if (path := folder / "diagnosis.json").exists():
         verdicts = json.loads(path.read_text(encoding="utf-8"))["verdicts"]
-        seen["diagnosis"] = ", ".join(dict.fromkeys(verdict["kind"] for verdict in verdicts)) or "healthy"
+        problems = [each["kind"] for each in verdicts if each.get("severity") != "info"]
+        seen["diagnosis"] = ", ".join(dict.fromkeys(problems)) or "healthy"
     if (path := folder / "metrics.csv").exists():
         ratio = gradient_ratio(pd.read_csv(path))
         if ratio is not None:

@@ -105,7 +105,7 @@ def test_what_is_suggested_exists(place: Path, tmp_path: Path) -> None:
 
 def test_a_metric_that_a_foreign_model_does_not_log(refused: Refused, place: Path, tmp_path: Path) -> None:
     """Only the first validation shows it; that epoch is kept, and the command that is named goes on from it."""
-    line = f"{FIT} --model own.Tiny --run_name own --pictures false --monitor val/lss"
+    line = f"{FIT} --model own.Tiny --run_name own --pictures false --monitor val/lss --monitor_mode min"
     message = "--monitor val/lss is not logged; did you mean 'val/loss'?"
     resume = "fit --resume runs/own/version_0 --monitor"
     refused(line, message, resume, leaves="runs/own")

@@ -94,6 +94,8 @@ def test_what_was_logged_is_described_by_these_fields() -> None:
     assert {"fx", "name", "on_step", "on_epoch", "reduce_fx", "metric_attribute"} <= set(
         inspect.signature(_Metadata).parameters
     )
+    assert {"add_dataloader_idx", "dataloader_idx"} <= set(inspect.signature(_Metadata).parameters)
+    assert list(inspect.signature(_Metadata.forked_name).parameters) == ["self", "on_step"]
 
 
 def test_a_module_knows_the_hook_that_it_runs() -> None:

@@ -1,6 +1,46 @@
 """All checks, in the order of their worth: the time may not suffice for the last ones."""
 
 from callbacks.checkup.check import Check
-from callbacks.checkup.checks import loss, wiring
+from callbacks.checkup.checks import (
+    attention,
+    cut,
+    future,
+    independence,
+    influence,
+    labels,
+    linearity,
+    loss,
+    loss_shapes,
+    modes,
+    objective,
+    order,
+    preparation,
+    schedule,
+    signal,
+    splits,
+    steps,
+    wiring,
+    workers,
+)
 
-CHECKS: tuple[Check, ...] = (*wiring.CHECKS, *loss.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *wiring.CHECKS,
+    *loss.CHECKS,
+    *loss_shapes.CHECKS,
+    *objective.CHECKS,
+    *labels.CHECKS,
+    *steps.CHECKS,
+    *future.CHECKS,
+    *attention.CHECKS,
+    *splits.CHECKS,
+    *preparation.CHECKS,
+    *order.CHECKS,
+    *schedule.CHECKS,
+    *modes.CHECKS,
+    *linearity.CHECKS,
+    *signal.CHECKS,
+    *cut.CHECKS,
+    *independence.CHECKS,
+    *influence.CHECKS,
+    *workers.CHECKS,
+)
