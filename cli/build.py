@@ -32,12 +32,12 @@ from cli.request import Request
 from runtime.loop import use_lean_loop
 from runtime.process import prepare_process
 from runtime.read_checkpoint import newest_valid, read_checkpoint
-from runtime.replay import replay_training
 from runtime.resume import ExactResume, first_step_to_log
 from runtime.run_folder import discard, new_run_folder
 from runtime.signals import Interrupted
 from runtime.step_plan import NoProfiler
 from runtime.stop import StopOnSignal
+from runtime.training_loaders import replay_training
 
 
 def build(

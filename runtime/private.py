@@ -122,6 +122,12 @@ def draw_order_now(trainer: pl.Trainer) -> None:
     trainer.fit_loop._resuming_from_checkpoint = False
 
 
+def batches_ahead(trainer: pl.Trainer) -> int:
+    """How many batches were read and not yet used: 1 if Lightning does not know how many there are, else 0."""
+    fetched = trainer.fit_loop._data_fetcher.fetched if trainer.fit_loop._data_fetcher else 0
+    return int(fetched > trainer.fit_loop.epoch_loop.batch_progress.current.ready)
+
+
 # --- what `self.log` collects; would be replaced by: a public way to read and restore it ---
 
 
