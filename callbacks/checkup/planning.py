@@ -18,15 +18,14 @@ from callbacks.checkup.subject import Subject
 
 
 class Plan:
-    """What the Trainer plans: `epochs`, optimizer `steps`, and steps per epoch.
+    """What the Trainer plans: `epochs`, optimizer `steps`, steps per epoch, and whether a callback may end it earlier.
 
     Raises:
         CannotCheckError: if the end is not known.
     """
 
     def __init__(self, trainer: Any) -> None:
-        if any(isinstance(each, EarlyStopping | Timer) for each in trainer.callbacks):
-            raise CannotCheckError("a callback ends the training earlier than planned")
+        self.may_end_earlier = any(isinstance(each, EarlyStopping | Timer) for each in trainer.callbacks)
         batches = trainer.num_training_batches
         if not math.isfinite(batches) or batches < 1:
             raise CannotCheckError("the length of the training loader is not known")

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from callbacks.checkup.batches import leaves, read, rows_held, same, size_of
 from callbacks.checkup.copying import CannotCheckError
 from callbacks.checkup.subject import Subject
-from callbacks.diagnostics.loss_calls import CLASS_LOSSES
+from callbacks.diagnostics.loss_calls import BINARY_LOSSES, CLASS_LOSSES, REGRESSION_LOSSES
 
 _HASHED = 256  # numbers of a row
 
@@ -40,13 +40,22 @@ def target_number(subject: Subject) -> int | None:
 def _same_values(leaf: Tensor, target: Tensor) -> bool:
     if leaf.numel() != target.numel() or leaf.is_complex() or target.is_complex():
         return False
-    return bool((leaf.flatten().double() == target.detach().flatten().double()).all())
+    first, second = leaf.flatten().double(), target.detach().flatten().double()
+    return bool(((first == second) | (first.isnan() & second.isnan())).all())
 
 
 def has_class_targets(subject: Subject) -> bool:
     """Whether the first loss compares with class numbers, one for each sample."""
     calls = subject.traced.calls
     return bool(calls) and calls[0].name in CLASS_LOSSES and calls[0].target.ndim == 1
+
+
+def has_supervised_loss(subject: Subject) -> bool:
+    """Whether the first loss compares a prediction with a part of the batch other than the input."""
+    calls = subject.traced.calls
+    if not calls or calls[0].name not in CLASS_LOSSES | BINARY_LOSSES | REGRESSION_LOSSES:
+        return False
+    return target_number(subject) not in (None, subject.input_number)
 
 
 def rows_in(batches: list[Any], number: int, most: int = 10**9) -> Tensor:

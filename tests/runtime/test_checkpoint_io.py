@@ -3,14 +3,12 @@
 import datetime
 import enum
 import functools
-import os
 import signal
 import subprocess
 import sys
 import time
 from argparse import Namespace
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -164,18 +162,6 @@ def test_leftovers_of_killed_writers_are_swept_up(tmp_path: Path) -> None:
     (tmp_path / "notes.tmp").write_text("mine")
     AtomicIO().save_checkpoint({"x": 1}, tmp_path / "last.ckpt")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "notes.tmp"]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB of its own."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a small file system takes root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def assert_refused(folder: Path, reason: str) -> None:

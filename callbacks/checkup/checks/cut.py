@@ -183,7 +183,46 @@ def _value_depends(subject: Subject, x: Tensor, step: int) -> bool:
     return torch.equal(first, again) and not torch.equal(first, changed)
 
 
+# --- layers that nothing uses ---
+
+
+def every_layer_is_used(subject: Subject) -> list[Verdict]:
+    """The training step calls every module that has trainable parameters, or uses their values."""
+    steps, used = subject.steps, leaves_of_loss(subject)
+    if not subject.module.automatic_optimization and len(steps.stepped) < len(steps.copy.optimizers):
+        raise CannotCheckError("some optimizer makes no step in the first batches")
+    active = set(steps.names_of(steps.gradients.got))
+    module, called = subject.still.module, subject.watch.called
+    unused = []
+    for name, part in module.named_modules():
+        own = [(f"{name}.{key}", p) for key, p in part.named_parameters(recurse=False) if p.requires_grad]
+        if not name or name in called or not own or any(id(p) in used or key in active for key, p in own):
+            continue
+        if not _is_one_of_many(module, name):
+            unused.append(name)
+    if not unused:
+        return []
+    return [
+        Verdict(
+            "unused layers",
+            unused,
+            f"the training step calls {len(unused)} modules with trainable parameters in none of {len(steps.losses)} "
+            f"batches ({some(unused)}), and they get no gradient.",
+            "to call them in forward, or to remove them",
+            "info",
+        )
+    ]
+
+
+def _is_one_of_many(module: nn.Module, name: str) -> bool:
+    """Whether it is inside a list of modules, of which a step may use a few: experts, stochastic depth."""
+    path = name.split(".")
+    parents = [module.get_submodule(".".join(path[:k])) for k in range(len(path))]
+    return any(isinstance(parent, nn.ModuleList | nn.ModuleDict) for parent in parents)
+
+
 CHECKS = (
     Check("gradients reach every parameter that changes the prediction", gradients_reach_what_matters),
+    Check("the training step uses every layer", every_layer_is_used),
     Check("gradients reach earlier time steps", gradients_reach_earlier_steps),
 )

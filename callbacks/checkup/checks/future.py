@@ -77,12 +77,14 @@ def _series(subject: Subject) -> Series:
 
 def _is_next(series: Tensor, target: Tensor, length: int) -> bool:
     """Whether target[:, t] = series[:, t + 1] at all positions, in a series that changes."""
-    now, then = series[:, :length].flatten(2), series[:, 1 : length + 1].flatten(2)
-    wanted = target[:, :length].flatten(2)
-    if then.ndim != wanted.ndim:
-        then, now, wanted = (each.reshape(len(series), length, -1) for each in (then, now, wanted))
+    now, then, wanted = (
+        each.reshape(len(series), length, -1)
+        for each in (series[:, :length], series[:, 1 : length + 1], target[:, :length])
+    )
     return (
-        then.shape == wanted.shape and torch.equal(then, wanted) and bool((now != then).double().mean() > 0.5)
+        then.shape == wanted.shape
+        and torch.equal(then, wanted.to(then))
+        and bool((now != then).double().mean() > 0.5)
     )
 
 

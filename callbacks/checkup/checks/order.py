@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, SequentialSampler
+from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 
 from callbacks.checkup.batches import leaves, read, rows_held, same, size_of
 from callbacks.checkup.check import Check
@@ -71,6 +71,8 @@ def _all_rows_equal(leaf: Tensor) -> bool:
 def is_not_sorted(subject: Subject) -> list[Verdict]:
     """The training loader does not give the samples class by class, or by the size of their target."""
     check_that_order_matters(subject)
+    if isinstance(sampler_of(subject.trainer.train_dataloader), RandomSampler):
+        return []
     targets, whole_set = _targets_in_order(subject)
     if len(targets) < _FEWEST_SAMPLES:
         raise CannotCheckError(f"there are too few samples ({len(targets)})")
@@ -118,10 +120,12 @@ def _single(targets: Tensor) -> Tensor:
 
 def follows_data_set(loader: Any) -> bool:
     """Whether it is a DataLoader without shuffling or a sampler of its own."""
-    batch_sampler = getattr(loader, "batch_sampler", None)
-    return isinstance(loader, DataLoader) and isinstance(
-        getattr(batch_sampler, "sampler", None), SequentialSampler
-    )
+    return isinstance(loader, DataLoader) and isinstance(sampler_of(loader), SequentialSampler)
+
+
+def sampler_of(loader: Any) -> Any:
+    """What chooses the order of single samples; None if nothing does."""
+    return getattr(getattr(loader, "batch_sampler", None), "sampler", None)
 
 
 def runs_score(labels: Tensor) -> tuple[float, int, float]:
@@ -177,8 +181,7 @@ def _same_part(first: list[Any], second: list[Any], number: int) -> bool:
 
 def set_epoch(loader: Any, epoch: int) -> None:
     """As Lightning does before each epoch."""
-    batch_sampler = getattr(loader, "batch_sampler", None)
-    for each in (getattr(loader, "sampler", None), getattr(batch_sampler, "sampler", None)):
+    for each in (getattr(loader, "sampler", None), sampler_of(loader)):
         if (choose := getattr(each, "set_epoch", None)) is not None:
             choose(epoch)
 
