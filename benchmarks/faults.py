@@ -67,7 +67,7 @@ def tasks(only: list[str], steps: int, every: int, zoo: bool, rivals: bool) -> l
 
 def outcomes(listed: list[Task], jobs: int) -> Iterator[tuple[Task, Outcome]]:
     """Train all programs in so many processes, with a line about each."""
-    with ProcessPoolExecutor(jobs, max_tasks_per_child=40) as pool:
+    with ProcessPoolExecutor(jobs) as pool:
         futures = {pool.submit(task.run): task for task in listed}
         for i, future in enumerate(as_completed(futures), 1):
             task, outcome = futures[future], future.result()
