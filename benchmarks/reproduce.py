@@ -77,7 +77,8 @@ class Experiment:
 
 def count_verdicts(cli: Run) -> Figures:
     """How many problems `Diagnosis` found in the run."""
-    return {"verdicts": len(json.loads((cli.folder / "diagnosis.json").read_text())["verdicts"])}
+    verdicts = json.loads((cli.folder / "diagnosis.json").read_text())["verdicts"]
+    return {"verdicts": sum(verdict["severity"] != "info" for verdict in verdicts)}
 
 
 FOLDS = [[f"--data.split_seed={seed}", f"--data.fold={fold}"] for seed in range(10) for fold in range(5)]

@@ -17,6 +17,7 @@ DEFAULTS: dict[str, Any] = {
     "target_name": "y",
     "id_name": "",  # empty: the samples of the split "predict" have no ids
     "submission_columns": {},
+    "in_sample": False,
 }
 
 

@@ -31,7 +31,7 @@ from cli.saved_config import as_plain_values, write_config
 from runtime.loop import use_lean_loop
 from runtime.process import prepare_process
 from runtime.read_checkpoint import newest_valid, read_checkpoint
-from runtime.resume import ExactResume
+from runtime.resume import ExactResume, first_step_to_log
 from runtime.run_folder import discard, new_run_folder
 from runtime.signals import Interrupted
 from runtime.step_plan import NoProfiler
@@ -119,7 +119,7 @@ class Run(LightningCLI):
         """Read the words, then the checkpoint they name; both must be valid before any class is made."""
         super().parse_arguments(parser, args)
         if self.resumed:
-            self.settings.ckpt_path = str(newest_valid(self.folder, self.settings.trainer.max_epochs))
+            self.settings.ckpt_path = str(newest_valid(self.folder))
         path = self.settings.get("ckpt_path")
         self.checkpoint = read_checkpoint(Path(path)) if path else None
         checks.check_settings(self.settings, self.checkpoint)
@@ -228,9 +228,8 @@ class Run(LightningCLI):
         """TensorBoard and metrics.csv in the run's folder; none for predictions."""
         if self.request.command == "predict":
             return []
-        return loggers_of(
-            self.folder, self.checkpoint["global_step"] if self.resumed and self.checkpoint else None
-        )
+        purge_step = first_step_to_log(self.checkpoint) if self.resumed and self.checkpoint else None
+        return loggers_of(self.folder, purge_step)
 
     def fit(self) -> None:
         """Train.

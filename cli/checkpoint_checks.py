@@ -11,6 +11,8 @@ from torch import nn
 from runtime.errors import UsageError
 from runtime.read_checkpoint import VERSION, check_complete
 
+EXTRA_STATE = "_extra_state"  # PyTorch's name for the entry that a module's `get_extra_state` makes
+
 
 def check_form(checkpoint: dict[str, Any], path: Path | str) -> None:
     """Refuse what another program saved under the same names; Lightning's own error would not explain it."""
@@ -40,7 +42,7 @@ def check_shapes(
     """
     if "state_dict" not in checkpoint:  # sharded: the strategy compares it while it loads
         return
-    saved, built = checkpoint["state_dict"], model.state_dict()
+    saved, built = (without_extra_state(state) for state in (checkpoint["state_dict"], model.state_dict()))
     if not all(isinstance(weight, torch.Tensor) for weight in saved.values()):
         raise UsageError(f"{path} is not a checkpoint of a network: its `state_dict` holds more than tensors")
     odd = [name for name in {**saved, **built} if shape(saved, name) != shape(built, name)]
@@ -104,6 +106,11 @@ def describe(value: Any, other: Any) -> str:
         return name
     mine, others = value.get("init_args", {}), other.get("init_args", {})
     return f"{name}({', '.join(f'{key}={mine[key]}' for key in mine if mine[key] != others.get(key))})"
+
+
+def without_extra_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights and buffers of a state_dict, without what modules return from `get_extra_state`: anything at all."""
+    return {name: value for name, value in state.items() if name.rpartition(".")[2] != EXTRA_STATE}
 
 
 def shape(state: dict[str, torch.Tensor], name: str) -> list[int] | str:

@@ -15,7 +15,7 @@ from cli.build import Run, build
 from cli.config_files import check_config
 from cli.parser import Parser
 from cli.request import Request, option_values, prepare, take_option
-from runtime.errors import UsageError, did_you_mean
+from runtime.errors import RunError, UsageError, did_you_mean
 from runtime.signals import Interrupted
 from sweeps.bulk import why_not
 from sweeps.plan import Plan, SweepOptions
@@ -66,6 +66,11 @@ def main(given: list[str]) -> int:
             f"{str(stop) or 'stopped'}; the sweep is saved. Resume it with the same command", file=sys.stderr
         )
         return getattr(stop, "exit_code", 130)
+    except OSError as error:  # a run's own error is in the table of runs; this one is of the sweep's files
+        raise RunError(
+            f"cannot write {error.filename or plan.folder}: {error.strerror}; make room, and resume the sweep with the "
+            "same command"
+        ) from None
     runs = report(plan, queue)
     return int((runs["state"] == "failed").all())
 

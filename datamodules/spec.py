@@ -25,6 +25,7 @@ class DataSpec:
         id_name: heading of the column in predictions.csv that names the row; the split "predict" has the ids.
         submission_columns: columns of predictions.csv that are also written to submission.csv: heading in
             predictions.csv -> heading in submission.csv.
+        in_sample: whether the validation rows are training rows on purpose, to say how well the model can fit.
     """
 
     task: TaskName
@@ -39,3 +40,4 @@ class DataSpec:
     target_name: str = "y"
     id_name: str = "index"
     submission_columns: Mapping[str, str] = field(default_factory=dict)
+    in_sample: bool = False

@@ -74,6 +74,7 @@ class TitanicDataModule(TensorDataModule):
             value_names=VALUE_NAMES,
             id_name="PassengerId",
             submission_columns=KAGGLES_COLUMNS,
+            in_sample=num_folds is None,
         )
         check_choice("data.missing", missing, ["drop", "impute"])
         if num_folds is not None and num_folds < 2:

@@ -148,6 +148,7 @@ class ToyDataModule(TensorDataModule):
             in_shape=[toy_set.num_features or num_features or 1],
             out_features=toy_set.num_classes if toy_set.task == "multiclass" else 1,
             class_names=toy_set.class_names,
+            in_sample=val_fraction == 0,
         )
 
     def load(self) -> dict[str, Split]:

@@ -8,15 +8,16 @@ import math
 import time
 from abc import abstractmethod
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
-from callbacks.files import replacing
+from callbacks.files import appending, replacing
+from runtime.errors import UsageError
 
 PAUSE = 1.0  # seconds between two writes
 
@@ -64,10 +65,11 @@ class BufferedLogger(Logger):
         self.flush()
 
     def _write(self, count: int) -> None:
-        rows, self.rows = self.rows[:count], self.rows[count:]
+        rows = self.rows[:count]
         self._written = time.monotonic()
         if rows:
             self.write(rows)
+            self.rows = self.rows[count:]  # if the disk is full, they are kept
 
     @abstractmethod
     def write(self, rows: list[Row]) -> None:
@@ -108,15 +110,17 @@ class MetricsCSV(BufferedLogger):
 
     Args:
         folder: of the run; `metrics.csv` in it gets a column for `step`, `epoch` and each tag.
-        purge_step: step at which a resumed run starts; rows from this step on are removed, as they are logged again.
+        purge_step: step at which a resumed run starts; rows from this step on are removed before the first new row is
+            written, as they are logged again. A run that fails before it trains loses none.
     """
 
     def __init__(self, folder: Path, purge_step: int | None = None) -> None:
         super().__init__()
         self.path = folder / "metrics.csv"
         self.rows = []
+        self._purge_step = purge_step
         if purge_step is not None:
-            self._purge(purge_step)
+            self._columns_in_file()  # refuses a damaged table before the training
 
     @property
     def name(self) -> str:
@@ -135,36 +139,59 @@ class MetricsCSV(BufferedLogger):
 
     def write(self, rows: list[Row]) -> None:
         """Append rows; a tag seen for the first time gets a column."""
+        self._purge()
         known = self._columns_in_file()
         new = [tag for row in rows for tag in ("step", *row.values) if tag not in known]
         columns = [*known, *dict.fromkeys(new)]
         if new:
             self._rewrite(columns)
-        with self.path.open("a", newline="", encoding="utf-8") as file:
+        with appending(self.path) as file:
             csv.DictWriter(file, columns).writerows({"step": row.step, **row.values} for row in rows)
 
-    @rank_zero_only
-    def _purge(self, purge_step: int) -> None:
-        if self.path.exists():
+    def _purge(self) -> None:
+        purge_step, self._purge_step = self._purge_step, None
+        if purge_step is not None and self.path.exists():
             self._rewrite(self._columns_in_file(), before=purge_step)
 
     def _columns_in_file(self) -> list[str]:
         if not self.path.exists():
             return []
-        with self.path.open(newline="", encoding="utf-8") as file:
-            return next(csv.reader(file), [])
+        with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
+            columns = next(csv.reader(file), [])
+        if columns and "step" not in columns:
+            raise UsageError(
+                f"{self.path} has no column `step` in its first line; repair it, or move it away"
+            )
+        return columns
 
     def _rewrite(self, columns: list[str], before: float = math.inf) -> None:
         """Give the table more columns, or keep only the steps before `before`.
 
         The file is replaced as a whole, so that a kill leaves either the old or the new one.
         """
-        old: list[dict[str, str]] = []
-        if self.path.exists():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                whole = (line for line in file if line.endswith("\n"))  # a kill may cut the last line short
-                old = [row for row in csv.DictReader(whole) if float(row["step"] or 0) < before]
+        old = [row for row in self._rows_in_file() if float(row["step"] or 0) < before]
         with replacing(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(old)
+
+    def _rows_in_file(self) -> Iterator[dict[str, str]]:
+        """The rows, without damaged ones: a kill may cut the last line short, and a disk may return anything."""
+        if not self.path.exists():
+            return
+        with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
+            reader = csv.DictReader(line for line in file if line.endswith("\n"))
+            for row in reader:
+                if is_whole(row):
+                    yield row
+                else:
+                    rank_zero_warn(f"{self.path}: line {reader.line_num} is damaged and left out")
+
+
+def is_whole(row: Mapping[str | None, Any]) -> bool:
+    """Whether a row of the table has a number of a step, and no more cells than there are columns."""
+    try:
+        float(row["step"] or 0)
+    except (KeyError, ValueError):
+        return False
+    return None not in row

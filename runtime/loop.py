@@ -56,8 +56,8 @@ class LeanEpochLoop(TrainingEpochLoop):
         Raises:
             StopIteration: at the end of a loader without a known length.
         """
-        if self.obstacle or self.restarting:
-            super().advance(data_fetcher)
+        if self.obstacle or self.restarting or self.val_loop.restarting:
+            super().advance(data_fetcher)  # what a resumed run has to reset is Lightning's business
             return
         trainer, epoch, progress, results = self.trainer, self._epoch, self.batch_progress, self._results
         batch, batch_idx = next(data_fetcher)[0], progress.current.ready

@@ -8,9 +8,10 @@ from typing import Any
 import optuna
 from filelock import FileLock, Timeout
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from callbacks.files import cut_unfinished_line
 from runtime.errors import UsageError
 from sweeps.plan import Plan
 from sweeps.space import Setting, key
@@ -42,7 +43,7 @@ class Queue:
     journal says that a run is under way, but nobody holds its lock, its process is gone and the run is queued again.
 
     Raises:
-        UsageError: if the folder holds a sweep with another definition.
+        UsageError: if the folder holds a sweep with another definition, or its journal is damaged.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -51,14 +52,7 @@ class Queue:
         (plan.folder / "running").mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(plan.folder / "study.lock")
         with self._lock:
-            backend = JournalFileBackend(str(plan.folder / "study.journal"))
-            self.study = optuna.create_study(
-                storage=JournalStorage(backend),
-                study_name=plan.name,
-                direction="minimize" if plan.mode == "min" else "maximize",
-                load_if_exists=True,
-                pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
-            )
+            self.study = open_study(plan)
             self._check_definition()
             num_known = len(self.study.trials)
             if plan.sampler == "tpe":
@@ -151,6 +145,59 @@ class Queue:
                 )
         if before != definition:
             self.study.set_user_attr("definition", definition)
+
+
+class JournalLock(JournalFileSymlinkLock):
+    """Optuna's lock, held while a process appends a line; first removes one that a full disk or a kill cut short.
+
+    Without that, the next line would be appended to it, and the journal could not be read any more.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        super().__init__(str(journal))
+        self.journal = journal
+
+    def acquire(self) -> bool:
+        acquired = super().acquire()
+        cut_unfinished_line(self.journal)
+        return acquired
+
+
+def open_study(plan: Plan) -> optuna.Study:
+    """The study in the plan's folder; a new one if there is none.
+
+    Raises:
+        UsageError: if its journal cannot be read.
+    """
+    journal = plan.folder / "study.journal"
+    try:
+        return optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(journal), JournalLock(journal))),
+            study_name=plan.name,
+            direction="minimize" if plan.mode == "min" else "maximize",
+            load_if_exists=True,
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+        )
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        number = first_damaged_line(journal)
+        place = f"line {number} of {journal} is" if number else f"{journal} is"
+        raise UsageError(
+            f"{place} damaged ({error}); remove that line, which loses what it recorded, or give the sweep another "
+            "--run_name"
+        ) from None
+
+
+def first_damaged_line(journal: Path) -> int | None:
+    """Number of the first line that is no JSON object, counted from 1."""
+    with journal.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                is_record = isinstance(json.loads(line), dict)
+            except ValueError:
+                is_record = False
+            if not is_record:
+                return number
+    return None
 
 
 def drop(lock: FileLock) -> None:

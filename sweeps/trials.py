@@ -166,7 +166,8 @@ def what_diagnostics_found(folder: Path) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     if (path := folder / "diagnosis.json").exists():
         verdicts = json.loads(path.read_text(encoding="utf-8"))["verdicts"]
-        seen["diagnosis"] = ", ".join(dict.fromkeys(verdict["kind"] for verdict in verdicts)) or "healthy"
+        problems = [each["kind"] for each in verdicts if each.get("severity") != "info"]
+        seen["diagnosis"] = ", ".join(dict.fromkeys(problems)) or "healthy"
     if (path := folder / "metrics.csv").exists():
         ratio = gradient_ratio(pd.read_csv(path))
         if ratio is not None:

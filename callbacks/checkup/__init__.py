@@ -5,6 +5,10 @@ check       what a check is, and running all of them
 checks      the checks, one file per subject, in the order of their worth
 subject     what they look at: copies, batches, a traced training step
 copying     a copy of a module with its optimizers, which trains without a Trainer
+functions   the functions of torch that a traced step called
+stepping    some real training steps of a copy, and what they did to weights and gradients
+planning    how long the training will be, and a dry run of its schedulers
+watching    what runs inside a step: calls of modules, dropout, sizes of batches
 batches     the tensors of a batch, batches from loaders
 untouched   random numbers and loaders as they were
 report      what it prints

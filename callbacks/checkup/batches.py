@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from callbacks.checkup.copying import CannotCheckError
+
+_MOST_BYTES = 64 * 2**20  # of rows that are kept
 
 
 def leaves(batch: Any) -> list[Tensor]:
@@ -63,6 +65,29 @@ def read(loader: Any, limit: int, seconds: float = float("inf")) -> Iterator[Any
         yield batch
         if number + 1 >= limit or time.perf_counter() > until:
             return
+
+
+def one_pass(loader: Any, seconds: float) -> Iterator[Any]:
+    """The batches of one pass over the data, as far as time and `_MOST_BYTES` allow.
+
+    A loader may go through its data several times in one epoch.
+    """
+    rows, num_bytes, held = 0, 0, rows_held(loader)
+    for batch in read(loader, 10**9, seconds):
+        yield batch
+        rows += size_of(batch)
+        num_bytes += sum(each.nbytes for each in leaves(batch))
+        if num_bytes > _MOST_BYTES or (held is not None and rows >= held):
+            return
+
+
+def rows_held(loader: Any) -> int | None:
+    """Samples in the loader's data set, or rows of the tensors that it holds; None if it does not say."""
+    if isinstance(loader, DataLoader):
+        dataset: Any = loader.dataset
+        return len(dataset) if loader.batch_sampler is not None and isinstance(dataset, Sized) else None
+    parts = [each for each in getattr(loader, "__dict__", {}).values() if isinstance(each, Tensor | tuple)]
+    return max((len(each) for each in leaves(parts) if each.ndim), default=None)
 
 
 def as_one(loader: Any) -> Iterable[Any]:

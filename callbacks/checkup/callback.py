@@ -66,8 +66,8 @@ class Checkup(pl.Callback):
     def _check(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         started = time.perf_counter()
         subject = Subject(trainer, pl_module, self.max_seconds / 4)
-        loaders = trainer.train_dataloader, trainer.val_dataloaders
-        with warnings.catch_warnings(), untouched(*loaders), torch.enable_grad():
+        data = trainer.datamodule, trainer.val_dataloaders, trainer.train_dataloader
+        with warnings.catch_warnings(), untouched(pl_module, *data), torch.enable_grad():
             warnings.simplefilter("ignore")
             seconds = max(self.max_seconds, _seconds_for_ten_steps(subject))
             self.outcomes = list(run_checks(CHECKS, subject, seconds, self.thorough))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from pytorch_lightning.loggers.logger import DummyLogger
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader, Dataset
 
 from callbacks.diagnostics.loss_calls import LossCall, LossRecorder
@@ -84,6 +86,26 @@ class Traced:
         raise CannotCheckError("the step calls no loss function of torch, and the module returns no tensor")
 
 
+class _Backwards(TorchFunctionMode):
+    """Notes each `loss.backward()` that a step calls itself.
+
+    Args:
+        events: gets ("backward", loss).
+        keep: keep the graph, so that others can walk it afterwards.
+    """
+
+    def __init__(self, events: list[tuple[str, Any]], keep: bool) -> None:
+        super().__init__()
+        self.events, self.keep = events, keep
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.backward:
+            self.events.append(("backward", args[0]))
+            if self.keep and len(args) < 3:
+                kwargs = {**(kwargs or {}), "retain_graph": True}
+        return func(*args, **(kwargs or {}))
+
+
 class Copy:
     """A module, its optimizers and its schedulers, copied together.
 
@@ -104,6 +126,8 @@ class Copy:
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         try:
             copies = copy.deepcopy((module, list(trainer.optimizers), schedulers), memo)
+            for original, made in zip(trainer.optimizers, copies[1], strict=True):
+                _copy_attributes(original, made, memo)
         except Exception as error:
             raise CannotCheckError(
                 f"the module cannot be copied ({type(error).__name__}: {_first_line(error)})"
@@ -149,8 +173,7 @@ class Copy:
         vars(optimizer)["toggle_model"] = lambda sync_grad=True: contextlib.nullcontext()
 
     def _backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        self.events.append(("backward", loss))
-        loss.backward(*args, **kwargs)
+        loss.backward(*args, **kwargs)  # `_Backwards` notes it
 
     def begin(self) -> None:
         """Call the hooks with which a module prepares itself for the first batch."""
@@ -171,6 +194,22 @@ class Copy:
         result = result.get("loss") if isinstance(result, dict) else result
         automatic = [result] if isinstance(result, Tensor) and self.module.automatic_optimization else []
         return Traced(automatic or manual, recorder.calls, outputs.get("root", outputs.get("last")))
+
+    def validate(self, batch: Any, batch_idx: int = 0) -> None:
+        """Run `validation_step` in eval mode, seeded; afterwards the modes are as they were.
+
+        Raises:
+            CannotCheckError: if the step fails.
+        """
+        torch.manual_seed(0)
+        self.still, modes = True, {part: part.training for part in self.module.modules()}
+        self.module.eval()
+        try:
+            with self._as_trained():
+                self._call("validation_step", batch, batch_idx)
+        finally:
+            for part, training in modes.items():
+                part.training = training
 
     def step(self, batch: Any, batch_idx: int = 0) -> Tensor:
         """Run one real training step; returns its loss.
@@ -211,10 +250,12 @@ class Copy:
 
     def _call(self, name: str, batch: Any, batch_idx: int) -> Any:
         method = getattr(self.module, name)
+        parameters = inspect.signature(method).parameters
+        if "dataloader_iter" in parameters:
+            raise CannotCheckError(f"{name} fetches its own batches")
+        takes_any = any(each.kind is each.VAR_POSITIONAL for each in parameters.values())
         try:
-            return method(batch, batch_idx)
-        except TypeError:  # a step may leave out the batch's number
-            return method(batch)
+            return method(batch, batch_idx) if takes_any or len(parameters) > 1 else method(batch)
         except CannotCheckError:
             raise
         except Exception as error:
@@ -227,6 +268,7 @@ class Copy:
         stack = contextlib.ExitStack()
         stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(self.trainer.precision_plugin.forward_context())
+        stack.enter_context(_Backwards(self.events, keep=self.still))
         return stack
 
     @contextlib.contextmanager
@@ -244,6 +286,16 @@ class Copy:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def _copy_attributes(original: Optimizer, made: Optimizer, memo: dict[int, Any]) -> None:
+    """Copy what an optimizer leaves out when it is copied, such as the list of parameters of LBFGS.
+
+    Its methods stay its own: a scheduler replaces `step` by one that steps the original.
+    """
+    for name, value in vars(original).items():
+        if name not in vars(made) and not callable(value):
+            vars(made)[name] = copy.deepcopy(value, memo)
 
 
 def _first_line(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from functools import cached_property
 from typing import Any
 
@@ -10,8 +9,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from callbacks.checkup.batches import leaves, map_leaves, read, size_of, to_device, with_leaf
+from callbacks.checkup.batches import leaves, map_leaves, one_pass, read, size_of, to_device, with_leaf
 from callbacks.checkup.copying import CannotCheckError, Copy, Traced
+from callbacks.checkup.functions import FunctionCall, FunctionRecorder
+from callbacks.checkup.stepping import Steps
+from callbacks.checkup.watching import Watch
 
 NUM_BATCHES = 4
 
@@ -50,16 +52,15 @@ class Subject:
         Raises:
             CannotCheckError: without validation.
         """
-        found = [
-            to_device(self.trainer, batch) for batch in itertools.islice(self._validation(), NUM_BATCHES)
-        ]
+        read_ahead = read(self.validation_loader, NUM_BATCHES, self.seconds)
+        found = [to_device(self.trainer, batch) for batch in read_ahead]
         if not found:
             raise CannotCheckError("there is no validation data")
         return found
 
     def training_data(self, limit: int = 10**9) -> list[Any]:
-        """As many training batches as can be read in the time, not moved to a device."""
-        return list(read(self.trainer.train_dataloader, limit, self.seconds))
+        """As many training batches of one pass as can be read in the time, not moved to a device."""
+        return self._training_data[:limit]
 
     def validation_data(self, limit: int = 10**9) -> list[Any]:
         """As many validation batches as can be read in the time, not moved to a device.
@@ -67,15 +68,29 @@ class Subject:
         Raises:
             CannotCheckError: without validation.
         """
-        return list(self._validation(limit))
+        return self._validation_data[:limit]
 
-    def _validation(self, limit: int = NUM_BATCHES) -> Any:
+    @cached_property
+    def _training_data(self) -> list[Any]:
+        return list(one_pass(self.trainer.train_dataloader, self.seconds))
+
+    @cached_property
+    def _validation_data(self) -> list[Any]:
+        return list(one_pass(self.validation_loader, self.seconds))
+
+    @property
+    def validation_loader(self) -> Any:
+        """The (first) validation loader.
+
+        Raises:
+            CannotCheckError: without validation.
+        """
         loaders = self.trainer.val_dataloaders
         if isinstance(loaders, dict | list | tuple):
             loaders = next(iter(loaders.values() if isinstance(loaders, dict) else loaders), None)
         if loaders is None:
             raise CannotCheckError("there is no validation data")
-        return read(loaders, limit, self.seconds)
+        return loaders
 
     # --- copies ---
 
@@ -107,15 +122,54 @@ class Subject:
         """One copy for all checks that only trace; its weights never move."""
         return self.copy()
 
-    @cached_property
+    @property
     def traces(self) -> list[Traced]:
         """A training step on each of the first two batches, with its graph; weights stay as they are."""
-        return [self.still.trace(batch, number) for number, batch in enumerate(self.batches[:2])]
+        return self._watched[0]
+
+    @property
+    def watch(self) -> Watch:
+        """What ran inside these two steps."""
+        return self._watched[1]
+
+    @cached_property
+    def _watched(self) -> tuple[list[Traced], Watch]:
+        with Watch(self.still.module) as watch:
+            traces = [self.still.trace(batch, number) for number, batch in enumerate(self.batches[:2])]
+        return traces, watch
+
+    @cached_property
+    def steps(self) -> Steps:
+        """What some real training steps of a copy did to its weights and gradients."""
+        return Steps(self.copy(), self.batches, self.seconds)
 
     @property
     def traced(self) -> Traced:
         """The first of `traces`."""
         return self.traces[0]
+
+    @cached_property
+    def exact(self) -> Copy:
+        """One copy in float64 and eval mode for comparisons to the last digit; no step moves its weights.
+
+        Each weight has some noise added, a tenth of its tensor's rms, so that layers which start at 0 take part.
+        """
+        made = self.copy(double=True, train=False)
+        with torch.no_grad():
+            for parameter in made.module.parameters():
+                size = parameter.square().mean().sqrt() if parameter.numel() else torch.zeros(())
+                parameter.add_(torch.randn_like(parameter), alpha=0.1 * (size.item() or 1.0))
+        return made
+
+    @cached_property
+    def functions(self) -> tuple[Traced, list[FunctionCall]]:
+        """A step in eval mode on the first batch, with its graph, and the functions of torch that it called."""
+        try:
+            with FunctionRecorder() as recorder:
+                return self.exact.trace(as_double(self.batch)), recorder.calls
+        except CannotCheckError:  # not every module can work in float64
+            with FunctionRecorder() as recorder:
+                return self.copy(train=False).trace(self.batch), recorder.calls
 
     # --- inputs ---
 

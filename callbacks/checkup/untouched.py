@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterable, Iterator
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ def untouched(*roots: Any) -> Iterator[None]:
     """Restore random numbers, and the state of loaders, samplers and data sets, at the end; read without workers.
 
     Args:
-        roots: loaders and data sets. Whatever they refer to as attributes is restored as well: attributes, small
-            containers and random generators, but not the contents of tensors and arrays.
+        roots: a module, data, loaders. Whatever they refer to as attributes is restored as well: attributes, small
+            containers and random generators, but not what is inside submodules, tensors and arrays.
     """
     states = [_State(each) for each in _reachable(roots)]
     with isolate_rng(include_cuda=torch.cuda.is_available()):
@@ -39,7 +40,28 @@ def _read_in_this_process(owner: Any) -> None:
     """Starting workers takes longer than reading a few batches, and they would still run when training starts."""
     if isinstance(owner, DataLoader) and owner.num_workers > 0:
         own = {"num_workers": 0, "prefetch_factor": None, "persistent_workers": False, "pin_memory": False}
-        vars(owner).update(own, timeout=0, _iterator=None, _DataLoader__multiprocessing_context=None)
+        own |= {"timeout": 0, "_iterator": None, "_DataLoader__multiprocessing_context": None}
+        vars(owner).update(own, _in_training=dict(vars(owner)))
+
+
+def in_training(loader: DataLoader, option: str) -> Any:
+    """An option of a loader as the training has it, such as `num_workers`; here it is read without workers."""
+    return vars(loader).get("_in_training", vars(loader))[option]
+
+
+def state_of(owner: Any) -> Any:
+    """A copy of a generator's state, of a small container, or of an object's attributes."""
+    if isinstance(owner, torch.Generator):
+        return owner.get_state()
+    if isinstance(owner, random.Random):
+        return owner.getstate()
+    if isinstance(owner, np.random.Generator):
+        return owner.bit_generator.state
+    if isinstance(owner, np.random.RandomState):
+        return owner.get_state()
+    if isinstance(owner, list | dict | set):
+        return owner.copy()
+    return dict(vars(owner))
 
 
 class _State:
@@ -47,18 +69,7 @@ class _State:
 
     def __init__(self, owner: Any) -> None:
         self.owner = owner
-        if isinstance(owner, torch.Generator):
-            self.saved: Any = owner.get_state()
-        elif isinstance(owner, random.Random):
-            self.saved = owner.getstate()
-        elif isinstance(owner, np.random.Generator):
-            self.saved = owner.bit_generator.state
-        elif isinstance(owner, np.random.RandomState):
-            self.saved = owner.get_state()
-        elif isinstance(owner, list | dict | set):
-            self.saved = owner.copy()
-        else:
-            self.saved = dict(vars(owner))
+        self.saved = state_of(owner)
 
     def restore(self) -> None:
         """Put the state back into the same object."""
@@ -82,7 +93,7 @@ class _State:
 
 
 _GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
-_ATOMS = (str, bytes, int, float, bool, type, Tensor, np.ndarray, nn.Module, type(None))
+_ATOMS = (str, bytes, int, float, bool, type, Tensor, np.ndarray, type(None))
 
 
 def generators_of(*roots: Any) -> list[Any]:
@@ -93,9 +104,13 @@ def generators_of(*roots: Any) -> list[Any]:
 def _reachable(roots: Iterable[Any]) -> list[Any]:
     """All objects with a state that can be reached through attributes and small containers."""
     found: dict[int, Any] = {}
-    waiting = list(roots)
+    waiting, modules = list(roots), [each for each in roots if isinstance(each, nn.Module)]
     while waiting and len(found) < _LARGEST:
         each = waiting.pop()
+        if isinstance(each, nn.Module) and each not in modules:
+            continue
+        if isinstance(each, MethodType):  # such as a transform: it may draw from what its owner holds
+            each = each.__self__
         if isinstance(each, tuple) and len(each) <= _LARGEST:
             waiting.extend(each)
         if id(each) in found or not _has_state(each):

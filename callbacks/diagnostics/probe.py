@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from callbacks.diagnostics.loss_calls import LOSSES, LossCall, loss_call
+
 # Every elementwise nonlinearity of torch by the name of its function. A relu is the same, whether it is called as
 # nn.ReLU, F.relu, torch.relu, x.relu() or x.relu_() (the last underscore is removed before the lookup).
 RELU_LIKE = {"relu", "relu6", "threshold", "clamp_min", "leaky_relu", "rrelu", "prelu", "elu", "selu", "celu"}
@@ -107,7 +109,7 @@ class Probe:
     """The hooks on one LightningModule, attached only while somebody listens.
 
     A listener has `on_layer_output(layer, output)` and optionally `on_activation(layer, key, function, y)`, which is
-    called for each nonlinearity.
+    called for each nonlinearity, and `on_loss_call(call)`, for each call of a loss function.
     """
 
     def __init__(self, model: pl.LightningModule) -> None:
@@ -178,9 +180,10 @@ class Probe:
     @contextlib.contextmanager
     def _forward(self) -> Iterator[None]:
         self._begin_forward()
-        wants_activations = any(hasattr(listener, "on_activation") for listener in self._listeners)
-        nonlinearities = _Nonlinearities(self) if wants_activations else contextlib.nullcontext()
-        with torch.compiler.set_stance("force_eager"), nonlinearities:
+        wanted = ("on_activation", "on_loss_call")
+        sees_functions = any(hasattr(each, name) for each in self._listeners for name in wanted)
+        functions = _Functions(self) if sees_functions else contextlib.nullcontext()
+        with torch.compiler.set_stance("force_eager"), functions:
             yield
         if not self.ordered and self._finished:
             rest = [layer for layer in self.layers if layer not in self._finished]
@@ -220,6 +223,11 @@ class Probe:
             if hasattr(listener, "on_activation"):
                 listener.on_activation(self._current, key, function, y)
 
+    def loss_call(self, call: LossCall) -> None:
+        for listener in self._listeners:
+            if hasattr(listener, "on_loss_call"):
+                listener.on_loss_call(call)
+
 
 def _hidden(output: Any) -> Tensor:
     """The hidden states of an RNN, LSTM or GRU, or of one of their cells: (N, T, H), (T, N, H) or (N, H)."""
@@ -228,15 +236,15 @@ def _hidden(output: Any) -> Tensor:
     return output
 
 
-class _Nonlinearities(TorchFunctionMode):
-    """Sees every torch function called in the forward pass, and reports the outputs of nonlinearities."""
+class _Functions(TorchFunctionMode):
+    """Sees every torch function called in the training step, and reports nonlinearities and loss functions."""
 
     def __init__(self, probe: Probe) -> None:
         super().__init__()
         self.probe = probe
 
     def __torch_function__(
-        self, func: Any, types: Any, args: Iterable = (), kwargs: dict | None = None
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict | None = None
     ) -> Any:
         output = func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "").rstrip("_")
@@ -244,6 +252,8 @@ class _Nonlinearities(TorchFunctionMode):
             name = "relu"
         if name in NONLINEARITIES and isinstance(output, Tensor):
             self.probe.nonlinearity(name, output)
+        elif name in LOSSES and (call := loss_call(func, args, kwargs or {}, output)) is not None:
+            self.probe.loss_call(call)
         return output
 
 

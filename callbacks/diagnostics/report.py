@@ -6,44 +6,63 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from callbacks.diagnostics.causes import depth
 from callbacks.diagnostics.history import History
+from callbacks.diagnostics.verdict import Verdict
 from callbacks.files import write_whole
 
 
-def table(history: History, num_steps: int) -> str:
-    """The summary table for the terminal.
+def table(history: History, num_steps: int, summary: str = "") -> str:
+    """The summary table for the terminal: causes first, symptoms indented below them.
 
     Args:
         history: what was found.
         num_steps: number of probe steps.
+        summary: of what is right.
     """
     if not num_steps:
         return "Diagnosis: no step was measured."
-    heading = f"Diagnosis, {num_steps} probe step{'s' if num_steps != 1 else ''}:"
-    if not history.holding:
-        return f"{heading} nothing found. Gradients, activations and step sizes are in range."
-    width = max(map(len, history.kinds))
-    lines = [heading]
+    lines = [_heading(history, num_steps, summary)]
     for verdict in history.holding:
-        first, last = history.steps[verdict.kind]
-        lines.append(f"  {verdict.kind:{width}}  steps {first} to {last}: {verdict.message}")
-        lines.append(f"  {'':{width}}  Try {verdict.advice}.")
+        indent = "  " * (1 + depth(verdict, history.holding))
+        because = f" (because of: {verdict.because})" if verdict.because else ""
+        lines.append(f"{indent}{_label(verdict, history)}{because}: {verdict.message}")
+        lines.append(f"{indent}     Try {verdict.advice}. See {verdict.link}")
     return "\n".join(lines)
 
 
-def markdown(history: History, num_steps: int) -> str:
+def markdown(history: History, num_steps: int, summary: str = "") -> str:
     """The same table for TensorBoard's text page, which renders Markdown and would drop the indentation."""
-    lines = [*table(history, num_steps).split("\n")[:1], ""]
+    if not num_steps:
+        return table(history, num_steps)
+    lines = [_heading(history, num_steps, summary), ""]
     for verdict in history.holding:
-        first, last = history.steps[verdict.kind]
+        indent = "  " * depth(verdict, history.holding)
         lines.append(
-            f"- **{verdict.kind}**, steps {first} to {last}: {verdict.message} *Try {verdict.advice}.*"
+            f"{indent}- **{verdict.kind}** ({verdict.severity}), {_when(verdict, history)}: {verdict.message} "
+            f"*Try {verdict.advice}.*"
         )
     return "\n".join(lines).strip()
 
 
+def _heading(history: History, num_steps: int, summary: str) -> str:
+    heading = f"Diagnosis, {num_steps} probe step{'s' if num_steps != 1 else ''}:"
+    if history.problems:
+        return heading
+    return f"{heading} nothing found. Gradients, activations and step sizes are in range{summary and '; '}{summary}."
+
+
+def _label(verdict: Verdict, history: History) -> str:
+    return f"{verdict.severity.upper():4} {verdict.kind}, {_when(verdict, history)}"
+
+
+def _when(verdict: Verdict, history: History) -> str:
+    first, last = history.steps[verdict.kind]
+    return f"step {first}" if first == last else f"steps {first} to {last}"
+
+
 def write_json(folder: Path, history: History, step: int | None, num_steps: int) -> None:
-    """Write `diagnosis.json`: the verdicts that hold, and those that have ended.
+    """Write `diagnosis.json`: the verdicts that hold, causes first, and those that have ended.
 
     Args:
         folder: of the run.
@@ -51,12 +70,19 @@ def write_json(folder: Path, history: History, step: int | None, num_steps: int)
         step: the last probe step.
         num_steps: number of probe steps.
     """
+    ended = [
+        each for kind, each in history.newest.items() if kind in history.held and kind not in history.kinds
+    ]
     verdicts = []
-    for kind, verdict in history.newest.items():
-        if kind in history.held:
-            first, last = history.steps[kind]
-            known = {"first_step": first, "last_step": last, "holds": kind in history.kinds}
-            verdicts.append(asdict(verdict) | known)
-    report = {"healthy": not history.holding, "step": step, "looks": num_steps, "verdicts": verdicts}
+    for verdict in [*history.holding, *ended]:
+        first, last = history.steps[verdict.kind]
+        known = {
+            "link": verdict.link,
+            "first_step": first,
+            "last_step": last,
+            "holds": verdict.kind in history.kinds,
+        }
+        verdicts.append(asdict(verdict) | known)
+    report = {"healthy": not history.problems, "step": step, "looks": num_steps, "verdicts": verdicts}
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "diagnosis.json", json.dumps(report, indent=2) + "\n")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from callbacks.diagnostics.verdict import Verdict
+from callbacks.diagnostics.verdict import Severity, Verdict
 
 FLOAT32_TINY = 1.1754944e-38  # torch.finfo(torch.float32).tiny: the smallest number with full precision
 
@@ -34,13 +34,25 @@ class Measurements:
     loss: float | None = None
     # of the run so far
     first_loss: float | None = None
-    largest_update: float = 0.0
+    largest_update: float = 0.0  # of any layer, over its weights
+    largest_step: float = 0.0  # of all layers together, over all weights
+    no_better: bool = False  # than a constant answer, as far as is known
     num_steps: int = 1  # probe steps
 
     @property
     def learning(self) -> bool:
-        """Whether the loss has fallen by a fifth since the first probe step: then nothing essential is blocked."""
-        return self.loss is not None and self.first_loss is not None and self.loss < 0.8 * self.first_loss
+        """Whether the loss has fallen by a fifth since the first probe step: then nothing essential is blocked.
+
+        Not if the network is still no better than a constant answer: to learn that takes only the last layer's biases.
+        """
+        if self.loss is None or self.first_loss is None or self.no_better:
+            return False
+        return self.loss < 0.8 * self.first_loss
+
+    @property
+    def severity(self) -> Severity:
+        """Of what does not keep this network from learning."""
+        return "info" if self.learning else "warn"
 
 
 def judge(measured: Measurements) -> list[Verdict]:
@@ -76,7 +88,9 @@ def vanishing(measured: Measurements) -> list[Verdict]:
     weights = _ends(measured.grad_mean_abs)
     if signal and weights and signal[3] / signal[2] < 1e-2 and 1e-2 < weights[2] / weights[3] < 1e2:
         return [
-            _hidden_by_even_gradients(first, last, low / high, signal[3] / signal[2], weights[2] / weights[3])
+            _hidden_by_even_gradients(
+                first, last, low / high, signal[3] / signal[2], weights[2] / weights[3], measured.severity
+            )
         ]
     rate = (low / high) ** (1 / (len(measured.delta_norm) - 1))
     message = (
@@ -88,17 +102,19 @@ def vanishing(measured: Measurements) -> list[Verdict]:
     advice = (
         "relu with He initialization instead of sigmoid or tanh, normalization layers, residual connections"
     )
-    return [Verdict("vanishing gradient", [first, last], message, advice)]
+    return [Verdict("vanishing gradient", [first, last], message, advice, measured.severity)]
 
 
-def _hidden_by_even_gradients(first: str, last: str, delta: float, signal: float, weights: float) -> Verdict:
+def _hidden_by_even_gradients(
+    first: str, last: str, delta: float, signal: float, weights: float, severity: Severity
+) -> Verdict:
     """A weight's gradient is delta times signal. If both shrink, in opposite directions, it looks even over the depth."""
     message = (
         f"from {first} to {last} the signal shrinks to {signal:.1e} going forward, and delta to {delta:.1e} "
         f"going backward. The weight gradients look even (first over last: {weights:.2g}) and hide it."
     )
     advice = "larger initial weights (He for relu: gain sqrt(2); Xavier for tanh), or normalization layers"
-    return Verdict("vanishing gradient and signal", [first, last], message, advice)
+    return Verdict("vanishing gradient and signal", [first, last], message, advice, severity)
 
 
 def vanishing_through_time(measured: Measurements) -> list[Verdict]:
@@ -111,7 +127,7 @@ def vanishing_through_time(measured: Measurements) -> list[Verdict]:
         ratio = positive[0] / max(positive)
         message = f"delta at the first of {len(calls)} calls of {tag} is {ratio:.1e} of the largest."
         advice = "LSTM or GRU, an orthogonal recurrent matrix, or shorter sequences"
-        found.append(Verdict("vanishing gradient through time", [tag], message, advice))
+        found.append(Verdict("vanishing gradient through time", [tag], message, advice, measured.severity))
     return found
 
 
@@ -121,9 +137,8 @@ def exploding(measured: Measurements) -> list[Verdict]:
         "gradient clipping, a lower learning rate, smaller initial weights (He, Xavier), normalization layers"
     )
     if bad:
-        return [
-            Verdict("exploding gradient", bad, f"the gradient of {', '.join(bad)} is not finite.", advice)
-        ]
+        message = f"the gradient of {', '.join(bad)} is not finite."
+        return [Verdict("exploding gradient", bad, message, advice, "fail")]
     ends = _ends(measured.delta_norm)
     if ends is None:
         return []
@@ -151,7 +166,7 @@ def dead_units(measured: Measurements) -> list[Verdict]:
         return []
     message = f"units that were 0 for every sample of the last probe steps: {'; '.join(bad.values())}."
     advice = "a lower learning rate, leaky relu, He initialization with zero biases, inputs with mean 0"
-    return [Verdict("dead units", list(bad), message, advice)]
+    return [Verdict("dead units", list(bad), message, advice, measured.severity)]
 
 
 def saturation(measured: Measurements) -> list[Verdict]:
@@ -166,15 +181,19 @@ def saturation(measured: Measurements) -> list[Verdict]:
 
 
 def rate_too_high(measured: Measurements) -> list[Verdict]:
-    """Steps larger than the weights that leave the loss where it started, or large steps that raise it."""
+    """Steps larger than the weights that leave the loss where it started, or large steps that raise it.
+
+    All layers together are compared, because a layer that starts near 0 must grow by many times its size: the layer scale
+    of ConvNeXt (1e-6), the gates of ReZero, the second matrix of LoRA.
+    """
     if measured.loss is None or measured.first_loss is None or measured.num_steps < 3:
         return []
-    stuck = measured.largest_update >= 2 and not measured.loss < measured.first_loss
-    diverged = measured.largest_update >= 0.1 and not measured.loss < 10 * abs(measured.first_loss)
+    stuck = measured.largest_step >= 2 and not measured.loss < measured.first_loss
+    diverged = measured.largest_step >= 0.1 and not measured.loss < 10 * abs(measured.first_loss)
     if not stuck and not diverged:
         return []
     message = (
-        f"the largest step was {measured.largest_update:.2g} times the weights it changed, and the loss is "
+        f"the largest step was {measured.largest_step:.2g} times as long as all weights together, and the loss is "
         f"{measured.loss:.3g} after {measured.first_loss:.3g} at the start."
     )
     advice = "a learning rate 10 to 100 times lower, or a warm-up"

@@ -52,6 +52,16 @@ def test_damaged(damage: Callable[[bytes], bytes], message: str, refused: Refuse
     refused(TEST, message)
 
 
+@pytest.mark.parametrize("command", ["test", "predict", "fit"])
+def test_one_flipped_byte_in_a_weight(command: str, refused: Refused, place: Path) -> None:
+    """The file would load, with another weight."""
+    weight = torch.load(place / BEST, weights_only=True)["state_dict"]["layers.0.weight"]
+    content = bytearray((place / BEST).read_bytes())
+    content[content.index(weight.numpy().tobytes())] ^= 255
+    (place / "bad.ckpt").write_bytes(content)
+    refused(f"{command} --config quick.yaml --ckpt_path bad.ckpt", "bad.ckpt is damaged: the checksum of")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

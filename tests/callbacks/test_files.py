@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from callbacks.files import replacing, write_whole
+from callbacks.files import BLOCK, appending, cut_unfinished_line, replacing, write_whole
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,3 +112,40 @@ def test_a_writer_that_is_killed_leaves_the_old_file_and_the_next_cleans_up(tmp_
 def test_without_its_folder_it_cannot_be_written(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_whole(tmp_path / "nowhere" / "a.csv", "new")
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        ("", ""),
+        ("a\nb\n", "a\nb\n"),
+        ("a\nb", "a\n"),
+        ("a", ""),
+        ("a\n" + "b" * 3 * BLOCK, "a\n"),
+        ("b" * 3 * BLOCK, ""),
+        ("a" * (BLOCK - 1) + "\n" + "b" * BLOCK, "a" * (BLOCK - 1) + "\n"),
+    ],
+)
+def test_an_unfinished_line_is_cut_off(tmp_path, content, kept):
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    assert cut_unfinished_line(path) == len(kept)
+    assert path.read_text() == kept
+    with appending(path) as file:
+        file.write("new\n")
+    assert path.read_text() == kept + "new\n"
+
+
+def test_a_file_that_does_not_exist_is_made_by_appending(tmp_path):
+    assert cut_unfinished_line(tmp_path / "a.csv") == 0
+    with appending(tmp_path / "a.csv") as file:
+        file.write("new\n")
+    assert (tmp_path / "a.csv").read_text() == "new\n"
+
+
+def test_a_full_disk_leaves_the_lines_before(small_disk):
+    path = small_disk / "a.csv"
+    path.write_text("old\n")
+    with pytest.raises(OSError, match=r"No space left on device: .*a\.csv"), appending(path) as file:
+        file.writelines(f"{number:1000}\n" for number in range(4000))
+    assert path.read_text() == "old\n"

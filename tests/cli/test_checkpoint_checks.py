@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cli.checkpoint_checks import check_architecture, check_length, check_resumable, check_shapes
 from lit_models import LitMLP
@@ -18,6 +19,25 @@ def checkpoint() -> dict[str, Any]:
 
 def test_a_checkpoint_that_fits(checkpoint: dict[str, Any]) -> None:
     check_shapes(checkpoint, "good.ckpt", LitMLP(in_shape=[2], hidden_sizes=[4]), {"hidden_sizes": [4]})
+
+
+class WithExtraState(torch.nn.Linear):
+    """A module whose state has more than weights."""
+
+    def get_extra_state(self) -> Any:
+        return {"seen": 3}
+
+    def set_extra_state(self, state: Any) -> None:
+        assert state == {"seen": 3}
+
+
+def test_state_that_is_no_weight_is_left_to_its_module() -> None:
+    model = torch.nn.Sequential(WithExtraState(2, 1))
+    assert "0._extra_state" in model.state_dict()
+    check_shapes({"state_dict": model.state_dict()}, "x.ckpt", model, {})
+    check_shapes({"state_dict": WithExtraState(2, 1).state_dict()}, "x.ckpt", WithExtraState(2, 1), {})
+    with pytest.raises(UsageError, match="holds more than tensors"):
+        check_shapes({"state_dict": {"0.weight": {"seen": 3}}}, "x.ckpt", model, {})
 
 
 @pytest.mark.parametrize("class_path", ["lit_models.LitMLP", "lit_models.mlp.LitMLP", "LitMLP"])

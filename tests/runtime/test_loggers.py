@@ -1,12 +1,14 @@
 """metrics.csv keeps every row, whatever comes later."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV
+from runtime.errors import UsageError
+from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV, Row
 
 
 def test_rows_of_one_step_are_one_row(tmp_path: Path) -> None:
@@ -105,6 +107,12 @@ def test_what_comes_after_the_checkpoint_is_logged_once(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "metrics.csv")["step"].tolist() == list(range(10))
 
 
+def test_a_run_that_fails_before_it_logs_keeps_its_table(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,a\n8,0.5\n9,0.25\n")
+    MetricsCSV(tmp_path, purge_step=9).finalize("failed")
+    assert (tmp_path / "metrics.csv").read_text() == "step,a\n8,0.5\n9,0.25\n"
+
+
 def test_a_run_without_a_table_goes_on(tmp_path: Path) -> None:
     MetricsCSV(tmp_path, purge_step=3)
     assert list(tmp_path.iterdir()) == []
@@ -116,3 +124,46 @@ def test_a_line_that_a_kill_cut_short_is_dropped(tmp_path: Path) -> None:
     logger.log_metrics({"a": 0.125}, step=10)
     logger.finalize("success")
     assert (tmp_path / "metrics.csv").read_text() == "step,a\n8,0.5\n9,0.25\n10,0.125\n"
+
+
+def test_a_full_disk_delays_rows_and_loses_none(small_disk: Path) -> None:
+    logger = MetricsCSV(small_disk)
+    logger.log_metrics({"a": 0.5}, step=0)
+    logger.flush()
+    status = os.statvfs(small_disk)
+    (small_disk / "other").write_bytes(bytes(status.f_bavail * status.f_frsize))
+    for step in range(1, 2000):
+        logger.rows.append(Row(step, 0.0, {"a": 0.25}))
+    with pytest.raises(OSError, match="No space left"):
+        logger.flush()
+    assert (small_disk / "metrics.csv").read_text() == "step,a\n0,0.5\n"
+    (small_disk / "other").unlink()
+    logger.finalize("success")
+    assert pd.read_csv(small_disk / "metrics.csv")["step"].tolist() == list(range(2000))
+
+
+def test_a_line_cut_short_is_not_continued_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,a\n8,0.5\n9,0.2")
+    logger = MetricsCSV(tmp_path)  # not a resumed run: `test` appends, too
+    logger.log_metrics({"a": 0.125}, step=10)
+    logger.finalize("success")
+    assert (tmp_path / "metrics.csv").read_text() == "step,a\n8,0.5\n10,0.125\n"
+
+
+@pytest.mark.parametrize("garbage", ["x,0.5", "1,2,3", "\x00\x00", '"', "\ufffd\ufffd,1"])
+def test_a_garbage_row_is_left_out_with_a_warning(garbage: str, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    content = f"step,a\n1,0.5\n{garbage}\n".encode().replace("\ufffd".encode(), b"\xff")
+    path.write_bytes(content)
+    logger = MetricsCSV(tmp_path, purge_step=3)
+    logger.log_metrics({"a": 0.25}, step=3)
+    with pytest.warns(UserWarning, match=f"{path}: line [34] is damaged and left out"):
+        logger.finalize("success")
+    assert path.read_text() == "step,a\n1,0.5\n3,0.25\n"
+
+
+def test_a_table_without_its_first_line_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("1,0.5\n2,0.25\n")
+    with pytest.raises(UsageError, match=f"{tmp_path / 'metrics.csv'} has no column `step`"):
+        MetricsCSV(tmp_path, purge_step=3)
+    assert (tmp_path / "metrics.csv").read_text() == "1,0.5\n2,0.25\n"

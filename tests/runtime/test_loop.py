@@ -40,7 +40,7 @@ def leaves_nothing():
         torch.distributed.destroy_process_group()
 
 
-def run(tmp_path, make_model, lean, *callbacks, loader=None, resume=None, **flags):
+def run(tmp_path, make_model, lean, *callbacks, loader=None, resume=None, val_batch_size=30, **flags):
     """Everything that can be seen of a training: the hooks, the logs, the weights."""
     torch.manual_seed(3)
     model, recorder, logger = make_model(), Recorder(), MemoryLogger()
@@ -56,7 +56,7 @@ def run(tmp_path, make_model, lean, *callbacks, loader=None, resume=None, **flag
     if lean:
         use_lean_loop(trainer)
     batches = loader() if loader else rows(X, Y, batch_size=6)
-    trainer.fit(model, batches, rows(X, Y), ckpt_path=resume)
+    trainer.fit(model, batches, rows(X, Y, batch_size=val_batch_size), ckpt_path=resume)
     checkpoint = tmp_path / f"{lean}.ckpt"
     trainer.strategy.connect(model)
     trainer.save_checkpoint(checkpoint, weights_only=False)

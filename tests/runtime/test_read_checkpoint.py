@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from lit_models import LitMLP
+from runtime.checkpoint_io import AtomicIO
 from runtime.errors import UsageError
 from runtime.read_checkpoint import newest_valid, read_checkpoint
+from runtime.resume import FIGURES, KEY, NOTHING, PART_OF_A_STEP
 
 
 class Malice:
@@ -61,6 +63,45 @@ def test_a_truncated_one(share: float, checkpoint: dict[str, Any], tmp_path: Pat
         read_checkpoint(path)
 
 
+def test_each_flipped_bit_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
+    """Every third byte of the file, one bit after the other; whatever is changed, no other error escapes."""
+    content = {"state_dict": {"w": torch.arange(5.0)}, "epoch": 3}
+    torch.save(content, tmp_path / "good.ckpt")
+    good, num_refused = (tmp_path / "good.ckpt").read_bytes(), 0
+    for place in range(0, len(good), 3):
+        path = tmp_path / f"flipped_{place}.ckpt"
+        path.write_bytes(good[:place] + bytes([good[place] ^ (1 << place % 8)]) + good[place + 1 :])
+        try:
+            read = read_checkpoint(path)
+        except UsageError as error:
+            num_refused += str(error).startswith(f"{path} is damaged")
+        else:  # a byte that fills a gap
+            assert read["epoch"] == 3
+            assert torch.equal(read["state_dict"]["w"], content["state_dict"]["w"])
+        path.unlink()
+    assert num_refused > len(good) / 6
+
+
+def test_a_file_written_without_checksums_loads(checkpoint: dict[str, Any], tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(checkpoint, tmp_path / "good.ckpt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert read_checkpoint(tmp_path / "good.ckpt").keys() == checkpoint.keys()
+
+
+def test_a_file_that_was_replaced_is_checked_again(tmp_path: Path) -> None:
+    path = tmp_path / "x.ckpt"
+    torch.save({"state_dict": {"w": torch.full((100,), 9)}}, path)
+    read_checkpoint(path)
+    flip_a_bit(path)
+    with pytest.raises(UsageError, match="is damaged: the checksum of x/data/0 is wrong"):
+        read_checkpoint(path)
+    with pytest.raises(UsageError, match="is damaged: the checksum of x/data/0 is wrong"):
+        AtomicIO().load_checkpoint(path)
+
+
 @pytest.mark.parametrize("content", [{"weights": torch.ones(2)}, {"state_dict": [1]}, [1, 2], torch.ones(3)])
 def test_a_file_of_another_program(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "foreign.ckpt")
@@ -86,13 +127,22 @@ def write_run(folder: Path, **steps: int) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("max_epochs", "newest"), [(None, "best"), (-1, "best"), (3, "best"), (2, "last")])
-def test_in_the_last_epoch_the_last_checkpoint_is_preferred(
-    max_epochs: int | None, newest: str, tmp_path: Path
-) -> None:
-    """Both are from the second epoch, and the best from its validation: training would be over."""
-    run = write_run(tmp_path, last=5, best=9)
-    assert newest_valid(run, max_epochs) == run / f"checkpoints/{newest}.ckpt"
+def test_one_that_resumes_exactly_is_preferred(tmp_path: Path) -> None:
+    """`best.ckpt` is newer, but was written before the figures of its step were logged, or within a step."""
+    run = write_run(tmp_path, last=5, best=9, other=11)
+    for name, lost in {"last": NOTHING, "best": FIGURES, "other": PART_OF_A_STEP}.items():
+        path = run / f"checkpoints/{name}.ckpt"
+        torch.save({**torch.load(path, weights_only=True), KEY: [{"lost": lost}]}, path)
+    assert newest_valid(run).name == "last.ckpt"
+    for removed, left, warning in (
+        ("last", "best", "figures of the step"),
+        ("best", "other", "within a step"),
+    ):
+        (run / f"checkpoints/{removed}.ckpt").unlink()
+        with pytest.warns(
+            UserWarning, match=f"{left}.ckpt is the best checkpoint to resume from: .*{warning}"
+        ):
+            assert newest_valid(run).name == f"{left}.ckpt"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +193,7 @@ def test_a_damaged_one_is_passed_over_with_a_warning(damage: Any, reason: str, t
     last, best = (tmp_path / f"checkpoints/{name}.ckpt" for name in ("last", "best"))
     write_run(tmp_path, last=9, best=5)
     damage(last)
-    with pytest.warns(UserWarning, match=f"passed over: {last} {reason}.*Going on from {best}"):
+    with pytest.warns(UserWarning, match=f"passed over: {last} {reason}.*Resuming from {best}"):
         assert newest_valid(tmp_path) == best
     best.unlink()
     with pytest.raises(UsageError, match=f"there is no checkpoint to resume from(.|\n)*{last} {reason}"):

@@ -1,5 +1,7 @@
 """Which run comes next, in one process, in several, and after a kill."""
 
+import dataclasses
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +13,7 @@ from optuna.trial import TrialState
 
 from runtime.errors import UsageError
 from sweeps.plan import Plan
-from sweeps.study import Queue
+from sweeps.study import Queue, first_damaged_line
 
 ROOT = Path(__file__).parents[2]
 Read = Callable[..., Plan]
@@ -125,3 +127,40 @@ def test_tpe_gathers_where_it_is_good_and_repeats_settings_with_every_seed(plan:
 
 def test_a_maximum_is_looked_for_where_large_is_good(plan: Read) -> None:
     assert Queue(plan(*GRID, mode="max")).study.direction.name == "MAXIMIZE"
+
+
+def test_a_line_cut_short_in_the_journal_is_not_continued_by_the_next(plan: Read) -> None:
+    queue = Queue(plan(*GRID))
+    run = queue.next()
+    assert run is not None
+    journal = queue.plan.folder / "study.journal"
+    with journal.open("ab") as file:
+        file.write(b'{"op_code": 6, "worker_id"')  # a full disk or a kill ended this line
+    queue.complete(run, 1.0)
+    assert len(drain(Queue(plan(*GRID)))) == 5
+    assert first_damaged_line(journal) is None
+
+
+def test_a_full_disk_leaves_a_journal_that_can_be_read(plan: Read, small_disk: Path) -> None:
+    read = dataclasses.replace(plan(*GRID), name=os.path.relpath(small_disk / "study", "runs"))
+    queue = Queue(read)
+    run = queue.next()
+    assert run is not None
+    (small_disk / "other").write_bytes(bytes(1_000_000))
+    with pytest.raises(OSError, match="No space left"):
+        queue.complete(run, 1.0, note="x" * 2_000_000)
+    (small_disk / "other").unlink()
+    queue.complete(run, 1.0, note="short")
+    assert len(drain(Queue(read))) == 5
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [("{half", "line 3 of "), ("[1]", "line 3 of "), ('{"op_code": 4}', ""), ("\x00", "line 3 of ")],
+)
+def test_a_damaged_journal_is_named_with_the_line(plan: Read, line: str, place: str) -> None:
+    journal = Queue(plan(*GRID)).plan.folder / "study.journal"
+    lines = journal.read_text().splitlines()
+    journal.write_text("\n".join([*lines[:2], line, *lines[2:]]) + "\n")
+    with pytest.raises(UsageError, match=rf"^{place}{journal} is damaged .*--run_name"):
+        Queue(plan(*GRID))

@@ -1,6 +1,52 @@
 """All checks, in the order of their worth: the time may not suffice for the last ones."""
 
 from callbacks.checkup.check import Check
-from callbacks.checkup.checks import loss, wiring
+from callbacks.checkup.checks import (
+    attention,
+    cut,
+    finite,
+    future,
+    independence,
+    influence,
+    labels,
+    learning,
+    linearity,
+    loss,
+    loss_shapes,
+    modes,
+    objective,
+    order,
+    preparation,
+    scale,
+    schedule,
+    signal,
+    splits,
+    steps,
+    wiring,
+    workers,
+)
 
-CHECKS: tuple[Check, ...] = (*wiring.CHECKS, *loss.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *wiring.CHECKS,
+    *loss.CHECKS,
+    *loss_shapes.CHECKS,
+    *objective.CHECKS,
+    *finite.CHECKS,
+    *cut.CHECKS,
+    *labels.CHECKS,
+    *steps.CHECKS,
+    *independence.CHECKS,
+    *future.CHECKS,
+    *influence.CHECKS,
+    *attention.CHECKS,
+    *splits.CHECKS,
+    *scale.CHECKS,
+    *preparation.CHECKS,
+    *order.CHECKS,
+    *schedule.CHECKS,
+    *modes.CHECKS,
+    *linearity.CHECKS,
+    *signal.CHECKS,
+    *workers.CHECKS,
+    *learning.CHECKS,
+)

@@ -248,3 +248,24 @@ def test_what_it_prints(capsys):
 def test_a_time_of_nothing_is_refused():
     with pytest.raises(ValueError, match="max_seconds=0 is no time"):
         Checkup(0)
+
+
+class Transferring(Plain):
+    """Counts what its transfer hook sees, and draws from a generator of its own."""
+
+    def __init__(self):
+        super().__init__(network(), F.cross_entropy)
+        self.generator, self.transferred = np.random.default_rng(0), []
+
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        self.transferred.append(self.generator.random())
+        return batch
+
+
+def test_hooks_that_move_batches_leave_no_trace_either():
+    numbers = {}
+    for name, callbacks in {"with": [Checkup(60)], "without": []}.items():
+        model = Transferring()
+        fit(model, DataLoader(Noisy(), 8), *callbacks, steps=4)
+        numbers[name] = model.transferred
+    assert numbers["with"] == numbers["without"]

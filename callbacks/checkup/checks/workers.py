@@ -1,0 +1,90 @@
+"""Does each worker of the training loader draw random numbers of its own?
+
+PyTorch seeds the global generators of Python, NumPy and torch in each worker. A generator that a data set holds itself
+is copied into every worker, so all of them draw the same numbers, in every epoch again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data._utils import worker as workers
+
+from callbacks.checkup.check import Check
+from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.samples import can_be_indexed
+from callbacks.checkup.subject import Subject
+from callbacks.checkup.untouched import generators_of, in_training, state_of, untouched
+from callbacks.diagnostics.verdict import Verdict
+
+
+def workers_draw_their_own(subject: Subject) -> list[Verdict]:
+    """No generator of the data set is in the same state in two workers after one sample."""
+    loader = subject.trainer.train_dataloader
+    if not isinstance(loader, DataLoader):
+        raise CannotCheckError("it is no DataLoader of torch")
+    num_workers = in_training(loader, "num_workers")
+    repeats = not in_training(loader, "persistent_workers") and subject.trainer.max_epochs != 1
+    if num_workers == 0 or (num_workers == 1 and not repeats):
+        return []
+    if not can_be_indexed(loader):
+        raise CannotCheckError("the data set is a stream")
+    generators = generators_of(loader.dataset, loader.collate_fn)
+    before = [state_of(each) for each in generators]
+    after = [_states_in_worker(loader, generators, number) for number in (0, 1)]
+    shared = [
+        type(generator).__name__
+        for generator, old, first, second in zip(generators, before, *after, strict=True)
+        if _key(first) == _key(second) != _key(old)
+    ]
+    if not shared:
+        return []
+    each_epoch = "; each epoch begins with the same numbers again" if repeats else ""
+    return [
+        Verdict(
+            "workers share random numbers",
+            [],
+            f"the data set draws from its own {' and '.join(sorted(set(shared)))}, of which each of the {num_workers} "
+            f"workers gets a copy in the same state{each_epoch}.",
+            "the global generator (torch.rand, np.random.rand), which PyTorch seeds in each worker; or a worker_init_fn "
+            "that seeds the data set's own",
+        )
+    ]
+
+
+def _states_in_worker(loader: DataLoader, generators: list[Any], number: int) -> list[Any]:
+    """The generators after a worker of this number read the first sample."""
+    with untouched(loader), _as_worker(loader, number):
+        if loader.worker_init_fn is not None:
+            loader.worker_init_fn(number)
+        loader.collate_fn([loader.dataset[0]])
+        return [state_of(each) for each in generators]
+
+
+@contextlib.contextmanager
+def _as_worker(loader: DataLoader, number: int) -> Iterator[None]:
+    """Let this process look like a worker."""
+    info = workers.WorkerInfo(id=number, num_workers=2, seed=number, dataset=loader.dataset)
+    was = get_worker_info()
+    vars(workers)["_worker_info"] = info
+    random.seed(number)
+    np.random.seed(number)
+    torch.manual_seed(number)
+    try:
+        yield
+    finally:
+        vars(workers)["_worker_info"] = was
+
+
+def _key(state: Any) -> bytes:
+    return state.numpy().tobytes() if isinstance(state, torch.Tensor) else pickle.dumps(state)
+
+
+CHECKS = (Check("each worker draws random numbers of its own", workers_draw_their_own),)

@@ -1,0 +1,185 @@
+"""What the loss functions get: the answers and the targets of training steps and of validations.
+
+LossMonitor      at probe steps
+ValidationWatch  in the first batches of each validation
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from callbacks.diagnostics.evidence import Evidence, Tally, evidence_of, new_tally
+from callbacks.diagnostics.loss_calls import REGRESSION_LOSSES, LossCall, LossRecorder
+from callbacks.diagnostics.monitor import Monitor
+from callbacks.diagnostics.probe import Layer, Probe, tensors_in
+
+BATCHES = 20  # of a validation that are watched
+RECENT = 10  # probe steps whose rows are counted together
+NO_CALL = "calls no loss function of torch"
+SEVERAL_CALLS = "calls several loss functions"
+
+
+class LossMonitor(Monitor):
+    """Counts answers and targets of the training at probe steps; logs nothing.
+
+    `obstacle` says why they cannot be compared with a constant answer; empty if they can.
+    """
+
+    def _forget(self) -> None:
+        super()._forget()
+        self.obstacle = ""
+        self.given = True  # whether the targets came with the batch, and were not made by the training step
+        self._tallies: deque[Tally] = deque(maxlen=RECENT)
+        self._center: Tensor | None = None
+
+    def _clear(self) -> None:
+        self._tally: Tally | None = None
+        self._batch: Any = None
+        self._calls = 0  # since the batch began
+        self._counts = False  # whether calls are counted: until the batch's first backward pass
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, probe: Probe) -> None:
+        super().start(trainer, pl_module, probe)
+        if len(trainer.optimizers) > 1:
+            self.obstacle = "has several optimizers, each with a loss of its own"
+
+    def start_batch(self, batch: Any, batch_idx: int) -> None:
+        self._batch, self._calls, self._counts = batch, 0, True
+
+    def on_layer_output(self, layer: Layer, output: Any) -> None:
+        """Nothing to do."""
+
+    def on_loss_call(self, call: LossCall) -> None:
+        if not self._counts or self.obstacle or not torch.is_grad_enabled():
+            return
+        self._calls += 1
+        if self._calls > 1:
+            self.obstacle = SEVERAL_CALLS
+            return
+        if call.name in REGRESSION_LOSSES:
+            self.given = self.given and _is_part_of(call.target, self._batch)
+        with torch.no_grad():
+            self._tally, self.obstacle = count(call, self._tally, self._center)
+
+    def before_backward(self, loss: Tensor) -> None:
+        self._counts = False  # LBFGS runs the same batch again
+
+    def end_batch(self) -> None:
+        self._batch = None
+
+    def finish(self, trainer: pl.Trainer, outputs: Any, step: int) -> None:
+        self.latest_step = step
+        if self._tally is None and not self._tallies:
+            self.obstacle = self.obstacle or NO_CALL
+        elif self._tally is not None:
+            self.obstacle = "" if self.obstacle == NO_CALL else self.obstacle
+            self._tallies.append(self._tally)
+            self._center = getattr(self._tally, "center", None)
+        self._clear()
+
+    def evidence(self) -> Evidence | str:
+        """Of the last half of all probe steps, at most `RECENT`; or why there is none."""
+        if self.obstacle or not self._tallies:
+            return self.obstacle or NO_CALL
+        skipped = len(self._tallies) // 2 if len(self._tallies) < RECENT else 0
+        return evidence_of(list(self._tallies)[skipped:])
+
+
+def count(call: LossCall, tally: Tally | None, center: Tensor | None) -> tuple[Tally | None, str]:
+    """Add a call to its tally, or to a new one; returns the tally, and what is in the way."""
+    new = new_tally(call, center) if tally is None else tally
+    if isinstance(new, str):
+        return None, new
+    if not new.add(call):
+        return None, f"gives {call.name} shapes that have no constant answer: {_shapes(call)}"
+    return new, ""
+
+
+def _shapes(call: LossCall) -> str:
+    return f"{list(call.input.shape)} and {list(call.target.shape)}"
+
+
+def _is_part_of(target: Tensor, batch: Any) -> bool:
+    """Whether the target is one of the batch's tensors, or a view of one."""
+    where = target.untyped_storage().data_ptr()
+    return any(each.untyped_storage().data_ptr() == where for each in tensors_in(batch))
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Whether part of it was compiled; then functions are watched at the price of other roundings."""
+    parts = any(
+        getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod")
+        for module in model.modules()
+    )
+    return parts or getattr(model, "_compiler_ctx", None) is not None
+
+
+class ValidationWatch:
+    """Sees the loss calls in `validation_step`, for the first batches of the first loader.
+
+    `obstacle` says why the newest validation could not be judged; empty if it could.
+    """
+
+    def __init__(self) -> None:
+        self.active = False  # whether the next batch is watched
+        self.obstacle = ""
+        self._center: Tensor | None = None
+        self._model: pl.LightningModule | None = None
+
+    def begin(self, model: pl.LightningModule) -> None:
+        """Before the first batch."""
+        self._tally: Tally | None = None
+        self.obstacle, self.active, self._model = "", False, None
+        if is_compiled(model):
+            self.obstacle = "is compiled"
+            return
+        original = model.validation_step
+
+        @functools.wraps(original)
+        def validation_step(*args: Any, **kwargs: Any) -> Any:
+            if not self.active:
+                return original(*args, **kwargs)
+            with LossRecorder() as recorder:
+                output = original(*args, **kwargs)
+            self._count(recorder.calls)
+            return output
+
+        self._model = model
+        self._replaced = model.__dict__.get("validation_step")
+        model.__dict__["validation_step"] = validation_step
+
+    def next_batch(self, batch_idx: int, dataloader_idx: int) -> None:
+        """Before each batch."""
+        self.active = batch_idx < BATCHES and dataloader_idx == 0 and not self.obstacle
+
+    def end(self) -> Evidence | str:
+        """After the last batch: restore the model; returns what was seen, or why nothing was."""
+        self.restore()
+        if self.obstacle:
+            return self.obstacle
+        if self._tally is None:
+            return NO_CALL
+        self._center = getattr(self._tally, "mean", None)
+        return self._tally.evidence()
+
+    def restore(self) -> None:
+        """Give the model its own `validation_step` back."""
+        self.active = False
+        if self._model is not None:
+            del self._model.__dict__["validation_step"]
+            if self._replaced is not None:
+                self._model.__dict__["validation_step"] = self._replaced
+        self._model = None
+
+    def _count(self, calls: list[LossCall]) -> None:
+        if len(calls) > 1:
+            self.obstacle = SEVERAL_CALLS
+        elif calls:
+            with torch.no_grad():
+                self._tally, self.obstacle = count(calls[0], self._tally, self._center)

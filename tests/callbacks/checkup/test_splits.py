@@ -1,0 +1,171 @@
+"""Validation rows: held out, and the same at each validation."""
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+
+from callbacks.checkup.checks import splits
+from tests.callbacks.checkup.data_checks import classifier, found, outcomes, why_not
+from tests.callbacks.plain import Plain
+
+HELD_OUT, UNCHANGED = splits.CHECKS[:1], splits.CHECKS[1:]
+KIND = "validation rows are training rows"
+
+
+def points(n, seed=0, make=torch.randn):
+    generator = torch.Generator().manual_seed(seed)
+    return make(n, 4, generator=generator), torch.randint(3, (n,), generator=generator)
+
+
+def discrete(n, seed=0):
+    """Few values: most rows have a twin."""
+    x, y = points(n, seed, torch.rand)
+    return (4 * x).floor() / 4, y
+
+
+def loader(x, y, shuffle=True, **kwargs):
+    return DataLoader(TensorDataset(x, y), batch_size=32, shuffle=shuffle, **kwargs)
+
+
+def leaky(share, n=400):
+    (x, y), (x_val, y_val) = points(n), points(n // 2, seed=1)
+    rows = int(share * len(x_val))
+    return loader(x, y), loader(
+        torch.cat([x[:rows], x_val[rows:]]), torch.cat([y[:rows], y_val[rows:]]), False
+    )
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0, {}), (0.1, {KIND: "fail"}), (1, {KIND: "fail"})], ids=["none", "some", "all"]
+)
+def test_shared_rows(share, expected):
+    assert found(HELD_OUT, classifier(), *leaky(share)) == expected
+
+
+def test_the_message_says_how_many():
+    (outcome,) = outcomes(HELD_OUT, classifier(), *leaky(0.1))
+    assert "of 200 validation rows and 400 training rows read, 20 validation rows (10.0%)" in str(
+        outcome.verdicts[0]
+    )
+
+
+def test_honest_twins_in_a_table_of_few_values():
+    x, y = discrete(1000)
+    assert found(HELD_OUT, classifier(), loader(x[:700], y[:700]), loader(x[700:], y[700:])) == {}
+
+
+def test_a_table_where_nearly_every_row_has_a_twin_says_nothing():
+    x, y = points(1000, make=torch.rand)
+    x = (2 * x).floor()
+    (reason,) = why_not(HELD_OUT, classifier(), loader(x[:500], y[:500]), loader(x[:500], y[:500]))
+    assert "more than once" in reason
+
+
+def test_the_same_inputs_with_other_targets_are_other_rows():
+    (x, y), (_, other) = points(400), points(400, seed=2)
+    rows = y != other
+    assert found(HELD_OUT, classifier(), loader(x, y), loader(x[rows], other[rows])) == {}
+
+
+class Augmented(TensorDataset):
+    def __getitem__(self, i):
+        x, y = super().__getitem__(i)
+        return x + 0.1 * torch.randn(4), y
+
+
+def test_augmented_rows_cannot_be_recognized():
+    data = points(200)
+    (reason,) = why_not(HELD_OUT, classifier(), DataLoader(Augmented(*data), 32), loader(*data))
+    assert "training rows change" in reason
+
+
+@pytest.mark.parametrize(("first", "expected"), [(150, {}), (140, {KIND: "fail"})], ids=["apart", "overlap"])
+def test_numbers_of_a_subset_are_compared_even_if_rows_are_augmented(first, expected):
+    data = Augmented(*points(300))
+    train, val = Subset(data, range(150)), Subset(data, range(first, 300))
+    assert found(HELD_OUT, classifier(), DataLoader(train, 32), DataLoader(val, 32)) == expected
+
+
+def test_data_module_may_say_that_figures_are_in_sample():
+    class InSample(pl.LightningDataModule):
+        in_sample = True
+
+        def train_dataloader(self):
+            return loader(*points(200))
+
+        val_dataloader = train_dataloader
+
+    assert found(HELD_OUT, classifier(), InSample()) == {KIND: "info"}
+
+
+@pytest.mark.parametrize(
+    ("val", "kwargs", "reason"),
+    [
+        (None, {}, "there is no validation data"),
+        (loader(*points(20)), {}, "too few rows"),
+        (loader(torch.randn(60, 2, 2), torch.zeros(60).long()), {}, "different shapes"),
+        (loader(*points(200)), {"overfit_batches": 1}, "overfit_batches"),
+    ],
+    ids=["no validation", "few", "shapes", "overfit_batches"],
+)
+def test_what_cannot_be_compared(val, kwargs, reason):
+    (why,) = why_not(HELD_OUT, classifier(), loader(*points(200)), val, **kwargs)
+    assert reason in why
+
+
+def test_ids_of_samples_do_not_hide_shared_rows():
+    class WithIds(Plain):
+        def training_step(self, batch, batch_idx):
+            return super().training_step(batch[:2], batch_idx)
+
+    x, y = points(200)
+    train, val = (
+        DataLoader(TensorDataset(x, y, ids), 32) for ids in (torch.arange(200), torch.arange(200, 400))
+    )
+    model = classifier()
+    assert found(HELD_OUT, WithIds(model.net, model.loss), train, val) == {KIND: "fail"}
+
+
+class Changing(Dataset):
+    """Some parts of a sample are drawn anew each time it is read."""
+
+    def __init__(self, *parts, shape=(4,)):
+        self.parts, self.shape = parts, shape
+
+    def __len__(self):
+        return 100
+
+    def __getitem__(self, i):
+        fixed = torch.Generator().manual_seed(i)
+        x = torch.randn(self.shape, generator=None if "inputs" in self.parts else fixed)
+        y = torch.randint(3, (), generator=None if "targets" in self.parts else fixed)
+        return x, y
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (Changing(), {}),
+        (Changing("inputs"), {"validation data change": "warn"}),
+        (Changing("inputs", shape=(1, 2, 2)), {"validation data change": "warn"}),
+        (Changing("inputs", "targets"), {"validation data change": "info"}),  # such as masked words
+        (Changing("inputs", shape=(2, 2)), {"validation data change": "info"}),  # points drawn from a shape
+    ],
+    ids=["fixed", "table", "image", "masked words", "points"],
+)
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_validation_data_change(data, shuffle, expected):
+    train = DataLoader(Changing(shape=data.shape), 20)
+    assert found(UNCHANGED, classifier(), train, DataLoader(data, 20, shuffle=shuffle)) == expected
+
+
+def test_validation_of_an_unknown_loader_that_shuffles():
+    class Shuffling:
+        def __iter__(self):
+            rows = torch.randperm(200)
+            x, y = points(200)
+            return iter([(x[rows], y[rows])])
+
+    (reason,) = why_not(UNCHANGED, classifier(), loader(*points(200)), Shuffling())
+    assert "shuffles" in reason

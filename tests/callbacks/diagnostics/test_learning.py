@@ -1,0 +1,311 @@
+"""What Diagnosis says about learning: for every kind a program that has the fault, and a healthy one."""
+
+import json
+
+import pytest
+import torch
+import torch.nn.functional as F
+from pytorch_lightning.loggers import CSVLogger
+from torch import nn
+
+from callbacks import Diagnosis
+from tests.callbacks.plain import Plain, fit, mlp, rows
+
+G = torch.Generator().manual_seed(7)
+X, X_VAL = (torch.randn(n, 6, generator=G) for n in (512, 600))
+NOISE, NOISE_VAL = (torch.randint(0, 2, (n,), generator=G) for n in (512, 600))
+
+
+def labels(x, shift=0.0):
+    return (x[:, 0] + x[:, 1] > shift).long()
+
+
+def net(seed=0, *sizes):
+    torch.manual_seed(seed)
+    return mlp(6, *(sizes or (16, 2)), activation=nn.ReLU)
+
+
+def run(
+    network=None,
+    data=None,
+    val=None,
+    loss=F.cross_entropy,
+    steps=240,
+    lr=0.1,
+    every=10,
+    kind=Plain,
+    **settings,
+):
+    """Train, validating after each epoch; returns the findings by kind.
+
+    Args:
+        data, val: (x, y) for training and validation.
+        settings: `optimizer`, a function from parameters to an optimizer; the rest is for the Trainer.
+    """
+    data = data or (X, labels(X))
+    val = val or (X_VAL, labels(X_VAL))
+    optimizer = settings.pop("optimizer", lambda parameters: torch.optim.SGD(parameters, lr=lr))
+    batch_size = settings.pop("batch_size", 64)
+    diagnosis = Diagnosis(every_n_steps=every)
+    model = kind(network or net(), loss, optimizer=optimizer)
+    loader = rows(*data, batch_size=batch_size)
+    torch.manual_seed(0)
+    fit(model, loader, diagnosis, steps=steps, val=rows(*val, batch_size=100), **settings)
+    assert "validation_step" not in model.__dict__
+    return {verdict.kind: verdict for verdict in diagnosis.verdicts}
+
+
+def problems(found):
+    return {kind for kind, verdict in found.items() if verdict.severity != "info"}
+
+
+@pytest.fixture(scope="module")
+def healthy():
+    return run()
+
+
+def test_a_healthy_training_has_no_problem(healthy):
+    assert not problems(healthy)
+    assert "no better than a constant answer" not in healthy
+
+
+def test_no_better_than_a_constant_answer():
+    found = run(data=(X, NOISE), val=(X_VAL, NOISE_VAL), lr=0.01)
+    verdict = found["no better than a constant answer"]
+    assert verdict.severity == "warn"
+    share = NOISE_VAL.float().mean().item()
+    assert f"against {max(share, 1 - share):.3f} for always class" in verdict.message
+    assert "on 600 rows of the validation" in verdict.message
+
+
+def test_a_short_training_is_only_told_so():
+    found = run(data=(X, NOISE), val=(X_VAL, NOISE_VAL), lr=0.01, steps=40)
+    assert not problems(found)
+    assert "no better than a constant answer" in found
+
+
+@pytest.mark.parametrize("answers", [1, 3])
+def test_no_better_than_the_mean_of_the_targets(answers):
+    y, y_val = (torch.randn(len(x), answers, generator=G) for x in (X, X_VAL))
+    found = run(net(0, 8, answers), (X, y), (X_VAL, y_val), F.mse_loss, lr=0.01)
+    assert "no better than a constant answer" in problems(found)
+    found = run(net(0, 8, answers), (X, X[:, :answers]), (X_VAL, X_VAL[:, :answers]), F.mse_loss)
+    assert not problems(found)
+
+
+def test_binary_cross_entropy():
+    def loss(logits, y):
+        return F.binary_cross_entropy_with_logits(logits[:, 0], y.float())
+
+    found = run(net(0, 1), (X, NOISE), (X_VAL, NOISE_VAL), loss, lr=0.01)
+    assert "no better than a constant answer" in problems(found)
+    assert not problems(run(net(0, 8, 1), loss=loss))
+
+
+def test_rare_classes_whose_probability_is_learned_are_no_alarm():
+    """3 % positives: no answer but "negative" is more likely than not, and yet the loss is far below the entropy."""
+    y, y_val = (((x[:, 0] > 1.2) & (x[:, 1] > 0.6)).long() for x in (X, X_VAL))
+    flip = torch.rand(len(y_val), generator=G) < 0.5
+    found = run(net(0, 8, 2), (X, y), (X_VAL, y_val * flip), lr=0.05)
+    assert not problems(found)
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_classes_made_equal_on_purpose_are_no_alarm(weighted):
+    """5 % positives, hard to tell: class weights or a balanced training set make the network answer "positive" often."""
+    y, y_val = ((x[:, 0] + 2 * torch.randn(len(x), generator=G) > 3.6).long() for x in (X, X_VAL))
+    if weighted:
+        found = run(
+            data=(X, y), val=(X_VAL, y_val), loss=nn.CrossEntropyLoss(weight=torch.tensor([1.0, 19.0]))
+        )
+    else:
+        positives = torch.where(y == 1)[0].repeat(19)
+        order = torch.cat([torch.where(y == 0)[0], positives])
+        order = order[torch.randperm(len(order), generator=G)]
+        found = run(data=(X[order], y[order]), val=(X_VAL, y_val))
+    assert not problems(found)
+
+
+def test_one_class_predicted(healthy):
+    y, y_val = ((x[:, 0] + x[:, 1] > 3.0).long() for x in (X, X_VAL))
+    found = run(nn.Linear(6, 2), (X, y), (X_VAL, y_val), lr=0.01)
+    assert "all 600 rows" in found["one class predicted"].message
+    assert "one class predicted" not in healthy
+    found = run(data=(X * 0, NOISE), val=(X_VAL * 0, NOISE_VAL), lr=0.01)
+    verdict = found["one class predicted"]
+    assert (verdict.severity, verdict.because) == ("warn", "no better than a constant answer")
+
+
+def test_not_converged_and_converged(healthy):
+    slow = run(lr=0.003)["not converged"]
+    assert "per epoch" in slow.message
+    assert "--trainer.max_steps 1200" in slow.advice
+    assert slow.severity == "info"
+    found = run(
+        nn.Linear(6, 2),
+        (X[:, :], labels(X)),
+        lr=1.0,
+        steps=400,
+        optimizer=lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.01),
+    )
+    assert "converged" in found
+    assert "not converged" not in found
+    assert "since epoch" in found["converged"].message or "since step" in found["converged"].message
+
+
+def test_too_short_for_converged():
+    assert "converged" not in run(steps=40, every=1, lr=1.0)
+
+
+def test_settled():
+    """A straight line cannot separate these classes, but most of them."""
+    y, y_val = (((x[:, 0] > 0) & (x[:, 1] > 0)).long() ^ (x[:, 2] > 0).long() for x in (X, X_VAL))
+    found = run(nn.Linear(6, 2), (X, y), (X_VAL, y_val), steps=400)
+    assert "% of a constant answer's loss" in found["settled"].message
+    assert not problems(found)
+
+
+def test_overfits(healthy):
+    y = labels(X[:48]) ^ (torch.rand(48, generator=G) < 0.2).long()
+    found = run(net(0, 64, 2), (X[:48], y), batch_size=48, optimizer=lambda p: torch.optim.Adam(p, lr=0.02))
+    assert found["overfits"].severity == "info"
+    assert "lowest at epoch" in found["overfits"].message
+    assert "overfits" not in healthy
+
+
+def test_memorized(healthy):
+    adam = {"optimizer": lambda p: torch.optim.Adam(p, lr=0.01), "steps": 400, "batch_size": 128}
+    found = run(net(0, 256, 2), (X[:128], NOISE[:128]), (X_VAL, NOISE_VAL), **adam)
+    assert found["memorized"].severity == "warn"
+    assert found["no better than a constant answer"].because == "memorized"
+    assert not {"memorized", "no better than a constant answer"} & set(run(net(0, 256, 2), **adam))
+
+
+def test_never_better_than_at_the_start(healthy):
+    found = run(optimizer=lambda p: torch.optim.SGD(p, lr=0.02, maximize=True))
+    assert found["never better than at the start"].severity == "warn"
+    assert "never better than at the start" not in healthy
+
+
+def test_oscillates(healthy):
+    y, y_val = X[:, :1] * 1.0, X_VAL[:, :1] * 1.0
+    full = {"batch_size": 512, "steps": 60, "every": 1}
+    found = run(
+        nn.Linear(6, 1),
+        (X, y),
+        (X_VAL, y_val),
+        F.mse_loss,
+        lr=0.5,
+        optimizer=lambda p: torch.optim.SGD(p, lr=0.93, momentum=0.97),
+        **full,
+    )
+    assert found["oscillates"].severity == "info"
+    assert "oscillates" not in healthy
+    assert "oscillates" not in run(nn.Linear(6, 1), (X, y), (X_VAL, y_val), F.mse_loss, **full)
+
+
+def test_always_clipped(healthy):
+    found = run(gradient_clip_val=1e-3)
+    assert found["always clipped"].severity == "info"
+    assert "25 of 25" in found["always clipped"].message
+    assert "always clipped" not in run(gradient_clip_val=100.0)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+def test_weight_decay_stronger_than_the_gradient(kind):
+    lr, much, little = (0.1, 5.0, 1e-4) if kind is torch.optim.SGD else (1e-3, 100.0, 0.01)
+    found = run(optimizer=lambda p: kind(p, lr=lr, weight_decay=much))
+    assert found["weight decay stronger than the gradient"].severity == "warn"
+    assert found["no better than a constant answer"].because == "weight decay stronger than the gradient"
+    assert "weight decay stronger than the gradient" not in run(
+        optimizer=lambda p: kind(p, lr=lr, weight_decay=little)
+    )
+
+
+class Scheduled(Plain):
+    gamma = 1e-3
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.01)
+        return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 2, self.gamma)]
+
+
+class Slowly(Scheduled):
+    gamma = 0.9
+
+
+def test_learning_rate_is_gone():
+    found = run(data=(X, NOISE), val=(X_VAL, NOISE_VAL), kind=Scheduled)
+    assert found["learning rate is gone"].severity == "warn"
+    assert (
+        run(kind=Scheduled, data=(100 * X, labels(X)), val=(100 * X_VAL, labels(X_VAL)))[
+            "learning rate is gone"
+        ].severity
+        == "info"
+    )
+    assert "learning rate is gone" not in run(kind=Slowly)
+
+
+# --- what is said in the end ---
+
+
+class Hand(Plain):
+    """Losses written by hand."""
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return -self(x).log_softmax(1)[torch.arange(len(x)), y].mean()
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val/loss", self.training_step(batch, batch_idx))
+
+
+def test_a_loss_written_by_hand_is_followed_but_not_compared(capsys):
+    found = run(data=(X, NOISE), val=(X_VAL, NOISE_VAL), kind=Hand, lr=0.003)
+    assert "no better than a constant answer" not in found
+    assert "the training step calls no loss function of torch" in capsys.readouterr().out
+
+
+def test_what_is_right_is_said(capsys):
+    run(nn.Linear(6, 2), optimizer=lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.01), steps=400)
+    out = capsys.readouterr().out
+    assert "nothing found. Gradients, activations and step sizes are in range; converged since epoch" in out
+    assert "for always class" in out
+    assert "on 600 rows of the validation" in out
+
+
+def test_it_is_kept_over_a_resume_and_written(tmp_path):
+    loader, val = rows(X, NOISE, batch_size=64), rows(X_VAL, NOISE_VAL, batch_size=100)
+    first, again = Diagnosis(every_n_steps=10), Diagnosis(every_n_steps=10)
+    slow = {"optimizer": lambda p: torch.optim.SGD(p, lr=0.01)}
+    model = Plain(net(), F.cross_entropy, **slow)
+    fit(model, loader, first, steps=120, val=val).save_checkpoint(tmp_path / "last.ckpt")
+    model = Plain(net(), F.cross_entropy, **slow)
+    logger = CSVLogger(tmp_path, name="run")
+    fit(model, loader, again, steps=240, val=val, ckpt_path=tmp_path / "last.ckpt", logger=logger)
+    assert again._record.validation.steps == list(range(8, 241, 8))
+    report = json.loads((tmp_path / "run" / "version_0" / "diagnosis.json").read_text())
+    assert not report["healthy"]
+    (verdict,) = (each for each in report["verdicts"] if each["kind"] == "no better than a constant answer")
+    assert (verdict["severity"], verdict["holds"]) == ("warn", True)
+    assert verdict["link"] == "docs/diagnosis.md#no-better-than-a-constant-answer"
+
+
+def test_weights_and_logged_values_are_the_same_without_it():
+    def trained(*callbacks):
+        torch.manual_seed(0)
+        model = Plain(
+            nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.3), nn.ReLU(), nn.Linear(8, 2)), F.cross_entropy
+        )
+        trainer = fit(
+            model,
+            rows(X, labels(X), batch_size=64),
+            *callbacks,
+            steps=20,
+            val=rows(X_VAL, labels(X_VAL), batch_size=100),
+        )
+        return model.state_dict(), trainer.callback_metrics["val/loss"]
+
+    (weights, loss), (weights_without, loss_without) = trained(Diagnosis(every_n_steps=3)), trained()
+    assert all(torch.equal(a, b) for a, b in zip(weights.values(), weights_without.values(), strict=True))
+    assert torch.equal(loss, loss_without)
