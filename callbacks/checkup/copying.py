@@ -26,6 +26,10 @@ class CannotCheckError(Exception):
     """Why a check could not be made, in a few words."""
 
 
+class DoesNotApplyError(CannotCheckError):
+    """Why there is nothing to check, in a few words: there is no scheduler, no validation, ..."""
+
+
 class StandIn:
     """Answers like the Trainer, but has optimizers and loggers of its own, and saves nothing."""
 

@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import EarlyStopping, Timer
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.optim import lr_scheduler
 
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError
 from callbacks.checkup.subject import Subject
 
 
@@ -50,7 +50,7 @@ def schedulers_of(subject: Subject) -> list[tuple[Any, Any]]:
     """
     configs = subject.trainer.lr_scheduler_configs
     if not configs:
-        raise CannotCheckError("there is no learning rate scheduler")
+        raise DoesNotApplyError("there is no learning rate scheduler")
     if not subject.module.automatic_optimization:
         raise CannotCheckError("with manual optimization the module itself calls its schedulers")
     if is_overridden("lr_scheduler_step", subject.module):

@@ -122,6 +122,8 @@ def _reachable(roots: Iterable[Any]) -> list[Any]:
             waiting.extend(each)
         elif not isinstance(each, _GENERATORS):
             waiting.extend(vars(each).values())
+            of_class = [value for base in type(each).__mro__ for value in vars(base).values()]
+            waiting.extend(value for value in of_class if isinstance(value, _GENERATORS))
     return list(found.values())
 
 

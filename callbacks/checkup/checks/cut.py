@@ -12,7 +12,7 @@ from callbacks.checkup.batches import with_leaf
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks.steps import some
 from callbacks.checkup.checks.wiring import leaves_of_loss, owned
-from callbacks.checkup.copying import CannotCheckError, Traced
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError, Traced
 from callbacks.checkup.subject import Subject
 from callbacks.diagnostics.verdict import Verdict
 
@@ -119,7 +119,7 @@ def gradients_reach_earlier_steps(subject: Subject) -> list[Verdict]:
     """The last prediction's gradient reaches every time step on which its value depends."""
     module = subject.still.module
     if not any(isinstance(part, nn.RNNBase | nn.RNNCellBase) for part in module.modules()):
-        raise CannotCheckError("the network has no recurrent layer")
+        raise DoesNotApplyError("the network has no recurrent layer")
     x = subject.inputs
     if x.ndim != 3 or not x.is_floating_point() or x.shape[1] < 3:
         raise CannotCheckError("the input is no sequence of vectors: (N, T, F) with T >= 3")

@@ -37,7 +37,33 @@ def values_are_finite(subject: Subject) -> list[Verdict]:
     for number, traced in enumerate(subject.traces):
         if traced.losses and not is_finite(traced.loss):
             return [_on_loss(subject, subject.batches[number], number)]
-    return _on_data_not_finite(subject)
+    return _on_gradient(subject) or _on_data_not_finite(subject)
+
+
+def _on_gradient(subject: Subject) -> list[Verdict]:
+    """The gradient of the first loss, which can be infinite where the loss is finite, as that of sqrt at 0."""
+    loss = (
+        subject.traced.losses[0] if subject.module.automatic_optimization and subject.traced.losses else None
+    )
+    trained = {name: each for name, each in subject.still.module.named_parameters() if each.requires_grad}
+    if loss is None or not loss.requires_grad or not trained:
+        return []
+    gradients = torch.autograd.grad(loss.sum(), list(trained.values()), allow_unused=True, retain_graph=True)
+    wrong = [
+        clean_path(name)
+        for name, each in zip(trained, gradients, strict=True)
+        if each is not None and not each.is_sparse and not is_finite(each)
+    ]
+    if not wrong:
+        return []
+    return [
+        _verdict(
+            [wrong[-1].rpartition(".")[0] or "root"],
+            f"the first loss is finite, but its gradient is not, for {len(wrong)} of {len(trained)} parameters; the "
+            f"last of them is {wrong[-1]}.",
+            "a small constant within sqrt, norm and divisions, such as (x + 1e-8).sqrt()",
+        )
+    ]
 
 
 def is_finite(tensor: Tensor) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 from callbacks.checkup.batches import leaves, with_leaf
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks.tokens import all_tokens, future_influence
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError
 from callbacks.checkup.subject import Subject, as_double
 from callbacks.diagnostics.verdict import Verdict
 
@@ -72,7 +72,7 @@ def _series(subject: Subject) -> Series:
             length = min(target.shape[1], each.shape[1] - 1)
             if length >= 4 and _is_next(each, target, length):
                 return Series(number, target.shape[1], call_number)
-    raise CannotCheckError("the targets are not the inputs of the next position")
+    raise DoesNotApplyError("the targets are not the inputs of the next position")
 
 
 def _is_next(series: Tensor, target: Tensor, length: int) -> bool:

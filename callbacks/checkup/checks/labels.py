@@ -10,7 +10,7 @@ from torch import Tensor
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks.targets import training_targets
 from callbacks.checkup.checks.tokens import Tokens, all_tokens, future_influence
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError
 from callbacks.checkup.subject import Subject
 from callbacks.diagnostics.verdict import Verdict
 
@@ -24,7 +24,7 @@ def first_label(subject: Subject) -> list[Verdict]:
             _refuse_tokens(subject)
             labels = training_targets(subject, call)
             return _missing_zero(labels[labels >= 0].long(), call.input.shape[1])
-    raise CannotCheckError("the step has no class for each sample")
+    raise DoesNotApplyError("the step has no class for each sample")
 
 
 def _refuse_tokens(subject: Subject) -> None:

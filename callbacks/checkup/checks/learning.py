@@ -22,7 +22,8 @@ from callbacks.checkup.subject import Subject, rows_of
 from callbacks.diagnostics.loss_calls import LossCall
 from callbacks.diagnostics.verdict import Severity, Verdict
 
-_ROWS, _STEPS, _SECONDS = 16, 150, 1.0
+_ROWS, _STEPS = 16, 150
+_SECONDS = 1.0  # of this thread alone, so that a busy machine does not change what is found
 _FEWEST_STEPS = 50
 _FITTED = 0.9  # of the loss of the best constant answer
 _ADAM_LRS = (3e-3, 3e-4)
@@ -164,11 +165,11 @@ def fit(subject: Subject, batch: Any, adam_lr: float | None = None, goal: float 
         for group in optimizer.param_groups:  # a warm-up begins near 0
             group["lr"] = max(float(group["lr"]), group.get("initial_lr", 0.0), group.get("max_lr", 0.0))
     adam = None if adam_lr is None else torch.optim.Adam(_trained(copy), lr=adam_lr)
-    until, losses = time.perf_counter() + _SECONDS, [float(copy.trace(batch).loss)]
+    until, losses = time.thread_time() + _SECONDS, [float(copy.trace(batch).loss)]
     for number in range(_STEPS):
         losses.append(float(copy.step(batch, number)) if adam is None else _adam_step(copy, adam, batch))
         reached = goal is not None and losses[-1] < goal
-        if reached or time.perf_counter() > until or losses[-1] != losses[-1]:
+        if reached or time.thread_time() > until or losses[-1] != losses[-1]:
             break
     copy.module.eval()
     with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from torch.utils.data import Subset
 
 from callbacks.checkup.batches import leaves, read, rows_held, same
 from callbacks.checkup.check import Check
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError
 from callbacks.checkup.samples import (
     changes_when_read,
     fingerprints,
@@ -26,6 +27,9 @@ from callbacks.diagnostics.verdict import Verdict
 _FEWEST_ROWS = 50
 _LEAST_SHARE = 0.01  # of the validation rows
 _MOST_TWINS = 0.5  # with more twins than this within the training data, a twin in validation says nothing
+_COPIED_SHARE = 0.05
+_MOST_BATCHES = 50
+_OTHER_SHARE = 0.2
 _KIND = "validation rows are training rows"
 _ADVICE = "one random split, by the samples' origin where several belong together; or in_sample = True in the data module"
 
@@ -34,7 +38,7 @@ def validation_is_held_out(subject: Subject) -> list[Verdict]:
     """Validation rows with the same inputs and targets as a training row are as many as chance gives."""
     trainer = subject.trainer
     if trainer.overfit_batches:
-        raise CannotCheckError("overfit_batches is for training rows alone")
+        raise DoesNotApplyError("overfit_batches is for training rows alone")
     validation = subject.validation_loader
     if spec_of(trainer.datamodule).in_sample:
         return [
@@ -96,6 +100,8 @@ def _verdict_on_rows(subject: Subject, train: Counter[int], held_out: Counter[in
     found = sum(count for row, count in held_out.items() if row in train)
     twins = sum(count for count in train.values() if count > 1)
     natural = (twins + 3 * twins**0.5 + 1) / num_train  # at most, as far as chance goes
+    if has_rich_rows(subject.inputs):  # only a copy is equal to another one
+        natural = min(natural, 0.0 if found > _COPIED_SHARE * num_held_out else 1.0)
     if natural > _MOST_TWINS:
         raise CannotCheckError(f"{twins / num_train:.0%} of the training rows occur there more than once")
     expected = natural * num_held_out
@@ -119,6 +125,14 @@ def _verdict_on_rows(subject: Subject, train: Counter[int], held_out: Counter[in
     return []
 
 
+def has_rich_rows(inputs: torch.Tensor) -> bool:
+    """Whether a sample has so many different numbers that two equal ones are copies: 32 numbers, 8 different ones."""
+    if inputs[0].numel() < 32:
+        return False
+    rows = inputs[:16].flatten(1)
+    return min(len(row.unique()) for row in rows) >= 8
+
+
 def share_that_was_read(loader: Any, num_rows: int) -> float:
     """Of the training data; 1 if the loader does not say how many rows it has."""
     held = rows_held(loader)
@@ -131,7 +145,7 @@ def validation_stays_the_same(subject: Subject) -> list[Verdict]:
     once, again = read_twice(loader)
     changed = [k for k, (a, b) in enumerate(zip(leaves(once), leaves(again), strict=False)) if not same(a, b)]
     if not changed:
-        return []
+        return _on_other_samples(subject, loader)
     inputs = leaves(once)[subject.input_number] if len(leaves(once)) > subject.input_number else None
     target = target_number(subject)
     only_inputs = changed == [subject.input_number] and target is not None and target not in changed
@@ -150,6 +164,28 @@ def validation_stays_the_same(subject: Subject) -> list[Verdict]:
     ]
 
 
+def _on_other_samples(subject: Subject, loader: Any) -> list[Verdict]:
+    """Two complete readings have other samples: a random part of the data is drawn each time."""
+    started = time.perf_counter()
+    readings = [list(read(loader, _MOST_BATCHES + 1, subject.seconds / 4)) for _ in range(2)]
+    complete = time.perf_counter() - started < subject.seconds / 4
+    if not complete or max(len(each) for each in readings) > _MOST_BATCHES:
+        return []
+    once, again = (fingerprints(each, [subject.input_number]) for each in readings)
+    missing = (once - again).total()
+    if missing < _OTHER_SHARE * once.total():  # a last batch that is left out may have other rows
+        return []
+    return [
+        Verdict(
+            "validation data change",
+            [],
+            f"{missing:,} of {once.total():,} validation samples are others in the next reading.",
+            "a validation set that is drawn once",
+            "warn" if has_class_targets(subject) else "info",
+        )
+    ]
+
+
 def read_twice(loader: Any) -> tuple[Any, Any]:
     """The same samples, read twice.
 
@@ -161,7 +197,7 @@ def read_twice(loader: Any) -> tuple[Any, Any]:
         return once, again
     batches: Sequence[Any] = [list(read(loader, 1)) for _ in range(2)]
     if not batches[0] or not batches[1]:
-        raise CannotCheckError("there is no validation data")
+        raise DoesNotApplyError("there is no validation data")
     once, again = batches[0][0], batches[1][0]
     if not same(once, again) and not _some_part_stays(once, again):
         raise CannotCheckError("the validation loader shuffles, or everything changes")

@@ -31,6 +31,11 @@ class Log(nn.Module):
         return x.log()
 
 
+class Root(nn.Module):
+    def forward(self, x):
+        return (x - x.detach()).abs().sqrt()
+
+
 def masked(output, target):
     """Rows without a target do not count."""
     known = ~target.isnan()
@@ -44,9 +49,10 @@ def masked(output, target):
         (network(), with_(X, torch.inf, 35), Y, "the loss of batch 3 is not finite: the inputs have 1"),
         (network(), X, with_(Y, NAN), "the targets have 1 NaN"),
         (network(NAN), X, Y, "1 parameters have NaN or infinite numbers, first net.2.weight (1 of 5)"),
+        (nn.Sequential(nn.Linear(4, 1), Root()), X, Y, "its gradient is not, for 2 of 2 parameters"),
         (nn.Sequential(nn.Linear(4, 1), Log()), X, Y, "the first layer with such an output is net.1"),
     ],
-    ids=["inputs", "later batch", "targets", "parameters", "first loss"],
+    ids=["inputs", "later batch", "targets", "parameters", "gradient", "first loss"],
 )
 def test_the_first_number_that_is_not_finite(net, x, y, message):
     (outcome,) = outcomes(CHECKS, Plain(net), rows(x, y, batch_size=10))

@@ -32,6 +32,9 @@ class Blank(nn.Module):
         return x * 0 + 1
 
 
+LINEAR = nn.Sequential(Blank(), nn.Linear(6, 1))
+
+
 def slow(parameters):
     return torch.optim.SGD(parameters, lr=1e-6)
 
@@ -50,13 +53,13 @@ def warming_up(parameters):
         (Plain(nn.Sequential(network(), nn.Dropout(0.5)), F.cross_entropy, adam), Y, {}),
         (Plain(network(), F.cross_entropy, slow), Y, {CANNOT: "info"}),
         (Plain(nn.Sequential(Blank(), network()), F.cross_entropy, adam), Y, {CANNOT: "warn", NO_DIFFERENCE: "warn"}),
-        (Plain(nn.Sequential(Blank(), nn.Linear(6, 1)), F.mse_loss, adam), NUMBERS, {CANNOT: "info", NO_DIFFERENCE: "info"}),
+        (Plain(LINEAR, F.mse_loss, adam), NUMBERS, {CANNOT: "info", NO_DIFFERENCE: "info"}),
         (Plain(network(), F.cross_entropy, adam), 0 * Y, {}),
         (Plain(network(1), lambda output, y: output.square().mean(), adam), NUMBERS, {}),
         (Plain(network(1), lambda output, y: output.square().mean(), slow), NUMBERS, {CANNOT: "info"}),
     ],
     ids=[
-        "classes", "numbers", "warm-up", "LBFGS", "dropout", "slow optimizer", "input lost", 
+        "classes", "numbers", "warm-up", "LBFGS", "dropout", "slow optimizer", "input lost",
         "no room", "one class", "another loss", "another loss, slow",
     ],
 )  # fmt: skip

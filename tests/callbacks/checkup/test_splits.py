@@ -3,7 +3,7 @@
 import pytest
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset, TensorDataset
 
 from callbacks.checkup.checks import splits
 from tests.callbacks.checkup.data_checks import classifier, found, outcomes, why_not
@@ -169,3 +169,37 @@ def test_validation_of_an_unknown_loader_that_shuffles():
 
     (reason,) = why_not(UNCHANGED, classifier(), loader(*points(200)), Shuffling())
     assert "shuffles" in reason
+
+
+class Fifth(Sampler):
+    """A part of the rows, drawn anew for each reading, or always the first ones."""
+
+    def __init__(self, anew):
+        self.anew = anew
+
+    def __len__(self):
+        return 40
+
+    def __iter__(self):
+        return iter(torch.randperm(200)[:40].tolist() if self.anew else range(40))
+
+
+@pytest.mark.parametrize(("anew", "expected"), [(True, {"validation data change": "warn"}), (False, {})])
+def test_validation_samples_that_are_drawn_anew(anew, expected):
+    val = DataLoader(TensorDataset(*points(200)), 20, sampler=Fifth(anew))
+    assert found(UNCHANGED, classifier(), loader(*points(200)), val) == expected
+
+
+@pytest.mark.parametrize(("repeated_first", "expected"), [(True, {KIND: "fail"}), (False, {})])
+def test_rows_repeated_before_the_split(repeated_first, expected):
+    x, y = torch.randn(300, 40), points(300)[1]
+    rows = torch.arange(300) if not repeated_first else torch.arange(300).repeat_interleave(3)
+    rows = rows[torch.randperm(len(rows))]
+    train, val = rows[len(rows) // 3 :], rows[: len(rows) // 3]
+    train = train if repeated_first else train.repeat_interleave(3)  # only training rows
+    loaders = loader(x[train], y[train]), loader(x[val], y[val])
+    model = classifier(40)
+    if expected:
+        assert found(HELD_OUT, model, *loaders) == expected
+    else:
+        assert "more than once" in why_not(HELD_OUT, model, *loaders)[0]

@@ -43,6 +43,17 @@ class Transform:
         return torch.rand(4, generator=self.generator)
 
 
+def seed_alike(worker):
+    torch.manual_seed(0)
+
+
+class OfTheClass(Drawn):
+    own = random.Random(0)
+
+    def __init__(self):
+        self.draw = lambda own: 4 * [own.random()]
+
+
 def seed_own(worker):
     get_worker_info().dataset.own = np.random.default_rng(worker)
 
@@ -66,10 +77,12 @@ def numpy_own(**kwargs):
         (Drawn(draw=lambda own: np.random.rand(4)), {"num_workers": 2}, {}),
         (Drawn(draw=lambda own: 4 * [random.random()]), {"num_workers": 2}, {}),
         (SeedsItself(), {"num_workers": 2}, {}),
+        (OfTheClass(), {"num_workers": 2}, SHARED),
+        (Drawn(), {"num_workers": 2, "worker_init_fn": seed_alike}, SHARED),
     ],
     ids=[
         "numpy", "one worker", "persistent", "no workers", "worker_init_fn", "old numpy", "python", "transform",
-        "not used", "global numpy", "global python", "seeds itself",
+        "not used", "global numpy", "global python", "seeds itself", "of the class", "seeded alike",
     ],
 )  # fmt: skip
 def test_workers(data, options, expected):

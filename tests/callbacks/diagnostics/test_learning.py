@@ -131,7 +131,7 @@ def test_one_class_predicted(healthy):
     found = run(nn.Linear(6, 2), (X, y), (X_VAL, y_val), lr=0.01)
     assert "all 600 rows" in found["one class predicted"].message
     assert "one class predicted" not in healthy
-    found = run(data=(X * 0, NOISE), val=(X_VAL * 0, NOISE_VAL), lr=0.01)
+    found = run(nn.Linear(6, 2), (X * 0, NOISE), (X_VAL * 0, NOISE_VAL), lr=0.01)
     verdict = found["one class predicted"]
     assert (verdict.severity, verdict.because) == ("warn", "no better than a constant answer")
 
