@@ -134,7 +134,8 @@ def test_titanic_deep_shows_and_names_the_vanishing_gradient(flags: list[str], k
     assert main(["fit", f"--config={ROOT / 'configs' / 'titanic_deep.yaml'}", *flags, *QUIET]) == 0
     folder = Path("runs") / "titanic_deep" / "version_0"
     verdicts = json.loads((folder / "diagnosis.json").read_text())["verdicts"]
-    assert {verdict["kind"] for verdict in verdicts if verdict["severity"] != "info"} == kinds
+    problems = [verdict for verdict in verdicts if verdict["severity"] != "info"]
+    assert {verdict["because"] or verdict["kind"] for verdict in problems} == kinds
     assert list((folder / "pictures").glob("depth_gradients_*.png"))
 
 
