@@ -9,7 +9,7 @@ import yaml
 from torch import nn
 
 from runtime.errors import UsageError
-from runtime.read_checkpoint import VERSION, check_complete
+from runtime.read_checkpoint import VERSION, check_complete, check_types
 
 EXTRA_STATE = "_extra_state"  # PyTorch's name for the entry that a module's `get_extra_state` makes
 
@@ -18,15 +18,12 @@ def check_form(checkpoint: dict[str, Any], path: Path | str) -> None:
     """Refuse what another program saved under the same names; Lightning's own error would not explain it."""
     if VERSION not in checkpoint:
         raise UsageError(f"{path} is not a Lightning checkpoint: it has no `{VERSION}`")
-    for name in ("hyper_parameters", "callbacks", "loops"):
-        if not isinstance(checkpoint.get(name, {}), Mapping):
-            kind = type(checkpoint[name]).__name__
-            raise UsageError(f"{path} is not a Lightning checkpoint: its `{name}` is of type {kind}")
+    check_types(checkpoint, path)
 
 
 def check_architecture(checkpoint: dict[str, Any], path: Path | str, class_path: str) -> None:
     """Refuse a checkpoint whose model class is not the config's."""
-    saved = checkpoint.get("hyper_parameters", {}).get("_class_path", class_path)
+    saved = str(checkpoint.get("hyper_parameters", {}).get("_class_path", class_path))
     if saved.split(".")[-1] != class_path.split(".")[-1]:
         raise UsageError(
             f"{path} holds a {saved}, but the config asks for a {class_path}; give the run's own config"
@@ -110,7 +107,7 @@ def describe(value: Any, other: Any) -> str:
 
 def without_extra_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """The weights and buffers of a state_dict, without what modules return from `get_extra_state`: anything at all."""
-    return {name: value for name, value in state.items() if name.rpartition(".")[2] != EXTRA_STATE}
+    return {name: value for name, value in state.items() if str(name).rpartition(".")[2] != EXTRA_STATE}
 
 
 def shape(state: dict[str, torch.Tensor], name: str) -> list[int] | str:

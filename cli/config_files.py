@@ -1,5 +1,6 @@
 """Check config files before anything is imported: each must be YAML with every part in its place."""
 
+import math
 import os
 import reprlib
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ ELSEWHERE = (
     "trainer.accelerator trainer.strategy trainer.precision trainer.callbacks trainer.logger"
 )
 CLASS_KEYS = {"class_path", "init_args", "dict_kwargs"}
+MAX_VALUES = 100_000  # in a config; a few lines of aliases can stand for billions
 
 
 def settings(command: str) -> list[str]:
@@ -43,7 +45,12 @@ def check_config(command: str, path: str | Path) -> None:
         raise UsageError(f"--config {path} does not exist; {hint}")
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
-        if key := repeated_key(yaml.compose(text, Loader=yaml.SafeLoader)):
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if (size := expanded_size(root, {})) > MAX_VALUES:
+            raise UsageError(
+                f"--config {path} has too many values, {size:.3g} once its aliases are replaced; write it without them"
+            )
+        if key := repeated_key(root):
             raise UsageError(
                 f"--config {path} has {key.value!r} twice, the second time in line "
                 f"{key.start_mark.line + 1}; put both parts under one"
@@ -102,6 +109,21 @@ def repeated_key(root: yaml.Node | None) -> yaml.ScalarNode | None:
                         return key
                     names.add(key.value)
     return None
+
+
+def expanded_size(node: yaml.Node | None, sizes: dict[int, float]) -> float:
+    """Number of values of a node if each alias is replaced by what it stands for; infinite if it contains itself.
+
+    Args:
+        node: the root of the file.
+        sizes: of the nodes visited so far, by their `id`.
+    """
+    if id(node) not in sizes:
+        sizes[id(node)] = math.inf  # until it is known, for an alias inside its own node
+        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        inner = [each for part in parts for each in (part if isinstance(part, tuple) else (part,))]
+        sizes[id(node)] = 1 + sum(expanded_size(each, sizes) for each in inner)
+    return sizes[id(node)]
 
 
 def describe(error: yaml.YAMLError) -> str:

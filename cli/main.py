@@ -17,7 +17,7 @@ from importlib import import_module
 from cli.cluster import forget_run, rank, requeue, slurm_job
 from cli.overview import overview
 from cli.request import COMPARE_USAGE, STUDIES, Request, comparison_requests, prepare
-from cli.wrong_settings import wrong_settings
+from cli.wrong_settings import malformed_checkpoint, wrong_settings
 from runtime.errors import exit_code, explain
 from runtime.signals import Interrupted, already_raised, ignore_signals, raised_at_once
 
@@ -53,7 +53,7 @@ def main(args: Sequence[str], description: str = "") -> int:
                 return end_after(Interrupted(signum))
             if debug:
                 raise
-            error = wrong_settings(error) or error
+            error = malformed_checkpoint(error) or wrong_settings(error) or error
             print(explain(error), file=sys.stderr)
             return exit_code(error)
 

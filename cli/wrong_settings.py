@@ -1,4 +1,4 @@
-"""Find which optimizer, scheduler or callback of the config refused its settings, if a library's error does not say."""
+"""What a library's error does not say: which setting of the config it refused, or which checkpoint."""
 
 import inspect
 import traceback
@@ -9,6 +9,15 @@ from runtime.errors import UsageError
 
 LIBRARIES = ("torch.optim.", "pytorch_lightning.callbacks.")
 KINDS = {"Optimizer": "optimizer", "LRScheduler": "scheduler", "Callback": "callback"}  # by name: no import
+
+CONNECTOR = "pytorch_lightning.trainer.connectors.checkpoint_connector"
+RESTORING = {  # module and function
+    (CONNECTOR, "_restore_modules_and_callbacks"),
+    (CONNECTOR, "restore_training_state"),
+    (CONNECTOR, "restore_datamodule"),
+    (CONNECTOR, "restore_model"),
+    ("runtime.resume", "_restore"),
+}
 
 
 def wrong_settings(error: Exception) -> UsageError | None:
@@ -26,6 +35,23 @@ def wrong_settings(error: Exception) -> UsageError | None:
         return None
     remedy = "; one of these must not be 0" if isinstance(error, ZeroDivisionError) else ""
     return UsageError(f"the {kind} {call(owner, frame)} does not work: {error}{remedy}")
+
+
+def malformed_checkpoint(error: Exception) -> UsageError | None:
+    """The same error with the checkpoint's path, or None if it did not come up while one was restored.
+
+    A file from elsewhere may hold anything below the names that Lightning reads.
+    """
+    if not isinstance(error, TypeError | LookupError | AttributeError | AssertionError):
+        return None  # others have words of their own
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in RESTORING:
+            trainer = frame.f_locals.get("trainer") or frame.f_locals["self"].trainer
+            return UsageError(
+                f"{trainer.ckpt_path} does not hold what this model, its callbacks and its data restore: "
+                f"{type(error).__name__}: {error}"
+            )
+    return None
 
 
 def call(owner: Any, frame: FrameType) -> str:

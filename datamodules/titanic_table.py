@@ -47,6 +47,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
             heading, or if it has no rows.
     """
     try:
+        if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
+            raise ValueError("it is no file but a pipe or a device")  # reading it might never end
         text = Path(path).read_bytes().decode("utf-8-sig")
         lines = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
         heading, *rows = [line for line in lines if line not in ([], [""])] or [[]]

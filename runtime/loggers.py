@@ -40,13 +40,18 @@ class BufferedLogger(Logger):
 
     rows: list[Row]
     _written = 0.0
+    _latest = 0.0  # seconds since 1970, of the newest row
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        values = as_numbers(metrics)
         if self.rows and self.rows[-1].step == step:
-            self.rows[-1].values.update(metrics)
+            self.rows[-1].values.update(values)
         else:
-            self.rows.append(Row(step, time.time(), dict(metrics)))
+            self._latest = max(
+                self._latest, time.time()
+            )  # a clock that was set back would reorder the curves
+            self.rows.append(Row(step, self._latest, values))
             self.save()
 
     @rank_zero_only
@@ -74,6 +79,32 @@ class BufferedLogger(Logger):
     @abstractmethod
     def write(self, rows: list[Row]) -> None:
         """Write rows to their destination."""
+
+
+def as_numbers(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, int | float]:
+    """What was logged as numbers; nested names are joined by a slash.
+
+    Raises:
+        ValueError: for a value that is not one number.
+    """
+    numbers: dict[str, int | float] = {}
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            numbers |= as_numbers(value, f"{prefix}{name}/")
+            continue
+        try:
+            numbers[prefix + name] = value if type(value) in (int, float) else as_number(value)
+        except (TypeError, ValueError, RuntimeError):
+            raise ValueError(
+                f"the logged value {prefix}{name} is {value!r:.60}; it must be one number"
+            ) from None
+    return numbers
+
+
+def as_number(value: Any) -> int | float:
+    """A tensor or an array of one element, or anything else that is a number."""
+    number = value.item() if hasattr(value, "item") else value
+    return number if isinstance(number, int | float) and not isinstance(number, bool) else float(number)
 
 
 class BufferedTensorBoardLogger(BufferedLogger, TensorBoardLogger):

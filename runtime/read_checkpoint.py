@@ -19,6 +19,16 @@ LOSSES = {
     PART_OF_A_STEP: "it was written within a step, so the run will not end exactly like one that was never stopped",
 }
 SHARDED = "meta.pt"  # Lightning writes it next to the shards of a checkpoint that is a folder
+TYPES: dict[str, type] = {  # of the parts that Lightning restores
+    "epoch": int,
+    "global_step": int,
+    "loops": Mapping,
+    "callbacks": Mapping,
+    "hyper_parameters": Mapping,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    VERSION: str,
+}
 INSTEAD = "; take another from its folder"
 
 
@@ -66,6 +76,7 @@ def newest_valid(folder: Path) -> Path:
     for path in sorted((folder / "checkpoints").glob("*.ckpt")):
         try:
             checkpoint = read_checkpoint(path)
+            check_types(checkpoint, path)
             check_complete(checkpoint, path)
         except UsageError as error:
             refused.append(str(error).removesuffix(INSTEAD))
@@ -115,10 +126,20 @@ def _check_parts(path: Path, modified: int, size: int) -> None:
         raise UsageError(f"{path} is damaged: the checksum of {wrong} is wrong{INSTEAD}")
 
 
+def check_types(checkpoint: dict[str, Any], path: Path | str) -> None:
+    """Refuse what another program saved under the same names; Lightning's own error would not explain it."""
+    for name, kind in TYPES.items():
+        if name in checkpoint and not isinstance(value := checkpoint[name], kind):
+            raise UsageError(
+                f"{path} is not a Lightning checkpoint: its `{name}` is of type {type(value).__name__}"
+            )
+
+
 def check_complete(checkpoint: dict[str, Any], path: Path | str) -> None:
     """Refuse a checkpoint that lacks the state for resuming training."""
     sharded = "state_dict" not in checkpoint  # then the optimizer's state is in the shards, too
-    if ("optimizer_states" not in checkpoint and not sharded) or "loops" not in checkpoint:
+    needed = {"epoch", "global_step", "loops"} | (set() if sharded else {"optimizer_states"})
+    if not needed <= checkpoint.keys():
         raise UsageError(
             f"{path} holds weights only, without the optimizer's state; training cannot be resumed"
         )

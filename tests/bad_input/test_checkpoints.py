@@ -85,6 +85,31 @@ def test_of_another_program(
     refused(TEST, message)
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"epoch": "x"}, "its `epoch` is of type str"),
+        ({"global_step": None}, "its `global_step` is of type NoneType"),
+        ({"optimizer_states": 3}, "its `optimizer_states` is of type int"),
+        ({"lr_schedulers": 3}, "its `lr_schedulers` is of type int"),
+        ({"pytorch-lightning_version": 3}, "its `pytorch-lightning_version` is of type int"),
+        ({"loops": {"fit_loop": 3}}, "bad.ckpt does not hold what this model"),
+        ({"loops": {}}, "bad.ckpt does not hold what this model"),
+        ({"optimizer_states": [3]}, "bad.ckpt does not hold what this model"),
+        ({"optimizer_states": [{}]}, "bad.ckpt does not hold what this model"),
+        ({"exact_resume": [{}]}, "bad.ckpt does not hold what this model"),
+        ({"exact_resume": 3}, "bad.ckpt does not hold what this model"),
+        ({"hyper_parameters": {"_class_path": 3}}, "bad.ckpt holds a 3, but the config asks for"),
+        ({"state_dict": {}}, "bad.ckpt does not fit this model"),
+        ({"state_dict": {3: torch.ones(1)}}, "bad.ckpt does not fit this model"),
+    ],
+    ids=str,
+)
+def test_malformed_contents(changed: Content, message: str, refused: Refused, place: Path) -> None:
+    torch.save({**torch.load(place / BEST, weights_only=True), **changed}, place / "bad.ckpt")
+    refused("fit --config quick.yaml --ckpt_path bad.ckpt --trainer.max_epochs 9", message)
+
+
 @pytest.mark.parametrize("as_zip", [True, False])
 @pytest.mark.parametrize("command", ["test", "predict", "fit"])
 def test_code_is_not_run(command: str, as_zip: bool, refused: Refused, place: Path) -> None:

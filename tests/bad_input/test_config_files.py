@@ -14,6 +14,9 @@ MISPLACED = QUICK.replace("  init_args:\n    hidden_sizes: [4]\n", "  hidden_siz
 CODE = "model: !!python/object/apply:os.system ['touch owned']\n"
 
 
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+
+
 def changed(old: str, new: str) -> str:
     """quick.yaml with one part replaced."""
     assert old in QUICK
@@ -26,6 +29,8 @@ def changed(old: str, new: str) -> str:
         ("", "holds None, not settings such as `model:` and `data:`"),
         ("# nothing else\n", "holds None, not settings"),
         ("just words\n", "holds 'just words', not settings"),
+        (BOMB, "has too many values, 4.4e+12 once its aliases are replaced"),
+        ("model: &a [*a]\n", "has too many values, inf once its aliases"),
         ("- model\n- data\n", "holds ['model', 'data'], not settings"),
         ("model: [1, 2\n", "is not YAML: expected ',' or ']', but got '<stream end>' in line 2"),
         (TABS, "is not YAML: found character '\\t' that cannot start any token in line 3, column 1"),

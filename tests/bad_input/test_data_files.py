@@ -1,6 +1,7 @@
 """Tables and images that are damaged, of another kind, or out of range."""
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,14 @@ def test_a_broken_table(content: str | bytes, message: str, refused: Refused, pl
     [
         (TABLE, "cannot read the table bad.csv: No such file or directory"),
         ("fit --config quick.yaml --data.train_csv data", "cannot read the table data: Is a directory"),
+        (
+            "fit --config quick.yaml --data.train_csv /dev/zero",
+            "cannot read the table /dev/zero: it is no file but a pipe or a device",
+        ),
+        (
+            "fit --config quick.yaml --data.train_csv pipe",
+            "cannot read the table pipe: it is no file but a pipe or a device",
+        ),
         ("fit --config quick.yaml --data.csv table.csv", "to train on it, use data.train_csv"),
         (
             "predict --ckpt_path runs/quick/version_0/checkpoints/best.ckpt --data.csv ids.csv",
@@ -71,6 +80,8 @@ def test_a_broken_table(content: str | bytes, message: str, refused: Refused, pl
     ],
 )
 def test_a_table_in_the_wrong_place(line: str, message: str, refused: Refused, place: Path) -> None:
+    if line.endswith("pipe"):
+        os.mkfifo(place / "pipe")
     (place / "ids.csv").write_text("PassengerId,Sex,Age\n99999999999999999999,male,22\n")
     (place / "nameless.csv").write_text("Sex,Age\nmale,22\n")
     refused(line, message)

@@ -79,7 +79,13 @@ def test_contradicting_flags_name_both_values(
 
 ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.1, "betas": [0.9, 0.999]}}
 SGD = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}}
-STATE = {"optimizer_states": [], "loops": {}, "hyper_parameters": {"optimizer": ADAM, "scheduler": None}}
+STATE = {
+    "epoch": 0,
+    "global_step": 0,
+    "optimizer_states": [],
+    "loops": {},
+    "hyper_parameters": {"optimizer": ADAM, "scheduler": None},
+}
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from runtime.errors import UsageError
@@ -167,3 +169,49 @@ def test_a_table_without_its_first_line_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"{tmp_path / 'metrics.csv'} has no column `step`"):
         MetricsCSV(tmp_path, purge_step=3)
     assert (tmp_path / "metrics.csv").read_text() == "1,0.5\n2,0.25\n"
+
+
+LOGGED = {
+    "loss": torch.tensor(1.5),
+    "count": torch.tensor([3]),
+    "array": np.float32(0.5),
+    "deep": {"a": 1, "b": {"c": torch.tensor(0.25, dtype=torch.bfloat16)}},
+    "flag": True,
+}
+
+
+def test_tensors_and_nested_dicts_are_written_as_numbers(tmp_path: Path) -> None:
+    table, board = MetricsCSV(tmp_path), BufferedTensorBoardLogger(tmp_path, name="", version="")
+    for logger in (table, board):
+        logger.log_metrics(LOGGED, step=2)
+        logger.finalize("success")
+    expected = {"loss": 1.5, "count": 3, "array": 0.5, "deep/a": 1, "deep/b/c": 0.25, "flag": 1}
+    assert (tmp_path / "metrics.csv").read_text() == (
+        "step,loss,count,array,deep/a,deep/b/c,flag\n2,1.5,3,0.5,1,0.25,1.0\n"
+    )
+    (path,) = tmp_path.glob("events*")
+    found = {
+        value.tag: value.tensor.float_val[0]
+        for event in EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+        if value.tag != "hp_metric"
+    }
+    assert found == expected
+
+
+@pytest.mark.parametrize("value", ["text", torch.ones(2), None, [1.0], 1j])
+def test_what_is_no_number_is_refused(value: object, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"the logged value deep/x is .*; it must be one number"):
+        MetricsCSV(tmp_path).log_metrics({"deep": {"x": value}}, step=0)
+
+
+def test_a_clock_that_is_set_back_does_not_reorder_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([100.0, 40.0, 150.0])
+    monkeypatch.setattr("runtime.loggers.time.time", lambda: next(clock))
+    monkeypatch.setattr("runtime.loggers.PAUSE", 1e9)
+    logger = MetricsCSV(tmp_path)
+    for step in range(3):
+        logger.log_metrics({"a": step}, step=step)
+    assert [row.seconds for row in logger.rows] == [100.0, 100.0, 150.0]
