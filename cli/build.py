@@ -29,6 +29,7 @@ from cli.parser import Parser, constructor_error
 from cli.request import Request
 from cli.saved_config import as_plain_values, write_config
 from runtime.loop import use_lean_loop
+from runtime.own_loggers import RunTrainer, all_loggers, keep_files
 from runtime.process import prepare_process
 from runtime.read_checkpoint import newest_valid, read_checkpoint
 from runtime.resume import ExactResume, first_step_to_log
@@ -99,6 +100,7 @@ class Run(LightningCLI):
             super().__init__(
                 args=request.args[1:],
                 run=False,
+                trainer_class=RunTrainer,
                 parser_class=Parser,
                 parser_kwargs={"allow_abbrev": False, "prog": f"train.py {request.command}"},
                 seed_everything_default=42,
@@ -123,6 +125,7 @@ class Run(LightningCLI):
         path = self.settings.get("ckpt_path")
         self.checkpoint = read_checkpoint(Path(path)) if path else None
         checks.check_settings(self.settings, self.checkpoint)
+        self._purge_step = first_step_to_log(self.checkpoint) if self.resumed and self.checkpoint else None
 
     @property
     def settings(self) -> Namespace:
@@ -161,8 +164,7 @@ class Run(LightningCLI):
         if self.request.command == "fit":
             own.append(AfterFirstStep(self._first_step_done))
         self.trainer_defaults["callbacks"] = [*own, *self.added_callbacks]
-        if config.logger in (None, True):
-            kwargs["logger"] = self.new_loggers()
+        kwargs["logger"] = all_loggers(config.logger, self.new_loggers, self.folder)
         kwargs["plugins"] = plugins_of(config.plugins)
         kwargs["profiler"] = NoProfiler() if config.profiler is None else config.profiler
         kwargs["default_root_dir"] = config.default_root_dir or self.folder
@@ -172,6 +174,7 @@ class Run(LightningCLI):
         if self.request.command == "fit":
             use_lean_loop(trainer)
             trainer.callbacks.insert(0, ExactResume())
+            keep_files(trainer, self.folder, self._purge_step)
             replay_training(self.datamodule or self.model, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
         return trainer
 
@@ -228,8 +231,7 @@ class Run(LightningCLI):
         """TensorBoard and metrics.csv in the run's folder; none for predictions."""
         if self.request.command == "predict":
             return []
-        purge_step = first_step_to_log(self.checkpoint) if self.resumed and self.checkpoint else None
-        return loggers_of(self.folder, purge_step)
+        return loggers_of(self.folder, self._purge_step)
 
     def fit(self) -> None:
         """Train.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 from pytorch_lightning import LightningModule
-from pytorch_lightning.callbacks import Callback, ModelSummary, ProgressBar
+from pytorch_lightning.callbacks import BasePredictionWriter, Callback, ModelSummary, ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import CheckpointIO
 from pytorch_lightning.plugins.environments import (
@@ -45,7 +45,7 @@ def callbacks_of(run: "Run", given: list[Callback]) -> list[Callback]:
     own: list[Callback] = []
     if settings.trainer.enable_progress_bar is not False and not has(given, ProgressBar):
         own.append(Progress())
-    if command == "predict":
+    if command == "predict" and not has(given, BasePredictionWriter):
         own.append(PredictionWriter(folder))
     if command != "fit":
         return own

@@ -72,8 +72,11 @@ def report_metrics(run: "Run") -> None:
 
 def report_predictions(run: "Run") -> None:
     """Print which tables were written."""
-    writer = next(each for each in run.trainer.callbacks if isinstance(each, PredictionWriter))
-    rows = {path.stem: str(path) for path in writer.written}
+    writers = [each for each in run.trainer.callbacks if isinstance(each, PredictionWriter)]
+    rows = {path.name: str(path) for writer in writers for path in writer.written}
+    rows = {name.removesuffix(".csv"): path for name, path in rows.items()}
+    if not writers:
+        rows = {"written": "by the writer of the config"}
     print_table("predictions", rows or {"nothing": "was predicted"})
 
 

@@ -179,10 +179,15 @@ class MetricsCSV(BufferedLogger):
         with appending(self.path) as file:
             csv.DictWriter(file, columns).writerows({"step": row.step, **row.values} for row in rows)
 
+    def keep(self, before: float) -> list[str]:
+        """Remove the rows from step `before` on; returns the columns."""
+        self._rewrite(columns := self._columns_in_file(), before)
+        return columns
+
     def _purge(self) -> None:
         purge_step, self._purge_step = self._purge_step, None
         if purge_step is not None and self.path.exists():
-            self._rewrite(self._columns_in_file(), before=purge_step)
+            self.keep(purge_step)
 
     def _columns_in_file(self) -> list[str]:
         if not self.path.exists():

@@ -1,6 +1,7 @@
 """predictions.csv, on batches made by hand."""
 
 import os
+from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -134,3 +135,85 @@ def test_a_full_disk_leaves_the_older_table_whole(small_disk: Path) -> None:
         assert {path.name for path in small_disk.iterdir()} == {"other", "predictions.csv"}
     assert 0 < len(messages) < 30
     assert set(messages) == {f"[Errno 28] No space left on device: '{small_disk / 'predictions.csv'}'"}
+
+
+Pair = namedtuple("Pair", ["mean", "deviation"])
+Y = torch.tensor([0.5, 1.5, 2.5])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "columns"),
+    [
+        ((Y, 2 * Y), {"prediction_0": [0.5, 1.5, 2.5], "prediction_1": [1.0, 3.0, 5.0]}),
+        ([Y], {"prediction_0": [0.5, 1.5, 2.5]}),
+        (Pair(Y, Y), {"mean": [0.5, 1.5, 2.5], "deviation": [0.5, 1.5, 2.5]}),
+        (["a", "b", "c"], {"prediction": ["a", "b", "c"]}),
+        ([0.5, 1.5, 2.5], {"prediction": [0.5, 1.5, 2.5]}),
+        (list(Y), {"prediction": [0.5, 1.5, 2.5]}),
+        (Y.numpy(), {"prediction": [0.5, 1.5, 2.5]}),
+        ({"name": ["a", "b", "c"], "y": Y}, {"name": ["a", "b", "c"], "y": [0.5, 1.5, 2.5]}),
+        ({"net": {"y": Y}}, {"net_y": [0.5, 1.5, 2.5]}),
+    ],
+)
+def test_outputs_of_many_forms_are_columns(outputs: Any, columns: dict[str, Any], tmp_path: Path) -> None:
+    table = write(tmp_path, [(outputs, torch.arange(3))])
+    assert table.to_dict("list") == {"index": [0, 1, 2], **columns}
+    assert not (tmp_path / "predictions.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "saved"),
+    [
+        ("a whole text", {"prediction": "a whole text"}),
+        (0.25, {"prediction": 0.25}),
+        (
+            {"boxes": [torch.zeros(2, 4), torch.ones(1, 4)]},
+            {"boxes": [torch.zeros(2, 4), torch.ones(1, 4)]},
+        ),
+        ({"odd": complex(1, 2)}, {"odd": "(1+2j)"}),
+        ({"loss": torch.tensor(0.5)}, {"loss": torch.tensor(0.5)}),
+    ],
+)
+def test_what_is_no_table_is_saved_as_it_is(outputs: Any, saved: dict[str, Any], tmp_path: Path) -> None:
+    trainer: Any = SimpleNamespace(datamodule=None, world_size=1, is_global_zero=True)
+    writer = PredictionWriter(tmp_path)
+    for with_column in (outputs, {"y": Y, "rest": outputs}):
+        writer.on_predict_batch_end(trainer, None, with_column, torch.zeros(3, 2))
+    writer.on_predict_epoch_end(trainer, None)
+    first, second = torch.load(tmp_path / "predictions.pt", weights_only=True)
+    assert first.keys() == {"dataloader", *saved}
+    for name, value in saved.items():
+        found, expected = (each if isinstance(each, list) else [each] for each in (first[name], value))
+        for one, other in zip(found, expected, strict=True):
+            assert torch.equal(one, other) if isinstance(other, Tensor) else one == other
+    assert len(second) == len(first) + 1
+    assert "y" in second  # a column that the first batch lacks
+
+
+def test_nothing_returned_writes_nothing(tmp_path: Path) -> None:
+    trainer: Any = SimpleNamespace(datamodule=None, world_size=1, is_global_zero=True)
+    writer = PredictionWriter(tmp_path)
+    writer.on_predict_batch_end(trainer, None, None, torch.zeros(3, 2))
+    writer.on_predict_epoch_end(trainer, None)
+    assert writer.written == [] == list(tmp_path.iterdir())
+
+
+def test_rows_say_of_which_loader_they_are(tmp_path: Path) -> None:
+    trainer: Any = SimpleNamespace(datamodule=None, world_size=1, is_global_zero=True)
+    writer = PredictionWriter(tmp_path)
+    for loader, rows in ((0, 2), (0, 1), (1, 2)):
+        writer.on_predict_batch_end(
+            trainer, None, torch.full((rows,), float(loader)), torch.zeros(rows), 0, loader
+        )
+    writer.on_predict_epoch_end(trainer, None)
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    assert table.to_dict("list") == {
+        "dataloader": [0, 0, 0, 1, 1],
+        "index": [0, 1, 2, 0, 1],
+        "prediction": [0.0, 0.0, 0.0, 1.0, 1.0],
+    }
+
+
+def test_words_of_several_processes_are_dealt_like_numbers() -> None:
+    shares = [[{"id": torch.tensor([0, 2]), "word": ["a", "c"]}], [{"id": torch.tensor([1]), "word": ["b"]}]]
+    assert interleaved(shares)[0]["word"] == ["a", "b", "c"]

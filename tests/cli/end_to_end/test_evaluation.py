@@ -38,3 +38,31 @@ def test_evaluation_starts_no_new_run(capsys: pytest.CaptureFixture[str]) -> Non
     before = sorted(Path("runs/quick").iterdir())
     run(["validate", "--ckpt_path", BEST], capsys)
     assert sorted(Path("runs/quick").iterdir()) == before
+
+
+OWN_WRITER = """
+from pytorch_lightning.callbacks import BasePredictionWriter
+
+class Writer(BasePredictionWriter):
+    def __init__(self):
+        super().__init__("batch_and_epoch")
+
+    def write_on_batch_end(self, *args):
+        print("wrote a batch")
+
+    def write_on_epoch_end(self, *args):
+        print("wrote all")
+"""
+
+
+def test_a_writer_of_ones_own_takes_the_place_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    Path("writer_of_mine.py").write_text(OWN_WRITER)
+    words = ["predict", "--model=LitLinear", "--data=TitanicDataModule", "--ckpt_path=null"]
+    printed = run([*words, "--trainer.accelerator=cpu", "--trainer.callbacks+=writer_of_mine.Writer"], capsys)
+    assert "wrote a batch" in printed
+    assert "wrote all" in printed
+    assert not list(Path("runs").rglob("predictions.csv"))

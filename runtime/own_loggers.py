@@ -1,0 +1,94 @@
+"""Loggers of the user's config come in addition to those of every run, and keep what they wrote before a resume."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import CSVLogger, Logger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from callbacks.files import write_whole
+from runtime.errors import UsageError
+from runtime.loggers import MetricsCSV
+
+
+class RunTrainer(Trainer):
+    """Names the run's folder as the place for files, whatever its first logger is.
+
+    `trainer.logger` stays the user's: their model may call its methods.
+    """
+
+    run_folder: Path | None = None
+
+    @property
+    def log_dir(self) -> str | None:
+        return super().log_dir if self.run_folder is None else str(self.run_folder)
+
+
+def all_loggers(given: Any, own: Callable[[], list[Logger]], folder: Path) -> list[Logger] | bool:
+    """The loggers of the config, then those of every run; False if the config wants none.
+
+    Raises:
+        UsageError: for a second metrics.csv in the run's folder.
+    """
+    if given is False:
+        return False
+    loggers = given if isinstance(given, list) else [given]
+    loggers = [each for each in loggers if isinstance(each, Logger)]
+    for logger in loggers:
+        if isinstance(logger, CSVLogger) and Path(logger.log_dir).resolve() == folder.resolve():
+            raise UsageError(
+                f"trainer.logger: CSVLogger would write {folder / 'metrics.csv'}, which every run has; leave it out, or "
+                "give it another place"
+            )
+    return [*loggers, *own()]
+
+
+def keep_files(trainer: RunTrainer, folder: Path, purge_step: int | None) -> None:
+    """Let a run's files go into its folder, and let a resumed run keep its rows.
+
+    Args:
+        trainer: of a training.
+        folder: of the run.
+        purge_step: step from which a resumed run logs anew; None for a new run.
+    """
+    if trainer.loggers and not trainer.fast_dev_run:
+        trainer.run_folder = folder
+    if purge_step is not None:
+        keep_all_rows(trainer, math.inf)  # a run that fails before it trains loses none
+        trainer.callbacks.append(KeepRows(purge_step))
+
+
+class KeepRows(Callback):
+    """Removes the rows that a resumed run logs again from the tables of its CSVLoggers.
+
+    Args:
+        purge_step: step at which the resumed run starts; rows from this step on are logged again.
+    """
+
+    def __init__(self, purge_step: int) -> None:
+        self.purge_step = purge_step
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        keep_all_rows(trainer, self.purge_step)
+
+
+@rank_zero_only
+def keep_all_rows(trainer: Trainer, before: float) -> None:
+    """Call `keep_rows` for each CSVLogger, on rank zero."""
+    for logger in trainer.loggers:
+        if isinstance(logger, CSVLogger):
+            keep_rows(logger, before)
+
+
+def keep_rows(logger: CSVLogger, before: float) -> None:
+    """Let a CSVLogger append to the rows of its table whose step is smaller than `before`."""
+    table = MetricsCSV(Path(logger.log_dir))
+    if not table.path.exists():
+        return
+    rows = table.path.read_bytes()
+    writer = logger.experiment  # the first time, this removes the file
+    write_whole(table.path, rows)
+    writer.metrics_keys = table.keep(before)
