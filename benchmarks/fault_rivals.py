@@ -1,11 +1,10 @@
 """What the published thresholds of other tools say of a training; each restated as a callback that only listens.
 
-| tool | restated here | not restated |
-|---|---|---|
-| AUTOTRAINER (ICSE 2021) | gradient of the first over the last layer, and the share of zero gradients; swings of the accuracy | repairs |
-| UMLAUT (CHI 2021) | range of the inputs, learning rate, validation accuracy, dropout | "missing softmax", which PyTorch's losses make wrong |
-| TheDeepChecker | dead and saturated units, size of the update | overfitting one batch, which needs a training of its own |
-| torch-audit (PyPI) | gradient norm, inputs, sparsity, BatchNorm on small batches, Adam with weight decay | |
+AUTOTRAINER (ICSE 2021): gradient of the first over the last layer, share of zero gradients, swings of the accuracy.
+UMLAUT (CHI 2021): inputs, learning rate, validation accuracy, dropout; not "missing softmax", which PyTorch's losses make
+wrong. TheDeepChecker: dead and saturated units, updates; not the overfitting of one batch.
+torch-audit (PyPI): gradient norm, inputs, sparsity, BatchNorm on small batches, Adam with weight decay.
+torchtest2 (PyPI) itself runs where it is installed, in a second training of one step, on batches (input, target).
 
 `names` says which of our kinds an alarm is taken to name; it is generous where an alarm may mean several.
 """
@@ -13,6 +12,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from typing import Any
 
 import pytorch_lightning as pl
@@ -157,8 +157,8 @@ class Activations(Rival):
 
 
 class TheDeepChecker(Activations):
-    """Dead: 95th percentile of a unit < 1e-5 in > 50 % of a layer's units; saturated: > 0.85 of outputs beyond 0.95 of the
-    limit; log10 of the update over the weights outside [-4, -1]."""
+    """Dead: 95th percentile of a unit < 1e-5 in > 50 % of a layer's units; saturated: > 0.85 of outputs beyond 0.95 of
+    the limit; log10 of the update over the weights outside [-4, -1]."""
 
     name = "TheDeepChecker"
     names = {  # noqa: RUF012
@@ -195,7 +195,7 @@ class TheDeepChecker(Activations):
 
 
 class TorchAudit(Activations):
-    """Gradient norm > 100; input > 50; sparsity of an activation > 0.90; BatchNorm on < 8 rows; Adam with weight_decay."""
+    """Gradient norm > 100; input > 50; sparsity of an activation > 0.90; BatchNorm on < 8 rows; Adam with decay."""
 
     name = "torch-audit"
     kinds = (nn.ReLU,)
@@ -227,4 +227,44 @@ class TorchAudit(Activations):
             self.alarm("gradient norm", not norm <= 100)
 
 
+class TorchTest(Rival):
+    """torchtest2's checks of the first batch; fails and warnings count alike. It needs a training of its own."""
+
+    name = "torchtest2"
+    names = {  # noqa: RUF012
+        "output_finite": ("values not finite",),
+        "output_varies": ("constant inputs", "identical units", "dead units"),
+        "eval_determinism": ("dropout in evaluation",),
+        "loss": ("cut off from the loss", "values not finite"),
+        "initial_loss": ("initial loss too high", "signal grows from layer to layer"),
+        "optimizer_coverage": ("parameters missing from the optimizer", "optimizer holds other tensors"),
+        "gradient_flow": ("cut off from the loss", "unused layers", "no gradient", "dead units", "vanishing gradient",
+                          "gradient below float32"),
+        "gradient_magnitude": ("exploding gradient", "signal grows from layer to layer", "values not finite"),
+        "params_change": ("learning rate is 0", "weights that do not move", "parameters missing from the optimizer",
+                          "learning rate far too low", "no gradient"),
+        "frozen_params": ("frozen weights that move",),
+        "input_dependency": ("inputs that cannot matter", "constant inputs"),
+        "batch_independence": ("samples influence each other", "softmax over the batch",
+                               "attention weights over the wrong axis"),
+        "overfit_batch": ("one batch cannot be fitted", "learning rate far too low", "learning rate far too high",
+                          "not converged"),
+    }  # fmt: skip
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        import torchtest2
+
+        if not (isinstance(batch, (list, tuple)) and len(batch) == 2 and pl_module.automatic_optimization):
+            return
+        optimizer = trainer.optimizers[0]
+        pl_module.trainer = None  # its plug-in calls training_step without a Trainer
+        try:
+            report = torchtest2.check_model(pl_module, *batch, optimizer=optimizer, plugin="lightning")
+        finally:
+            pl_module.trainer = trainer
+        for result in report.results:
+            self.alarm(result.name, result.status in (torchtest2.Status.FAIL, torchtest2.Status.WARN))
+
+
 RIVALS: list[type[Rival]] = [AutoTrainer, Umlaut, TheDeepChecker, TorchAudit]
+WITH_TRAININGS_OF_THEIR_OWN: list[type[Rival]] = [TorchTest] if find_spec("torchtest2") else []

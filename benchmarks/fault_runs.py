@@ -14,8 +14,8 @@ import pytorch_lightning as pl
 import torch
 
 import callbacks
-from benchmarks.fault_programs import Program
-from benchmarks.fault_rivals import RIVALS, Rival
+from benchmarks.fault_programs import Program, Run
+from benchmarks.fault_rivals import RIVALS, WITH_TRAININGS_OF_THEIR_OWN, Rival
 
 LEARNED = 0.8  # a healthy program ends with a loss below this share of its first
 LAST = 10  # steps whose mean is the last loss
@@ -114,43 +114,57 @@ def train(program: Program, faulty: bool, steps: int = 100, every: int = 5, riva
         every: optimizer steps between two measurements of the diagnosis.
         rivals: whether the rivals listen, too.
     """
-    quiet()
     outcome, began = Outcome(program.name, faulty), time.perf_counter()
     losses, watched = Losses(), ours(every)
     watch, listening = Watch(watched), [rival() for rival in RIVALS] if rivals else []
     try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            run = program.run(faulty)
-            trainer = pl.Trainer(
-                **{"max_epochs": run.epochs, "max_steps": steps * run.optimizers, "log_every_n_steps": every}
-                | run.trainer
-                | {
-                    "callbacks": [
-                        losses,
-                        *watched.values(),
-                        watch,
-                        *listening,
-                        *run.trainer.get("callbacks", []),
-                    ]
-                },
-                accelerator="cpu",
-                logger=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-            )
-            trainer.fit(run.module, run.train, run.val)
-        outcome.steps = trainer.global_step
+        run, outcome.steps = fit(
+            program, faulty, steps, every, [losses, *watched.values(), watch, *listening]
+        )
         outcome.learned = run.learned(run.module) if run.learned else fell(losses.values)
     except Exception as error:  # a program that breaks is a row of the table, not the end of the benchmark
         outcome.error = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+    outcome.seconds = time.perf_counter() - began
     if losses.values:
         outcome.first_loss, outcome.last_loss = losses.values[0], mean(losses.values[-LAST:])
     watch.note(outcome.steps)
     outcome.findings = [*watch.found.values(), *alarms(listening)]
-    outcome.seconds = time.perf_counter() - began
+    for rival in WITH_TRAININGS_OF_THEIR_OWN if rivals else []:
+        alone = rival()
+        with contextlib.suppress(Exception):  # what it raises is no finding
+            fit(program, faulty, 1, every, [alone])
+        outcome.findings += alarms([alone])
     return outcome
+
+
+def fit(
+    program: Program,
+    faulty: bool,
+    steps: int,
+    every: int,
+    listening: list[pl.Callback],
+    validates: bool = True,
+) -> tuple[Run, int]:
+    """Train in silence; the run, and how many steps it took."""
+    quiet()
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run = program.run(faulty)
+        own = dict(run.trainer)
+        trainer = pl.Trainer(
+            max_epochs=run.epochs,
+            max_steps=steps * run.optimizers,
+            log_every_n_steps=every,
+            callbacks=[*listening, *own.pop("callbacks", [])],
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            **own,
+        )
+        trainer.fit(run.module, run.train, run.val if validates else None)
+    return run, trainer.global_step
 
 
 def alarms(rivals: list[Rival]) -> list[Finding]:

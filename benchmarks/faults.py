@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.fault_programs import FAULTS, HEALTHY, Program
 from benchmarks.fault_programs.zoo import ZOO
-from benchmarks.fault_rivals import RIVALS
+from benchmarks.fault_rivals import RIVALS, WITH_TRAININGS_OF_THEIR_OWN
 from benchmarks.fault_runs import Outcome, train
 from benchmarks.fault_scores import OURS, Row, Scores, false_alarms, score, summary
 from benchmarks.report import machine, write_between
@@ -41,32 +41,28 @@ class Task:
     group: str = ""
     steps: int = 100
     every: int = 5
+    rivals: bool = True
 
     @property
     def program(self) -> Program:
         return (FAULTS | HEALTHY | ZOO)[self.name]
 
     def run(self) -> Outcome:
-        return train(self.program, self.faulty, self.steps, self.every)
+        return train(self.program, self.faulty, self.steps, self.every, self.rivals)
 
 
-def tasks(only: list[str], steps: int, every: int, zoo: bool) -> list[Task]:
+def tasks(only: list[str], steps: int, every: int, zoo: bool, rivals: bool) -> list[Task]:
     def chosen(program: Program) -> bool:
         return not only or program.name in only or program.family in only
 
-    faults = [program.name for program in FAULTS.values() if chosen(program)]
+    def listed(programs: dict[str, Program], group: str, most: int, faulty: bool = False) -> list[Task]:
+        chosen_ones = filter(chosen, programs.values())
+        return [Task(p.name, faulty, group, min(steps, most), every, rivals) for p in chosen_ones]
+
     twins, others, networks = GROUPS
-    listed = [
-        Task(name, faulty, "" if faulty else twins, steps, every)
-        for name in faults
-        for faulty in (True, False)
-    ]
-    listed += [Task(p.name, False, others, steps, every) for p in HEALTHY.values() if chosen(p)]
-    if zoo:
-        listed += [
-            Task(p.name, False, networks, min(steps, ZOO_STEPS), every) for p in ZOO.values() if chosen(p)
-        ]
-    return listed
+    planted = zip(listed(FAULTS, "", steps, True), listed(FAULTS, twins, steps), strict=True)
+    pairs = [task for pair in planted for task in pair]
+    return pairs + listed(HEALTHY, others, steps) + (listed(ZOO, networks, ZOO_STEPS) if zoo else [])
 
 
 def outcomes(listed: list[Task], jobs: int) -> Iterator[tuple[Task, Outcome]]:
@@ -117,17 +113,16 @@ def totals(scores: Scores) -> list[str]:
 
 
 def rivals(results: list[tuple[Task, Outcome]]) -> list[str]:
-    rows = []
-    for label, tools in (
-        ("**check-up and diagnosis**", OURS),
-        *((rival.name, (rival.name,)) for rival in RIVALS),
-    ):
-        scores = scored(results, tools)
-        figures = summary(scores, tools)
-        alarms = [figures[f"false alarms: {group}"] for group in GROUPS if group in scores.healthy]
-        rows.append([label, figures["faults named"], figures["misnamed"], figures["precision"], *alarms])
-    groups = [f"false alarms: {group}" for group in GROUPS if any(task.group == group for task, _ in results)]
-    return table(["", "named", "misnamed", "precision", *groups], rows)
+    """A row for each tool."""
+    tools = {"**check-up and diagnosis**": OURS} | {
+        rival.name: (rival.name,) for rival in [*RIVALS, *WITH_TRAININGS_OF_THEIR_OWN]
+    }
+    rows, groups = [], {task.group: f"false alarms: {task.group}" for task, _ in results if task.group}
+    for label, names in tools.items():
+        figures = summary(scored(results, names), names)
+        columns = ("faults named", "misnamed", "precision", *groups.values())
+        rows.append([label, *(figures[column] for column in columns)])
+    return table(["", "named", "misnamed", "precision", *groups.values()], rows)
 
 
 def fault_rows(rows: list[Row]) -> list[str]:
@@ -162,10 +157,11 @@ def page(results: list[tuple[Task, Outcome]]) -> list[str]:
     scores = scored(results)
     blocks = [
         ("Totals", totals(scores)),
-        ("Next to other tools", rivals(results)),
         ("False alarms", alarm_rows(scores)),
         ("Fault by fault", fault_rows(scores.rows)),
     ]
+    if results[0][0].rivals:
+        blocks.insert(1, ("Next to other tools", rivals(results)))
     lines = [f"{len(results)} runs; {machine(1)}.", ""]
     for title, block in blocks:
         lines += [f"## {title}", "", *block, ""]
@@ -188,9 +184,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--zoo", action="store_true", help="also networks of torchvision, timm and transformers"
     )
+    parser.add_argument("--no-rivals", action="store_true", help="leave out the other tools: half the time")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/faults.md")
     options = parser.parse_args(arguments)
-    listed = tasks(options.only, options.steps, options.every, options.zoo)
+    listed = tasks(options.only, options.steps, options.every, options.zoo, not options.no_rivals)
     if not listed:
         parser.error(f"no program or file is named {' or '.join(options.only)}; see --list")
     if options.list:

@@ -40,9 +40,10 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         _sync(temporary, os.O_RDWR)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        name_file(error, path)
         raise
     with contextlib.suppress(OSError):  # some file systems cannot sync a folder; the file is in place anyway
         _sync(path.parent, os.O_RDONLY)
@@ -59,10 +60,17 @@ def appending(path: Path) -> Iterator[IO[str]]:
     try:
         with path.open("a", newline="", encoding="utf-8") as file:
             yield file
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.truncate(path, length)
+        name_file(error, path)
         raise
+
+
+def name_file(error: BaseException, path: Path) -> None:
+    """Name the file in an error of the system that does not, such as that of a full disk."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename in (None, -1):
+        error.filename = str(path)
 
 
 def cut_unfinished_line(path: Path) -> int:

@@ -14,13 +14,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import Namespace
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from callbacks.files import replacing
 from callbacks.pictures.base import Picture
 from callbacks.step_hooks import skip_empty_hooks
 from cli import checks
@@ -29,15 +27,16 @@ from cli.defaults import AfterFirstStep, as_list, callbacks_of, loggers_of, plug
 from cli.flags import add_flags, import_all_classes
 from cli.parser import Parser, constructor_error
 from cli.request import Request
+from cli.saved_config import as_plain_values, write_config
 from runtime.loop import use_lean_loop
 from runtime.process import prepare_process
 from runtime.read_checkpoint import newest_valid, read_checkpoint
-from runtime.replay import replay_training
-from runtime.resume import ExactResume
+from runtime.resume import ExactResume, first_step_to_log
 from runtime.run_folder import discard, new_run_folder
 from runtime.signals import Interrupted
 from runtime.step_plan import NoProfiler
 from runtime.stop import StopOnSignal
+from runtime.training_loaders import replay_training
 
 
 def build(
@@ -120,7 +119,7 @@ class Run(LightningCLI):
         """Read the words, then the checkpoint they name; both must be valid before any class is made."""
         super().parse_arguments(parser, args)
         if self.resumed:
-            self.settings.ckpt_path = str(newest_valid(self.folder, self.settings.trainer.max_epochs))
+            self.settings.ckpt_path = str(newest_valid(self.folder))
         path = self.settings.get("ckpt_path")
         self.checkpoint = read_checkpoint(Path(path)) if path else None
         checks.check_settings(self.settings, self.checkpoint)
@@ -210,8 +209,7 @@ class Run(LightningCLI):
     def _dump_config(self) -> None:
         """Set the config from which a model takes its hyper-parameters; unlike Lightning, do not validate it again."""
         if not hasattr(self, "config_dump"):
-            options = {"skip_link_targets": False, "skip_unset": False, "skip_validation": True}
-            self.config_dump = yaml.safe_load(self.parser.dump(self.config, **options))
+            self.config_dump = as_plain_values(self.parser, self.config)
 
     def claim_folder(self) -> None:
         """Make the folder of a new run; not earlier, so that a wrong flag leaves none behind."""
@@ -230,9 +228,8 @@ class Run(LightningCLI):
         """TensorBoard and metrics.csv in the run's folder; none for predictions."""
         if self.request.command == "predict":
             return []
-        return loggers_of(
-            self.folder, self.checkpoint["global_step"] if self.resumed and self.checkpoint else None
-        )
+        purge_step = first_step_to_log(self.checkpoint) if self.resumed and self.checkpoint else None
+        return loggers_of(self.folder, purge_step)
 
     def fit(self) -> None:
         """Train.
@@ -243,7 +240,8 @@ class Run(LightningCLI):
         for each in (self.model, *self.trainer.callbacks):
             skip_empty_hooks(each)
         if not self.resumed:
-            self.save_config()
+            with self._nothing_left_behind():
+                self.save_config()
         self._call_trainer()
         for callback in self.trainer.callbacks:  # a signal that came too late still ends the process
             if isinstance(callback, StopOnSignal) and callback.signum is not None:
@@ -284,9 +282,7 @@ class Run(LightningCLI):
             settings = self.settings.clone()
             settings.resume = settings.sweep = None
             settings.ckpt_path = None if self.resumed else settings.ckpt_path
-            options = {"skip_unset": False, "skip_validation": True, "overwrite": True}  # already validated
-            with replacing(self.folder / "config.yaml") as temporary:
-                self.parser.save(settings, temporary, **options)
+            write_config(self.parser, settings, self.folder / "config.yaml")
 
     @contextlib.contextmanager
     def _nothing_left_behind(self) -> Iterator[None]:

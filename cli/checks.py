@@ -38,6 +38,7 @@ AT_LEAST = {
     "num_nodes": 1,
     "gradient_clip_val": 0,
 }
+MAX_NAME = 255  # bytes in the name of a folder, on nearly all file systems
 
 
 def check_settings(settings: Namespace, checkpoint: dict[str, Any] | None) -> None:
@@ -63,10 +64,14 @@ def check_checkpoint(run: "Run") -> None:
 
 
 def check_run_name(name: str) -> None:
-    """Refuse a run folder outside `runs`."""
+    """Refuse a run folder outside `runs`, and one whose name is too long."""
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise UsageError(
             f"--run_name is {name}; it is a folder below runs/, without / in front and without .."
+        )
+    if any(len(os.fsencode(part)) > MAX_NAME for part in Path(name).parts):
+        raise UsageError(
+            f"--run_name has {len(name)} characters; a folder's name can have at most {MAX_NAME} bytes"
         )
 
 

@@ -44,8 +44,24 @@ class WrongSettingError(UsageError):
 class Parser(LightningArgumentParser):
     """Raises a `WrongSettingError` instead of printing the usage and ending the process."""
 
+    def instantiate(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the objects; a note in jsonargparse's log would ask the data module for its loaders before `setup`."""
+        with shown_plainly(pl.LightningDataModule):
+            return super().instantiate(*args, **kwargs)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         raise explained(self, message, ex) from ex
+
+
+@contextlib.contextmanager
+def shown_plainly(cls: Any) -> Iterator[None]:
+    """Let `str` of an object say no more than its class."""
+    original = cls.__str__
+    cls.__str__ = object.__repr__
+    try:
+        yield
+    finally:
+        cls.__str__ = original
 
 
 def explained(parser: ArgumentParser, message: str, error: BaseException | None) -> WrongSettingError:

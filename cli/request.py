@@ -84,6 +84,11 @@ def resume_request(command: str, folder: Path, words: list[str]) -> Request:
     """`fit --resume RUN`: the run's own config, then the flags given now; its checkpoint is chosen later."""
     if command != "fit":
         raise UsageError(f"--resume goes with fit, not with {command}; give --ckpt_path instead")
+    if option_values(words, "--ckpt_path"):
+        raise UsageError(
+            f"--ckpt_path and --resume exclude each other: --resume {folder} chooses the run's newest checkpoint itself; "
+            "to begin a new run from a checkpoint, leave out --resume"
+        )
     config = folder / "config.yaml"
     for path in (folder, config, folder / "checkpoints"):
         if not path.exists():

@@ -63,7 +63,7 @@ def scores_on_test_rows(request: Request) -> RowScores:
         request: `predict`, with the run's checkpoint.
 
     Raises:
-        UsageError: if the run has no data module, or predicts nothing that can be compared.
+        UsageError: if the run has no data module, or predicts nothing that can be compared, or NaN.
     """
     collector = Collector()
     run = build(request, callbacks=(collector,))
@@ -79,6 +79,7 @@ def scores_on_test_rows(request: Request) -> RowScores:
     run.trainer.callbacks = [each for each in run.trainer.callbacks if not isinstance(each, PredictionWriter)]
     run.predict()
     columns = {name: torch.cat([batch[name] for batch in collector.batches]) for name in collector.batches[0]}
+    check_finite(columns, run.settings.ckpt_path)
     right, errors = score(columns, run.settings.ckpt_path)
     splits = data.splits if isinstance(data, TensorDataModule) else {}
     inputs = splits["test"][0] if splits else None
@@ -91,6 +92,23 @@ def scores_on_test_rows(request: Request) -> RowScores:
         inputs=inputs,
         trained_on=inputs is not None and "train" in splits and is_same(inputs, splits["train"][0]),
     )
+
+
+def check_finite(columns: Mapping[str, Tensor], checkpoint: str) -> None:
+    """Refuse predictions that are NaN or infinite: no test says anything about them.
+
+    A network that returns NaN still predicts a class; then its probabilities show it.
+
+    Raises:
+        UsageError: with the number of such rows.
+    """
+    for name, values in columns.items():
+        odd = int((~values.reshape(len(values), -1).isfinite()).any(1).sum())
+        if odd and name != "truth":
+            raise UsageError(
+                f"{checkpoint}: `{name}` is NaN or infinite in {odd} of {len(values)} test rows; compare another "
+                "checkpoint, or train with a smaller learning rate"
+            )
 
 
 def score(columns: Mapping[str, Tensor], checkpoint: str) -> tuple[Tensor | None, Tensor | None]:

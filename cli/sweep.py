@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 from pytorch_lightning import Callback
 
 from cli.build import Run, build
+from cli.checks import check_run_name
 from cli.config_files import check_config
 from cli.parser import Parser
 from cli.request import Request, option_values, prepare, take_option
@@ -130,6 +131,7 @@ def read_plan(given: list[str]) -> Plan:
                 f"{forbidden} goes with one run, not with sweep; a sweep is resumed with its own command"
             )
     name, left = take_option(left, "--run_name")
+    check_run_name(name or "")
     configs = [Path(path) for path in option_values(left, "--config", "-c")]
     from_files: dict[str, Any] = {}
     for path in configs:

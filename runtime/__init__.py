@@ -7,7 +7,10 @@ loop, step_plan, logged_values      run an epoch with a third of Lightning's cal
 checkpoint, checkpoint_io           when and how best.ckpt and last.ckpt are written: whole, or not at all
 kept_values                         which values a checkpoint keeps, and how they load without running code
 read_checkpoint                     which checkpoint a run resumes from
-resume, epoch_state, replay         resume exactly where the checkpoint was written
+resume, epoch_state                 resume exactly where the checkpoint was written
+replay, training_loaders            batches that can be drawn again, of loaders from elsewhere
+samplers, generators                what such loaders keep: counts, lists, random generators
+direction                           whether a metric should be small or large
 stop, signals                       Ctrl-C, SIGTERM and SIGUSR1
 loggers                             TensorBoard and metrics.csv
 process                             what is set once for the whole process

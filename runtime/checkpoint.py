@@ -91,7 +91,8 @@ class LastCheckpoint(Checkpoint):
     """Keeps the newest state as `last.ckpt`, from which a run resumes. A kill loses only the time since the last save.
 
     It is written after every epoch (at most every 5 seconds if epochs are shorter), within an epoch every so many
-    minutes or steps, and at the end. It needs an `ExactResume` among the callbacks, which says when saving is exact.
+    minutes or steps, after the first validation, and at the end. It needs an `ExactResume` among the callbacks, which
+    says when saving is exact.
 
     Args:
         dirpath: folder of checkpoints.
@@ -109,12 +110,18 @@ class LastCheckpoint(Checkpoint):
         self.every_n_steps = every_n_steps
         self._saved_step = 0
         self._saved_at = 0.0
+        self._validated_first = (
+            False  # best.ckpt was written, and nothing yet from which a run resumes exactly
+        )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved_step = trainer.global_step
         self._saved_at = time.monotonic()
         if trainer.global_step == 0:
             self._saved_at -= SECONDS_BETWEEN_EPOCHS  # the first epoch is always saved
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated_first = not trainer.sanity_checking and not self.path.exists()
 
     def between_steps(self, trainer: Trainer, batches_done: int) -> None:
         """Save if it is time."""
@@ -128,6 +135,8 @@ class LastCheckpoint(Checkpoint):
 
     def _is_due(self, trainer: Trainer, batches_done: int) -> bool:
         """Whether to save now. Processes must agree on the time, which costs a communication, so they ask rarely."""
+        if self._validated_first:
+            return True
         if self.every_n_steps is not None:
             enough = trainer.global_step - self._saved_step >= self.every_n_steps
             if enough or batches_done:
@@ -141,3 +150,4 @@ class LastCheckpoint(Checkpoint):
     def _save(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.path, weights_only=False)  # with the optimizer's state
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        self._validated_first = False

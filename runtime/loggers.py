@@ -110,15 +110,17 @@ class MetricsCSV(BufferedLogger):
 
     Args:
         folder: of the run; `metrics.csv` in it gets a column for `step`, `epoch` and each tag.
-        purge_step: step at which a resumed run starts; rows from this step on are removed, as they are logged again.
+        purge_step: step at which a resumed run starts; rows from this step on are removed before the first new row is
+            written, as they are logged again. A run that fails before it trains loses none.
     """
 
     def __init__(self, folder: Path, purge_step: int | None = None) -> None:
         super().__init__()
         self.path = folder / "metrics.csv"
         self.rows = []
+        self._purge_step = purge_step
         if purge_step is not None:
-            self._purge(purge_step)
+            self._columns_in_file()  # refuses a damaged table before the training
 
     @property
     def name(self) -> str:
@@ -137,6 +139,7 @@ class MetricsCSV(BufferedLogger):
 
     def write(self, rows: list[Row]) -> None:
         """Append rows; a tag seen for the first time gets a column."""
+        self._purge()
         known = self._columns_in_file()
         new = [tag for row in rows for tag in ("step", *row.values) if tag not in known]
         columns = [*known, *dict.fromkeys(new)]
@@ -145,9 +148,9 @@ class MetricsCSV(BufferedLogger):
         with appending(self.path) as file:
             csv.DictWriter(file, columns).writerows({"step": row.step, **row.values} for row in rows)
 
-    @rank_zero_only
-    def _purge(self, purge_step: int) -> None:
-        if self.path.exists():
+    def _purge(self) -> None:
+        purge_step, self._purge_step = self._purge_step, None
+        if purge_step is not None and self.path.exists():
             self._rewrite(self._columns_in_file(), before=purge_step)
 
     def _columns_in_file(self) -> list[str]:

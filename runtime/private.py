@@ -65,10 +65,20 @@ def call_nothing_before_fetch(trainer: pl.Trainer) -> None:
     vars(trainer.fit_loop.epoch_loop).pop("_on_before_fetch", None)
 
 
-def is_between_steps(trainer: pl.Trainer) -> bool:
-    """Whether no gradients are being accumulated and no validation is due that Lightning would skip or repeat."""
-    loop = trainer.fit_loop.epoch_loop
-    return not loop._should_accumulate() and not loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+def accumulates(trainer: pl.Trainer) -> bool:
+    """Whether gradients of earlier batches wait for the next optimizer step."""
+    return trainer.fit_loop.epoch_loop._should_accumulate()
+
+
+def is_within_batch(trainer: pl.Trainer) -> bool:
+    """Whether a batch was begun whose last hook, `on_train_batch_end`, has not ended yet."""
+    batches = trainer.fit_loop.epoch_loop.batch_progress.current
+    return batches.completed < batches.ready
+
+
+def logged_steps(trainer: pl.Trainer) -> int:
+    """The step at which Lightning logs next. `global_step` is larger if several optimizers step for each batch."""
+    return trainer.fit_loop.epoch_loop._batches_that_stepped
 
 
 # --- resuming; would be replaced by: checkpoints that are exact within an epoch ---
@@ -79,6 +89,19 @@ def count_as_begun(trainer: pl.Trainer) -> None:
     fit_loop = trainer.fit_loop
     for loop in (fit_loop, fit_loop.epoch_loop, fit_loop.epoch_loop.val_loop):
         loop._restarting = False
+
+
+def count_step_as_done(trainer: pl.Trainer) -> None:
+    """Make the resumed epoch begin with the next batch; Lightning would first repeat what follows a validation."""
+    loop = trainer.fit_loop.epoch_loop
+    original = loop.on_run_start
+
+    def on_run_start(data_fetcher: DataFetcher) -> None:
+        del vars(loop)["on_run_start"]
+        original(data_fetcher)
+        loop.restarting = False
+
+    loop.on_run_start = on_run_start
 
 
 def leave_no_schedule_out(trainer: pl.Trainer) -> None:
@@ -97,6 +120,12 @@ def load_loader_states(trainer: pl.Trainer) -> None:
 def draw_order_now(trainer: pl.Trainer) -> None:
     """Let a DataLoader draw its order at the start of the resumed epoch, not earlier."""
     trainer.fit_loop._resuming_from_checkpoint = False
+
+
+def batches_ahead(trainer: pl.Trainer) -> int:
+    """How many batches were read and not yet used: 1 if Lightning does not know how many there are, else 0."""
+    fetched = trainer.fit_loop._data_fetcher.fetched if trainer.fit_loop._data_fetcher else 0
+    return int(fetched > trainer.fit_loop.epoch_loop.batch_progress.current.ready)
 
 
 # --- what `self.log` collects; would be replaced by: a public way to read and restore it ---
@@ -130,7 +159,8 @@ def begin_batch(connector: Any) -> None:
 def continue_sums(trainer: pl.Trainer, latest: dict[str, Any], continued: bool) -> None:
     """Restore the values logged last, and let the next `self.log` add to the epoch's sums, if there are any."""
     connector = trainer._logger_connector
-    if continued:
+    epoch_is_over = trainer.fit_loop.epoch_progress.current.processed > trainer.current_epoch
+    if continued and not epoch_is_over:
         connector._first_loop_iter = True
     connector._callback_metrics.update(latest)
 

@@ -11,8 +11,13 @@ import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
 from runtime.errors import UsageError
+from runtime.resume import FIGURES, NOTHING, PART_OF_A_STEP, lost_by_resuming
 
 VERSION = "pytorch-lightning_version"
+LOSSES = {
+    FIGURES: "figures of the step at which it was written may be missing, or stand twice, in metrics.csv and TensorBoard",
+    PART_OF_A_STEP: "it was written within a step, so the run will not end exactly like one that was never stopped",
+}
 SHARDED = "meta.pt"  # Lightning writes it next to the shards of a checkpoint that is a folder
 INSTEAD = "; take another from its folder"
 
@@ -45,16 +50,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def newest_valid(folder: Path, max_epochs: int | None = None) -> Path:
+def newest_valid(folder: Path) -> Path:
     """The newest undamaged checkpoint of a run, by its step, from which training can resume.
 
-    A damaged one is skipped with a warning. Of two from the same step, `last.ckpt` is preferred, because it was
-    written later. It is also preferred to one from the validation of the last epoch: that one leaves nothing to
-    train, so `last.ckpt` would never catch up with it.
+    A damaged one is skipped with a warning. One that was written between two steps, as `last.ckpt` is, is preferred to
+    any other, because only that resumes exactly. Of two from the same step, `last.ckpt` is preferred.
 
     Args:
         folder: of the run, runs/<name>/version_N.
-        max_epochs: how long the run trains.
 
     Raises:
         UsageError: if there is none.
@@ -67,15 +70,16 @@ def newest_valid(folder: Path, max_epochs: int | None = None) -> Path:
         except UsageError as error:
             refused.append(str(error).removesuffix(INSTEAD))
         else:
-            is_last, epoch = path.name == "last.ckpt", checkpoint["epoch"]
-            goes_on = is_last or max_epochs in (None, -1) or epoch + 1 < max_epochs
-            valid[path] = (goes_on, checkpoint["global_step"], epoch, is_last)
+            lost = lost_by_resuming(checkpoint)
+            valid[path] = (-lost, checkpoint["global_step"], checkpoint["epoch"], path.name == "last.ckpt")
     if not valid:
         reasons = "\n".join(refused) or f"{folder / 'checkpoints'} holds none"
         raise UsageError(f"--resume {folder}: there is no checkpoint to resume from; train anew\n{reasons}")
     newest = max(valid, key=valid.__getitem__)
     for reason in refused:
         rank_zero_warn(f"passed over: {reason}. Resuming from {newest}.")
+    if (lost := -valid[newest][0]) != NOTHING:
+        rank_zero_warn(f"{newest} is the best checkpoint to resume from: {LOSSES[lost]}")
     return newest
 
 

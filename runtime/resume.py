@@ -13,6 +13,8 @@ from runtime.epoch_state import epoch_sums, random_states, restore_epoch_sums, r
 from runtime.loggers import BufferedLogger
 
 KEY = "exact_resume"  # in the checkpoint: one state per process
+# What a run that is resumed from a checkpoint loses.
+NOTHING, FIGURES, PART_OF_A_STEP = 0, 1, 2
 STEPS_BETWEEN_AGREEMENTS = 10  # on whether to save or stop; asking all processes costs a communication
 
 
@@ -21,9 +23,10 @@ class ExactResume(Callback):
 
     Lightning leaves out the states of the random generators and the sums of the current epoch. Both are restored just
     before the first batch is fetched. A checkpoint is exact between two steps, before the next batch is fetched: then
-    the step, its hooks, its validation and its schedules are complete. At that point, and before every epoch, this
-    callback calls `between_steps(trainer, batches_done)` of every callback that has it; `batches_done` is 0 between
-    two epochs. At the end it calls `after_last_step(trainer)`.
+    the step, its hooks, its validation, its schedules and its figures are complete. At that point, and before every
+    epoch, this callback calls `between_steps(trainer, batches_done)` of every callback that has it; `batches_done` is 0
+    between two epochs. At the end it calls `after_last_step(trainer)`. A checkpoint written at another moment, by any
+    callback, says itself what would be lost (see `lost_by_resuming`).
 
     It must be the first callback: what others do at the start or end of an epoch comes after the checkpoint.
     """
@@ -31,6 +34,7 @@ class ExactResume(Callback):
     def __init__(self) -> None:
         self._pending: list[dict[str, Any]] = []
         self._asked: list[Any] = []  # the callbacks to call between two steps
+        self._is_exact = False  # whether a checkpoint written now would be
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._asked = [callback for callback in trainer.callbacks if hasattr(callback, "between_steps")]
@@ -41,6 +45,8 @@ class ExactResume(Callback):
             private.count_as_begun(trainer)
         # A schedule that asked for the length of the training made the loaders before there was a state.
         private.load_loader_states(trainer)
+        if fit_loop.restarting and self._pending and self._pending[0]["lost"] == NOTHING:
+            private.count_step_as_done(trainer)
         private.call_before_fetch(trainer, partial(self._before_fetch, trainer))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -49,10 +55,15 @@ class ExactResume(Callback):
         self._restore(trainer)
         self._announce(trainer, 0)
 
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._restore(trainer)  # the checkpoint is from the epoch's last validation, and no batch was left
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._is_exact = True
         for callback in trainer.callbacks:
             if hasattr(callback, "after_last_step"):
                 callback.after_last_step(trainer)
+        self._is_exact = False
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         private.call_nothing_before_fetch(trainer)
@@ -65,7 +76,11 @@ class ExactResume(Callback):
         epochs = trainer.fit_loop.epoch_progress.current
         # True for best.ckpt: everything is done except a schedule that follows the epoch's metrics.
         epoch_is_over = epochs.completed < epochs.processed
+        step_is_over = self._is_exact or epoch_is_over
         state = {
+            "lost": self._lost(trainer),
+            "logged_steps": private.logged_steps(trainer)
+            + (not step_is_over and not private.accumulates(trainer)),
             "plateau_due": epoch_is_over,
             "random": random_states(trainer.strategy.root_device),
             "sums": epoch_sums(trainer, pl_module, epoch_is_over),
@@ -86,13 +101,21 @@ class ExactResume(Callback):
     def _before_fetch(self, trainer: Trainer, fetch: Callable[[], None]) -> None:
         self._restore(trainer)
         batches_done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        if batches_done and private.is_between_steps(trainer):
+        if batches_done and not private.accumulates(trainer):
             self._announce(trainer, batches_done)
         fetch()
 
     def _announce(self, trainer: Trainer, batches_done: int) -> None:
+        self._is_exact = True
         for callback in self._asked:
             callback.between_steps(trainer, batches_done)
+        self._is_exact = False
+
+    def _lost(self, trainer: Trainer) -> int:
+        if self._is_exact:
+            return NOTHING
+        within = private.is_within_batch(trainer) or private.accumulates(trainer)
+        return PART_OF_A_STEP if within else FIGURES
 
     def _restore(self, trainer: Trainer) -> None:
         states, self._pending = self._pending, []
@@ -110,6 +133,21 @@ class ExactResume(Callback):
         restore_epoch_sums(state["sums"], trainer)
         if state["plateau_due"]:
             trainer.fit_loop.epoch_loop.update_lr_schedulers("epoch", update_plateau_schedulers=True)
+
+
+def lost_by_resuming(checkpoint: dict[str, Any]) -> int:
+    """What a run that is resumed from a checkpoint loses: NOTHING, FIGURES or PART_OF_A_STEP.
+
+    FIGURES: those of the step and of the epoch may be logged after the checkpoint was written. PART_OF_A_STEP: gradients
+    of a step that accumulates batches, or its hooks, are not in the checkpoint.
+    """
+    return max((state["lost"] for state in checkpoint.get(KEY, ())), default=NOTHING)
+
+
+def first_step_to_log(checkpoint: dict[str, Any]) -> int:
+    """The step that a run resumed from a checkpoint logs first; what was logged from this step on is logged again."""
+    states = checkpoint.get(KEY)
+    return states[0]["logged_steps"] if states else checkpoint["global_step"]
 
 
 def complete_epoch(counts: dict[str, int]) -> None:

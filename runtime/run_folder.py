@@ -20,7 +20,7 @@ def new_run_folder(experiment: str, rank: int) -> Path:
     if rank != 0:
         return Path(os.environ.get(_VARIABLE, parent / "other_rank"))
     number = max(
-        (int(path.name[8:]) for path in parent.glob("version_*") if path.name[8:].isdigit()), default=-1
+        (int(path.name[8:]) for path in parent.glob("version_*") if path.name[8:].isdecimal()), default=-1
     )
     while True:
         number += 1

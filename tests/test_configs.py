@@ -1,6 +1,7 @@
 """Every experiment and every preset trains; those that take seconds must reach their figures."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +26,8 @@ SECONDS = {
     "blobs",
     "rings",
 }
+# Ten sigmoid layers, which show what a vanishing gradient does.
+EXPECTED = {"titanic_deep": ["one batch cannot be fitted", "inputs make no difference"]}
 PLANE = {"fit/plane", "fit/lines", "fit/units"}
 CURVE = {"fit/curve", "fit/terms", "fit/steps"}
 PASSENGERS = {"fit/importance", "fit/roc", "fit/precision_recall", "fit/calibration", "fit/confusion"}
@@ -71,6 +74,18 @@ def data_flags(config: Path, mnist_dir: str) -> list[str]:
     if settings["data"]["init_args"].get("num_val"):
         flags.append("--data.num_val=8")
     return flags
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_the_check_up_finds_no_fault(
+    config: Path, mnist_dir: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", f"--config={config}", *data_flags(config, mnist_dir)]) == 0
+    printed = capsys.readouterr().out
+    assert "In order:" in printed
+    found = re.findall(r"(?:FAIL|WARN)  ([^:]+):", printed)
+    assert found == EXPECTED.get(config.stem, [])
+    assert "it failed" not in printed  # a mistake of a check
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)

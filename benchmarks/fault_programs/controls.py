@@ -212,3 +212,18 @@ def pretrained_weights() -> Run:
         F.cross_entropy(net(data.x[rows]), data.y[rows]).backward()
         optimizer.step()
     return Run(Supervised(net, optimizer=partial(adam, lr=1e-3)), *loaders(data))
+
+
+@control
+def optimizer_made_before_a_move() -> Run:
+    """The optimizer is made in __init__, before Lightning moves the module: its parameters stay the same."""
+
+    class Net(TwoParts):
+        def __init__(self):
+            super().__init__()
+            self.made_in_init = adam(self.parameters())
+
+        def configure_optimizers(self):
+            return self.made_in_init
+
+    return Run(Net(), *loaders(digits()))

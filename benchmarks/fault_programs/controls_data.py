@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.fault_programs.base import HandWritten, Run, Supervised, adam, control, convnet, mlp
+from benchmarks.fault_programs.base import HandWritten, Run, Supervised, control, convnet, mlp
 from benchmarks.fault_programs.controls import fast
 from benchmarks.fault_programs.data import Data, cancer, diabetes, digits, flat, language, loaders, rare, wine
 from benchmarks.fault_programs.manual import VAE
@@ -42,21 +42,6 @@ def validation_sorted_by_class() -> Run:
     train, _ = loaders(data)
     rows = torch.utils.data.TensorDataset(data.x_val[order], data.y_val[order])
     return Run(Supervised(convnet(8, 16)), train, torch.utils.data.DataLoader(rows, 16))
-
-
-@control
-def optimizer_made_before_a_move() -> Run:
-    """The optimizer is made in __init__, before Lightning moves the module: its parameters stay the same."""
-
-    class Net(TwoParts):
-        def __init__(self):
-            super().__init__()
-            self.made_in_init = adam(self.parameters())
-
-        def configure_optimizers(self):
-            return self.made_in_init
-
-    return Run(Net(), *loaders(digits()))
 
 
 @control

@@ -50,7 +50,7 @@ for name, collate in {
     "batches_that_are_dicts": as_dict,
     "batches_that_are_dataclasses": as_dataclass,
 }.items():
-    healthy(name, lambda c=collate: Run(Other(), *loaders(digits(), collate_fn=c), None), "healthy_batches")
+    healthy(name, lambda c=collate: Run(Other(), loaders(digits(), collate_fn=c)[0]), "healthy_batches")
 
 
 @program

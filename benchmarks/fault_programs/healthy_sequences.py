@@ -6,7 +6,7 @@ from torch import nn
 
 from benchmarks.fault_programs.base import HandWritten, Run, Supervised, healthy, mlp
 from benchmarks.fault_programs.controls import fast
-from benchmarks.fault_programs.data import Data, digits, language, loaders, waves
+from benchmarks.fault_programs.data import Data, digits, language, loaders, rows, waves
 from benchmarks.fault_programs.healthy_networks import program
 from benchmarks.fault_programs.language import Transformer, next_letter
 from benchmarks.fault_programs.recurrent import Classifier
@@ -18,7 +18,11 @@ def recurrent(name: str, layer, size: int = 32) -> None:
     )
 
 
-recurrent("rnn_classifier", lambda: nn.RNN(1, 32, batch_first=True))
+@program
+def rnn_over_rows_of_digits() -> Run:
+    return Run(Classifier(nn.RNN(8, 32, batch_first=True), outputs=10, optimizer=fast), *loaders(rows()))
+
+
 recurrent("lstm_classifier", lambda: nn.LSTM(1, 32, batch_first=True))
 recurrent("gru_of_two_layers", lambda: nn.GRU(1, 32, 2, batch_first=True, dropout=0.1))
 recurrent("bidirectional_gru", lambda: nn.GRU(1, 16, batch_first=True, bidirectional=True))

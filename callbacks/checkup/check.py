@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError
 from callbacks.checkup.subject import Subject
 from callbacks.diagnostics.verdict import Verdict
 
@@ -33,6 +33,7 @@ class Outcome:
     check: Check
     verdicts: list[Verdict] = field(default_factory=list)
     why_not: str = ""
+    applies: bool = True  # False: there is nothing to check
 
 
 def run_checks(
@@ -56,6 +57,6 @@ def run_checks(
         try:
             yield Outcome(check, check.run(subject))
         except CannotCheckError as reason:
-            yield Outcome(check, why_not=str(reason))
+            yield Outcome(check, why_not=str(reason), applies=not isinstance(reason, DoesNotApplyError))
         except Exception as error:  # an observer never breaks a training
             yield Outcome(check, why_not=f"it failed: {type(error).__name__}: {error}")

@@ -26,6 +26,10 @@ class CannotCheckError(Exception):
     """Why a check could not be made, in a few words."""
 
 
+class DoesNotApplyError(CannotCheckError):
+    """Why there is nothing to check, in a few words: there is no scheduler, no validation, ..."""
+
+
 class StandIn:
     """Answers like the Trainer, but has optimizers and loggers of its own, and saves nothing."""
 
@@ -87,15 +91,22 @@ class Traced:
 
 
 class _Backwards(TorchFunctionMode):
-    """Notes each `loss.backward()` that a step calls itself."""
+    """Notes each `loss.backward()` that a step calls itself.
 
-    def __init__(self, events: list[tuple[str, Any]]) -> None:
+    Args:
+        events: gets ("backward", loss).
+        keep: keep the graph, so that others can walk it afterwards.
+    """
+
+    def __init__(self, events: list[tuple[str, Any]], keep: bool) -> None:
         super().__init__()
-        self.events = events
+        self.events, self.keep = events, keep
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.backward:
             self.events.append(("backward", args[0]))
+            if self.keep and len(args) < 3:
+                kwargs = {**(kwargs or {}), "retain_graph": True}
         return func(*args, **(kwargs or {}))
 
 
@@ -261,7 +272,7 @@ class Copy:
         stack = contextlib.ExitStack()
         stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(self.trainer.precision_plugin.forward_context())
-        stack.enter_context(_Backwards(self.events))
+        stack.enter_context(_Backwards(self.events, keep=self.still))
         return stack
 
     @contextlib.contextmanager

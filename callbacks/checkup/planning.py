@@ -13,20 +13,19 @@ from pytorch_lightning.callbacks import EarlyStopping, Timer
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.optim import lr_scheduler
 
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError
 from callbacks.checkup.subject import Subject
 
 
 class Plan:
-    """What the Trainer plans: `epochs`, optimizer `steps`, and steps per epoch.
+    """What the Trainer plans: `epochs`, optimizer `steps`, steps per epoch, and whether a callback may end it earlier.
 
     Raises:
         CannotCheckError: if the end is not known.
     """
 
     def __init__(self, trainer: Any) -> None:
-        if any(isinstance(each, EarlyStopping | Timer) for each in trainer.callbacks):
-            raise CannotCheckError("a callback ends the training earlier than planned")
+        self.may_end_earlier = any(isinstance(each, EarlyStopping | Timer) for each in trainer.callbacks)
         batches = trainer.num_training_batches
         if not math.isfinite(batches) or batches < 1:
             raise CannotCheckError("the length of the training loader is not known")
@@ -51,7 +50,7 @@ def schedulers_of(subject: Subject) -> list[tuple[Any, Any]]:
     """
     configs = subject.trainer.lr_scheduler_configs
     if not configs:
-        raise CannotCheckError("there is no learning rate scheduler")
+        raise DoesNotApplyError("there is no learning rate scheduler")
     if not subject.module.automatic_optimization:
         raise CannotCheckError("with manual optimization the module itself calls its schedulers")
     if is_overridden("lr_scheduler_step", subject.module):

@@ -18,8 +18,8 @@ def summary(checkup: Checkup) -> str:
     if checkup.why_not:
         return f"Check-up: not made; {checkup.why_not}."
     made = [outcome for outcome in checkup.outcomes if not outcome.why_not]
-    skipped = len(checkup.outcomes) - len(made)
-    left = f", {skipped} could not be made" if skipped else ""
+    failed = sum(bool(outcome.why_not) and outcome.applies for outcome in checkup.outcomes)
+    left = f" ({failed} could not be made)" if failed else ""
     heading = f"Check-up, {len(made)} checks in {checkup.seconds:.1f} s{left}"
     if not checkup.verdicts:
         return f"{heading}: nothing found."
@@ -32,12 +32,13 @@ def full(checkup: Checkup) -> str:
     fine = [
         outcome.check.claim for outcome in checkup.outcomes if not outcome.verdicts and not outcome.why_not
     ]
-    skipped = [(outcome.check.claim, outcome.why_not) for outcome in checkup.outcomes if outcome.why_not]
+    skipped = [outcome for outcome in checkup.outcomes if outcome.why_not]
     if fine:
         lines += ["", "In order:", *(f"  {claim}" for claim in fine)]
-    if skipped:
-        lines += ["", "Not checked:"]
-        lines += [_wrapped(f"{claim}: {reason}", "  ", "      ") for claim, reason in skipped]
+    for heading, applies in (("Could not be checked:", True), ("Does not apply:", False)):
+        those = [outcome for outcome in skipped if outcome.applies is applies]
+        lines += ["", heading] if those else []
+        lines += [_wrapped(f"{each.check.claim}: {each.why_not}", "  ", "      ") for each in those]
     return "\n".join(lines)
 
 

@@ -26,7 +26,8 @@ class Steps:
     A learning rate of 0 is replaced by the group's `initial_lr`, as a warm-up begins at 0.
 
     `before` and `buffers_before`: parameters and buffers by name, as they were; `losses`: one per step; `stepped`: ids of
-    the optimizers that made a step; `gradients`: which backward passes went into them.
+    the optimizers that made a step; `scheduler_calls`: how often the module itself called each scheduler;
+    `gradients`: which backward passes went into them.
 
     Raises:
         CannotCheckError: if a step fails.
@@ -43,6 +44,9 @@ class Steps:
         _replace_zero_rates(copy.optimizers)
         for optimizer in copy.optimizers:
             self._watch_steps(optimizer)
+        self.scheduler_calls = [0] * len(copy.schedulers)
+        for number, scheduler in enumerate(copy.schedulers):
+            self._count_calls(number, scheduler)
         with self.gradients:
             self._train(batches)
 
@@ -64,6 +68,15 @@ class Steps:
             return result
 
         vars(optimizer)["step"] = watched
+
+    def _count_calls(self, number: int, scheduler: Any) -> None:
+        step = scheduler.step
+
+        def counted(*args: Any, **kwargs: Any) -> None:
+            self.scheduler_calls[number] += 1
+            step(*args, **kwargs)
+
+        vars(scheduler)["step"] = counted
 
     def names_of(self, ids: set[int]) -> list[str]:
         """Names of parameters, in the order of registration."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from callbacks.checkup.batches import leaves, map_leaves, one_pass, read, size_of, to_device, with_leaf
-from callbacks.checkup.copying import CannotCheckError, Copy, Traced
+from callbacks.checkup.copying import CannotCheckError, Copy, DoesNotApplyError, Traced
 from callbacks.checkup.functions import FunctionCall, FunctionRecorder
 from callbacks.checkup.stepping import Steps
 from callbacks.checkup.watching import Watch
@@ -55,7 +55,7 @@ class Subject:
         read_ahead = read(self.validation_loader, NUM_BATCHES, self.seconds)
         found = [to_device(self.trainer, batch) for batch in read_ahead]
         if not found:
-            raise CannotCheckError("there is no validation data")
+            raise DoesNotApplyError("there is no validation data")
         return found
 
     def training_data(self, limit: int = 10**9) -> list[Any]:
@@ -89,7 +89,7 @@ class Subject:
         if isinstance(loaders, dict | list | tuple):
             loaders = next(iter(loaders.values() if isinstance(loaders, dict) else loaders), None)
         if loaders is None:
-            raise CannotCheckError("there is no validation data")
+            raise DoesNotApplyError("there is no validation data")
         return loaders
 
     # --- copies ---

@@ -224,7 +224,7 @@ class Diagnosis(pl.Callback):
             first_loss=run["first_loss"],
             largest_update=run["largest_update"],
             largest_step=run["largest_step"],
-            no_better=not self._record.beats_constant,
+            no_better=self._record.seems_no_better,
             num_steps=run["looks"],
         )
 

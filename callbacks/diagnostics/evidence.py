@@ -26,8 +26,8 @@ FEWEST_ROWS = 50
 
 # Beyond sampling error: 3.7 standard errors, which chance exceeds in 1 of 10,000 cases.
 SURE = 3.7
-# What a network that learned anything gains over a constant answer: 10 % of its loss, 10 points of accuracy.
-WORTH = 0.1
+# What a network that learned anything gains over a constant answer: 10 % of its loss, 15 points of accuracy.
+GAIN, LEAD = 0.1, 0.15
 
 
 @dataclass
@@ -82,8 +82,10 @@ class Evidence:
         """Whether all that the sampling error leaves possible is less than any network that learned would gain."""
         factor = SURE * math.sqrt(self.targets_per_row)
         gain = self.constant - self.loss + factor * self.gain_error
-        lead = 0.0 if self.accuracy is None else self.accuracy - self.majority + factor * self.lead_error
-        return self.is_judged and not self.beats_constant and gain < WORTH * self.constant and lead < WORTH
+        lead = 0.0  # also of one class for all rows, whichever it is
+        if self.accuracy is not None and self.only is None:
+            lead = self.accuracy - self.majority + factor * self.lead_error
+        return self.is_judged and not self.beats_constant and gain < GAIN * self.constant and lead < LEAD
 
     def resembles(self, other: Evidence) -> bool:
         """Whether the classes are as frequent as in other rows, up to chance; not so if one side was resampled."""

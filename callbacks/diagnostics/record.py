@@ -99,9 +99,12 @@ class TrainingRecord:
         return self.validation if self.validation.is_judged else self.training
 
     @property
-    def beats_constant(self) -> bool:
-        """Whether the answers are better than a constant one, or it is not known."""
-        return not isinstance(self.evidence, Evidence) or self.evidence.beats_constant
+    def seems_no_better(self) -> bool:
+        """Whether the answers are no better than a constant one on the rows seen so far, be it by chance."""
+        evidence = self.evidence
+        if not isinstance(evidence, Evidence) or not evidence.is_judged:
+            return False
+        return evidence.loss >= evidence.constant and (evidence.accuracy or 0.0) <= evidence.majority
 
     @property
     def where(self) -> str:

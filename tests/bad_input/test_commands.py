@@ -71,6 +71,10 @@ BEST = "runs/quick/version_0/checkpoints/best.ckpt"
         (f"{FIT} --monitor_mode larger", "'larger' is not one of min, max"),
         (f"{FIT} --trainer.callbacks+=EarlyStoping", "did you mean 'EarlyStopping'?"),
         (f"{FIT} --run_name ../elsewhere", "--run_name is ../elsewhere; it is a folder below runs/"),
+        (
+            f"{FIT} --run_name {'x' * 300}",
+            "--run_name has 300 characters; a folder's name can have at most 255",
+        ),
     ],
 )
 def test_a_mistyped_command(line: str, message: str, refused: Refused) -> None:

@@ -1,5 +1,6 @@
 """predictions.csv, on batches made by hand."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -114,3 +115,22 @@ def test_several_processes_write_the_rows_in_the_order_of_one(world_size: int) -
 def test_a_process_may_have_a_batch_less() -> None:
     shares = [[{"id": torch.tensor([0, 2])}, {"id": torch.tensor([4])}], [{"id": torch.tensor([1, 3])}]]
     assert torch.cat([batch["id"] for batch in interleaved(shares)]).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_full_disk_leaves_the_older_table_whole(small_disk: Path) -> None:
+    """Of any length around the space that is left, so that some fail only in their last bytes."""
+    status = os.statvfs(small_disk)
+    (small_disk / "other").write_bytes(bytes((status.f_bavail - 10) * status.f_frsize))
+    messages = []
+    for length in range(3000, 6000, 100):
+        (small_disk / "predictions.csv").write_text("older\n")
+        try:
+            write(small_disk, [({"prediction": torch.ones(length)}, torch.arange(length))])
+        except OSError as error:
+            messages.append(str(error))
+            assert (small_disk / "predictions.csv").read_text() == "older\n"
+        else:
+            assert len(pd.read_csv(small_disk / "predictions.csv")) == length
+        assert {path.name for path in small_disk.iterdir()} == {"other", "predictions.csv"}
+    assert 0 < len(messages) < 30
+    assert set(messages) == {f"[Errno 28] No space left on device: '{small_disk / 'predictions.csv'}'"}

@@ -1,6 +1,7 @@
 """`train.py compare`: the table against counts made by hand, and what is refused."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,6 +137,20 @@ def test_what_is_refused(
     first: str, second: str, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert re.search(message, refused(run(first), run(second), capsys, *flags))
+
+
+@pytest.mark.parametrize(("name", "column"), [("poor", "probability"), ("line", "prediction")])
+def test_a_network_that_returns_nan_is_refused(
+    name: str, column: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run(name), tmp_path / "nan")
+    path = tmp_path / "nan/checkpoints/best.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    for weight in checkpoint["state_dict"].values():
+        weight.fill_(torch.nan)
+    torch.save(checkpoint, path)
+    message = refused(run(name), str(tmp_path / "nan"), capsys)
+    assert re.search(rf"best.ckpt: `{column}` is NaN or infinite in (\d+) of \1 test rows", message), message
 
 
 def test_rows_are_the_same_up_to_rounding() -> None:

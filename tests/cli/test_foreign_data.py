@@ -14,6 +14,7 @@ from tests.cli.end_to_end.commands import OWN_MODEL
 OWN_DATA = """
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import CombinedLoader
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 class Rows(Dataset):
@@ -32,12 +33,27 @@ class Stream(IterableDataset):
         return map(Rows().__getitem__, torch.randint(60, [share]).tolist())
 
 class OwnData(pl.LightningDataModule):
-    def __init__(self, num_workers: int = 0, stream: bool = False):
+    def __init__(self, num_workers: int = 0, stream: bool = False, combined: bool = False):
         super().__init__()
+        self.is_set_up = False
+        self.combined = combined
         self.num_workers = num_workers
         self.stream = stream
 
+    def setup(self, stage):
+        self.is_set_up = True
+
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        if isinstance(batch[0], list):  # of two loaders
+            return [torch.cat(both) for both in zip(*batch)]
+        return batch
+
     def train_dataloader(self):
+        if not self.is_set_up:
+            print("asked before setup")
+        if self.combined:
+            loaders = [DataLoader(Rows(), batch_size=8, shuffle=True), DataLoader(Rows(), batch_size=16, shuffle=True)]
+            return CombinedLoader(loaders, "max_size_cycle")
         if self.stream:
             return DataLoader(Stream(), batch_size=8, num_workers=self.num_workers)
         return DataLoader(Rows(), batch_size=8, shuffle=True, num_workers=self.num_workers)
@@ -110,3 +126,12 @@ def test_a_stream_does_not_within_an_epoch_and_the_run_says_so(stopped_and_whole
     with pytest.warns(UserWarning, match="the training data are a stream.* resumes with other batches"):
         parts, whole = stopped_and_whole(13, "--data.stream", "true")
     assert not all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_two_loaders_of_which_one_starts_over_go_on_exactly(
+    stopped_and_whole: Stopped, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The shorter of the two starts over after 4 of 8 batches; the stop is behind that."""
+    parts, whole = stopped_and_whole(14, "--data.combined", "true")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert "asked before setup" not in capsys.readouterr().out

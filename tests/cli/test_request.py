@@ -62,6 +62,10 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("fit --resume runs/mine", "runs/mine/config.yaml does not exist; give the folder of a run"),
         ("fit --resume runs/nowhere", "runs/nowhere does not exist"),
         ("test --resume runs/mine/version_3", "--resume goes with fit, not with test"),
+        (
+            "fit --resume runs/mine/version_3 --ckpt_path x.ckpt",
+            "--ckpt_path and --resume exclude each other",
+        ),
         ("test --ckpt_path nowhere.ckpt", "--ckpt_path nowhere.ckpt does not exist"),
         ("test --ckpt_path runs", "--ckpt_path runs does not exist"),
         (

@@ -119,3 +119,26 @@ def test_of_short_epochs_the_first_is_saved_and_then_one_now_and_then(
     )
     trainer.fit(Scripted([0.5] * 4), DataLoader(TensorDataset(torch.zeros(1))))
     assert saved == [1, 4]
+
+
+def test_the_first_validation_within_an_epoch_is_followed_by_a_checkpoint(tmp_path: Path) -> None:
+    """From then on there is one from which a run resumes exactly, not only best.ckpt."""
+    saved: list[tuple[int, int]] = []
+
+    class Watched(LastCheckpoint):
+        def between_steps(self, trainer: pl.Trainer, batches_done: int) -> None:
+            before = self._saved_step
+            super().between_steps(trainer, batches_done)
+            if self._saved_step != before:
+                saved.append((trainer.global_step, batches_done))
+
+    trainer = pl.Trainer(
+        max_epochs=2,
+        val_check_interval=2,
+        callbacks=[ExactResume(), BestCheckpoint(dirpath=tmp_path), Watched(tmp_path, every_n_minutes=1e6)],
+        **QUIET,
+        default_root_dir=tmp_path,
+    )
+    loader = DataLoader(TensorDataset(torch.zeros(6)))
+    trainer.fit(Scripted([0.5, 0.5]), loader, loader)
+    assert saved == [(2, 2)]

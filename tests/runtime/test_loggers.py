@@ -107,6 +107,12 @@ def test_what_comes_after_the_checkpoint_is_logged_once(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "metrics.csv")["step"].tolist() == list(range(10))
 
 
+def test_a_run_that_fails_before_it_logs_keeps_its_table(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,a\n8,0.5\n9,0.25\n")
+    MetricsCSV(tmp_path, purge_step=9).finalize("failed")
+    assert (tmp_path / "metrics.csv").read_text() == "step,a\n8,0.5\n9,0.25\n"
+
+
 def test_a_run_without_a_table_goes_on(tmp_path: Path) -> None:
     MetricsCSV(tmp_path, purge_step=3)
     assert list(tmp_path.iterdir()) == []
@@ -149,9 +155,11 @@ def test_a_garbage_row_is_left_out_with_a_warning(garbage: str, tmp_path: Path) 
     path = tmp_path / "metrics.csv"
     content = f"step,a\n1,0.5\n{garbage}\n".encode().replace("\ufffd".encode(), b"\xff")
     path.write_bytes(content)
+    logger = MetricsCSV(tmp_path, purge_step=3)
+    logger.log_metrics({"a": 0.25}, step=3)
     with pytest.warns(UserWarning, match=f"{path}: line [34] is damaged and left out"):
-        MetricsCSV(tmp_path, purge_step=3)
-    assert path.read_text() == "step,a\n1,0.5\n"
+        logger.finalize("success")
+    assert path.read_text() == "step,a\n1,0.5\n3,0.25\n"
 
 
 def test_a_table_without_its_first_line_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from lit_models import LitMLP
 from runtime.checkpoint_io import AtomicIO
 from runtime.errors import UsageError
 from runtime.read_checkpoint import newest_valid, read_checkpoint
+from runtime.resume import FIGURES, KEY, NOTHING, PART_OF_A_STEP
 
 
 class Malice:
@@ -126,13 +127,22 @@ def write_run(folder: Path, **steps: int) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("max_epochs", "newest"), [(None, "best"), (-1, "best"), (3, "best"), (2, "last")])
-def test_in_the_last_epoch_the_last_checkpoint_is_preferred(
-    max_epochs: int | None, newest: str, tmp_path: Path
-) -> None:
-    """Both are from the second epoch, and the best from its validation: training would be over."""
-    run = write_run(tmp_path, last=5, best=9)
-    assert newest_valid(run, max_epochs) == run / f"checkpoints/{newest}.ckpt"
+def test_one_that_resumes_exactly_is_preferred(tmp_path: Path) -> None:
+    """`best.ckpt` is newer, but was written before the figures of its step were logged, or within a step."""
+    run = write_run(tmp_path, last=5, best=9, other=11)
+    for name, lost in {"last": NOTHING, "best": FIGURES, "other": PART_OF_A_STEP}.items():
+        path = run / f"checkpoints/{name}.ckpt"
+        torch.save({**torch.load(path, weights_only=True), KEY: [{"lost": lost}]}, path)
+    assert newest_valid(run).name == "last.ckpt"
+    for removed, left, warning in (
+        ("last", "best", "figures of the step"),
+        ("best", "other", "within a step"),
+    ):
+        (run / f"checkpoints/{removed}.ckpt").unlink()
+        with pytest.warns(
+            UserWarning, match=f"{left}.ckpt is the best checkpoint to resume from: .*{warning}"
+        ):
+            assert newest_valid(run).name == f"{left}.ckpt"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def test_numbers_count_up_and_are_not_used_again() -> None:
     Path("runs/mine/version_0").rmdir()
     Path("runs/mine/version_7").mkdir()
     Path("runs/mine/version_old").mkdir()
+    Path("runs/mine/version_²").mkdir()  # a digit, but no number
     assert new_run_folder("mine", rank=0) == Path("runs/mine/version_8")
     assert new_run_folder("other", rank=0) == Path("runs/other/version_0")
 

@@ -44,9 +44,9 @@ class Signals(pl.LightningModule):
             os.kill(os.getpid(), signum)
 
 
-def fit(folder: Path, model: Signals) -> None:
+def fit(folder: Path, model: Signals, **options: Any) -> None:
     loader = DataLoader(TensorDataset(torch.zeros(5)))
-    options = {"num_sanity_val_steps": 0, "enable_checkpointing": False, **QUIET}
+    options |= {"num_sanity_val_steps": 0, "enable_checkpointing": False, **QUIET}
     trainer = pl.Trainer(
         max_epochs=2, callbacks=[ExactResume(), StopOnSignal(folder)], default_root_dir=folder, **options
     )
@@ -66,6 +66,15 @@ def test_the_step_is_finished_and_saved(signum: int, code: int, tmp_path: Path) 
     assert checkpoint["global_step"] == 3
     assert checkpoint["state_dict"]["weight"].item() == 3
     assert [signal.getsignal(each) for each in STOP_SIGNALS] == handlers
+
+
+@pytest.mark.parametrize(("accumulated", "step"), [(1, 3), (2, 2)])
+def test_a_validation_after_every_step_delays_nothing(accumulated: int, step: int, tmp_path: Path) -> None:
+    """The third batch is the first of the second step if two are accumulated."""
+    options = {"val_check_interval": accumulated, "accumulate_grad_batches": accumulated}
+    with pytest.raises(Interrupted):
+        fit(tmp_path, Signals(signal.SIGTERM), **options)
+    assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == step
 
 
 def test_a_second_ctrl_c_interrupts_at_once(tmp_path: Path) -> None:

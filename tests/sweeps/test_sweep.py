@@ -54,6 +54,9 @@ def runs(name: str = "quick_sweep") -> list[dict[str, str]]:
             "has no effect: model.scheduler.max_lr is 0.1, and OneCycleLR follows that",
         ),
         ([*LR, "--data.csv=nowhere.csv"], "nowhere.csv"),
+        ([*LR, "--run_name=../../elsewhere"], "--run_name is ../../elsewhere; it is a folder below runs/"),
+        ([*LR, "--run_name", "/elsewhere"], "--run_name is /elsewhere; it is a folder below runs/"),
+        ([*LR, "--run_name", "x" * 300], "--run_name has 300 characters"),
     ],
 )
 def test_refused_before_the_first_run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks.loss_inputs import is_distribution
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import DoesNotApplyError
 from callbacks.checkup.functions import PRODUCTS, FunctionCall
 from callbacks.checkup.subject import Subject
 from callbacks.diagnostics.loss_calls import node_of, skip_views
@@ -25,7 +25,7 @@ def attention_axis(subject: Subject) -> list[Verdict]:
     _, calls = subject.functions
     products = [call for call in calls if call.name in PRODUCTS and _is_attention(call)]
     if not products:
-        raise CannotCheckError("the step has no attention of its own: no softmax of scores times values")
+        raise DoesNotApplyError("the step has no attention of its own: no softmax of scores times values")
     wrong = [call for call in products if not is_distribution(call.tensors[0], -1)]
     for call in wrong:
         weights = call.tensors[0]

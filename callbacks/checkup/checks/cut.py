@@ -12,7 +12,7 @@ from callbacks.checkup.batches import with_leaf
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks.steps import some
 from callbacks.checkup.checks.wiring import leaves_of_loss, owned
-from callbacks.checkup.copying import CannotCheckError, Traced
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError, Traced
 from callbacks.checkup.subject import Subject
 from callbacks.diagnostics.verdict import Verdict
 
@@ -119,7 +119,7 @@ def gradients_reach_earlier_steps(subject: Subject) -> list[Verdict]:
     """The last prediction's gradient reaches every time step on which its value depends."""
     module = subject.still.module
     if not any(isinstance(part, nn.RNNBase | nn.RNNCellBase) for part in module.modules()):
-        raise CannotCheckError("the network has no recurrent layer")
+        raise DoesNotApplyError("the network has no recurrent layer")
     x = subject.inputs
     if x.ndim != 3 or not x.is_floating_point() or x.shape[1] < 3:
         raise CannotCheckError("the input is no sequence of vectors: (N, T, F) with T >= 3")
@@ -183,7 +183,46 @@ def _value_depends(subject: Subject, x: Tensor, step: int) -> bool:
     return torch.equal(first, again) and not torch.equal(first, changed)
 
 
+# --- layers that nothing uses ---
+
+
+def every_layer_is_used(subject: Subject) -> list[Verdict]:
+    """The training step calls every module that has trainable parameters, or uses their values."""
+    steps, used = subject.steps, leaves_of_loss(subject)
+    if not subject.module.automatic_optimization and len(steps.stepped) < len(steps.copy.optimizers):
+        raise CannotCheckError("some optimizer makes no step in the first batches")
+    active = set(steps.names_of(steps.gradients.got))
+    module, called = subject.still.module, subject.watch.called
+    unused = []
+    for name, part in module.named_modules():
+        own = [(f"{name}.{key}", p) for key, p in part.named_parameters(recurse=False) if p.requires_grad]
+        if not name or name in called or not own or any(id(p) in used or key in active for key, p in own):
+            continue
+        if not _is_one_of_many(module, name):
+            unused.append(name)
+    if not unused:
+        return []
+    return [
+        Verdict(
+            "unused layers",
+            unused,
+            f"the training step calls {len(unused)} modules with trainable parameters in none of {len(steps.losses)} "
+            f"batches ({some(unused)}), and they get no gradient.",
+            "to call them in forward, or to remove them",
+            "info",
+        )
+    ]
+
+
+def _is_one_of_many(module: nn.Module, name: str) -> bool:
+    """Whether it is inside a list of modules, of which a step may use a few: experts, stochastic depth."""
+    path = name.split(".")
+    parents = [module.get_submodule(".".join(path[:k])) for k in range(len(path))]
+    return any(isinstance(parent, nn.ModuleList | nn.ModuleDict) for parent in parents)
+
+
 CHECKS = (
     Check("gradients reach every parameter that changes the prediction", gradients_reach_what_matters),
+    Check("the training step uses every layer", every_layer_is_used),
     Check("gradients reach earlier time steps", gradients_reach_earlier_steps),
 )

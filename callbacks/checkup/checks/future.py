@@ -10,7 +10,7 @@ from torch import Tensor
 from callbacks.checkup.batches import leaves, with_leaf
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks.tokens import all_tokens, future_influence
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError
 from callbacks.checkup.subject import Subject, as_double
 from callbacks.diagnostics.verdict import Verdict
 
@@ -72,17 +72,19 @@ def _series(subject: Subject) -> Series:
             length = min(target.shape[1], each.shape[1] - 1)
             if length >= 4 and _is_next(each, target, length):
                 return Series(number, target.shape[1], call_number)
-    raise CannotCheckError("the targets are not the inputs of the next position")
+    raise DoesNotApplyError("the targets are not the inputs of the next position")
 
 
 def _is_next(series: Tensor, target: Tensor, length: int) -> bool:
     """Whether target[:, t] = series[:, t + 1] at all positions, in a series that changes."""
-    now, then = series[:, :length].flatten(2), series[:, 1 : length + 1].flatten(2)
-    wanted = target[:, :length].flatten(2)
-    if then.ndim != wanted.ndim:
-        then, now, wanted = (each.reshape(len(series), length, -1) for each in (then, now, wanted))
+    now, then, wanted = (
+        each.reshape(len(series), length, -1)
+        for each in (series[:, :length], series[:, 1 : length + 1], target[:, :length])
+    )
     return (
-        then.shape == wanted.shape and torch.equal(then, wanted) and bool((now != then).double().mean() > 0.5)
+        then.shape == wanted.shape
+        and torch.equal(then, wanted.to(then))
+        and bool((now != then).double().mean() > 0.5)
     )
 
 

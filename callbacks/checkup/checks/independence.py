@@ -132,12 +132,12 @@ def _moved_rows(before: Tensor, after: Tensor, size: int, one: int) -> Tensor:
 
 def _verdict(before: Run, after: Run, batch: Any, one: int, others: int) -> Verdict:
     size = size_of(batch)
-    where, module = _first_mixing(before, after, batch, size, one)
+    where, module = _first_mixing(before, after, size, one, others)
     text = (
         f"if one sample of a batch is exchanged, the predictions for {others} of the {size - 1} others change"
     )
-    text += f", first in {where}" if where else ""
-    layers = [where] if where else []
+    text += f", first in {where}"
+    layers = [] if module is None else [where]
     if isinstance(module, nn.Module) and _is_time_first(module, before):
         return Verdict(
             KIND,
@@ -176,29 +176,28 @@ def _verdict(before: Run, after: Run, batch: Any, one: int, others: int) -> Verd
     )
 
 
-def _first_mixing(before: Run, after: Run, batch: Any, size: int, one: int) -> tuple[str, nn.Module | None]:
-    """The first module that gets each sample by itself and returns them mixed; ("", None) if none does.
+def _first_mixing(before: Run, after: Run, size: int, one: int, others: int) -> tuple[str, nn.Module | None]:
+    """The first module that gets each sample by itself and returns them mixed; else ("training_step", None).
 
     Raises:
-        CannotCheckError: if they are mixed before the network (mixup), or by statistics of the batch.
+        CannotCheckError: if the step pairs them before the network (mixup), or by statistics of the batch.
     """
-    shapes = {tuple(each.shape) for each in leaves(batch)}
     for (name, module, given, made), (*_, other_given, other_made) in zip(
         before.modules, after.modules, strict=False
     ):
-        if tuple(given.shape) in shapes and _is_mixed(given, other_given, size, one):
-            raise CannotCheckError("the step mixes samples before the network gets them, as mixup does")
-        if not _is_mixed(given, other_given, size, one) and _is_mixed(made, other_made, size, one):
+        if _is_mixed(given, other_given, size, one) is False and _is_mixed(made, other_made, size, one):
             if isinstance(module, nn.modules.batchnorm._NormBase):
                 raise CannotCheckError(f"{name} uses the statistics of the batch in eval mode, too")
             return name, module
-    return "", None
+    if others <= 2:
+        raise CannotCheckError("the step mixes pairs of samples before the network gets them, as mixup does")
+    return "training_step", None
 
 
-def _is_mixed(before: Tensor, after: Tensor, size: int, one: int) -> bool:
-    """Whether other rows than number `one` differ."""
+def _is_mixed(before: Tensor, after: Tensor, size: int, one: int) -> bool | None:
+    """Whether other rows than number `one` differ; None if its first axis does not count samples."""
     if before.ndim < 2 or len(before) != size or before.shape != after.shape:
-        return False
+        return None
     moved = ((after - before).abs() > _ROUNDING * before.abs().max()).reshape(size, -1).any(1)
     moved[one] = False
     return bool(moved.any())
@@ -222,11 +221,15 @@ def _over_samples(call: FunctionCall, size: int) -> bool:
 
 
 def _moves_samples(call: FunctionCall, size: int) -> bool:
-    """Whether it makes (T, N, ...) of (N, T, ...) without moving the numbers."""
-    given, made = call.tensors[0].shape, call.output.shape
-    if len(given) < 2 or len(made) < 2:
-        return False
-    return given[0] == size != made[0] and made[1] == size and given[1] > 1 and made[0] > 1
+    """Whether it moves the axis of the samples without moving the numbers, such as (N, T, ...) to (T, N, ...)."""
+    before, after = _place_of_samples(call.tensors[0], size), _place_of_samples(call.output, size)
+    return before is not None and after is not None and before != after
+
+
+def _place_of_samples(tensor: Tensor, size: int) -> int | None:
+    """How many groups of samples stand before the axis that counts them; None if it is not clear which one does."""
+    axes = [axis for axis, length in enumerate(tensor.shape) if length == size]
+    return tensor.shape[: axes[0]].numel() if len(axes) == 1 else None
 
 
 CHECKS = (Check("samples of a batch do not influence each other", samples_are_independent),)

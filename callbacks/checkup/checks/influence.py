@@ -15,7 +15,7 @@ from callbacks.checkup.subject import Subject, as_double, rows_of
 from callbacks.diagnostics.verdict import Verdict
 
 KIND = "inputs that cannot matter"
-_MOST = 16  # samples of a batch suffice
+_MOST = 8  # samples of a batch suffice
 _ROUNDING = 1e-12  # relative, in float64
 
 
@@ -40,6 +40,7 @@ def inputs_matter(subject: Subject) -> list[Verdict]:
         return []
     shape = tuple(leaves(subject.batch)[number].shape)
     if kept == [None]:
+        _refuse_dead_networks(subject, batches[0], number)
         return [_nothing_matters(subject, shape)]
     axis = kept[0][0] if kept[0] is not None else 1
     places = [place[1] for place in kept if place is not None]
@@ -61,18 +62,26 @@ Place = tuple[int, int] | None  # axis and index; None for the whole tensor
 
 def _without_gradient(subject: Subject, batches: list[Any], number: int) -> list[Place]:
     """Where the prediction has a gradient of exactly 0 at all samples: channels or features, or everything."""
-    total: Tensor | None = None
+    total = torch.zeros(())
     for batch in batches:
         inputs = leaves(batch)[number].clone().requires_grad_()
         traced = subject.exact.trace(with_leaf(batch, number, inputs))
-        gradient = _gradient(traced, inputs)
-        total = gradient.abs().sum(0) if total is None else _added(total, gradient.abs().sum(0))
-    assert total is not None
+        gradient = _gradient(traced, inputs).abs().sum(0)
+        if total.ndim and total.shape != gradient.shape:
+            raise CannotCheckError("the inputs of two batches differ in shape")
+        total = total + gradient
+        silent = _silent_places(total)
+        if not silent:
+            return []
+    return silent
+
+
+def _silent_places(total: Tensor) -> list[Place]:
+    """Features of (F,) or (T, F), channels of (C, H, W) that are 0 everywhere; [None] if everything is."""
     if not bool(total.any()):
         return [None]
-    axes = {1: [0], 2: [1], 3: [0]}.get(total.ndim, [])  # features (F,), (T, F); channels (C, H, W)
     found: list[Place] = []
-    for axis in axes:
+    for axis in {1: [0], 2: [1], 3: [0]}.get(total.ndim, []):
         others = [each for each in range(total.ndim) if each != axis]
         sums = total.sum(others) if others else total
         found += [(axis + 1, int(k)) for k in (sums == 0).nonzero().flatten()]
@@ -90,12 +99,6 @@ def _gradient(traced: Traced, inputs: Tensor) -> Tensor:
         (prediction * weights).sum(), inputs, allow_unused=True, materialize_grads=True
     )
     return gradient.nan_to_num(1.0)
-
-
-def _added(first: Tensor, second: Tensor) -> Tensor:
-    if first.shape != second.shape:
-        raise CannotCheckError("the inputs of two batches differ in shape")
-    return first + second
 
 
 def _numbers(subject: Subject, batch: Any) -> list[Tensor]:
@@ -123,6 +126,19 @@ def _matters(
         if len(after) != len(before) or any(_differ(a, b) for a, b in zip(before, after, strict=True)):
             return True
     return not varied
+
+
+def _refuse_dead_networks(subject: Subject, batch: Any, number: int) -> None:
+    """With other weights, the input may matter: then the initialization is to blame, not the wiring."""
+    copy = subject.copy(double=True, train=False)
+    values = leaves(batch)[number]
+    with torch.no_grad():
+        for parameter in copy.module.parameters():
+            parameter.normal_()
+        first = copy.trace(batch).prediction
+        second = copy.trace(with_leaf(batch, number, values.roll(1, 0))).prediction
+    if _differ(first, second):
+        raise CannotCheckError("with these weights no input matters, with others it does: all units are dead")
 
 
 def _differ(first: Tensor, second: Tensor) -> bool:

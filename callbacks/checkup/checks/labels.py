@@ -10,7 +10,7 @@ from torch import Tensor
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks.targets import training_targets
 from callbacks.checkup.checks.tokens import Tokens, all_tokens, future_influence
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError
 from callbacks.checkup.subject import Subject
 from callbacks.diagnostics.verdict import Verdict
 
@@ -24,7 +24,7 @@ def first_label(subject: Subject) -> list[Verdict]:
             _refuse_tokens(subject)
             labels = training_targets(subject, call)
             return _missing_zero(labels[labels >= 0].long(), call.input.shape[1])
-    raise CannotCheckError("the step has no class for each sample")
+    raise DoesNotApplyError("the step has no class for each sample")
 
 
 def _refuse_tokens(subject: Subject) -> None:
@@ -100,35 +100,42 @@ def _inputs_are_targets(subject: Subject, tokens: Tokens, share: str) -> Verdict
 def padding_in_loss(subject: Subject) -> list[Verdict]:
     """Positions that only hold padding have nothing to learn from; the loss should leave them out."""
     traced, calls = subject.functions
-    padded = {
+    own = {
         id(call.argument(0, "input")): call.argument(2, "padding_idx")
         for call in calls
         if call.name == "embedding"
     }
-    found = all_tokens(subject)
-    verdicts = []
-    for tokens in found:
-        padding = padded.get(id(tokens.ids))
+    for tokens in all_tokens(subject):
+        padding = own.get(id(tokens.ids))
+        if padding is None and tokens.lag == 1:
+            padding = _looks_like_padding(tokens)
         if padding is None:
             continue
         length = tokens.targets.shape[tokens.axis]
         is_padding = _at_the_ends(tokens.ids == padding, tokens.axis).narrow(tokens.axis, 0, length)
         counted = _counted(traced.loss, traced.calls[tokens.number].input, tokens) & is_padding
-        if not bool(counted.any()):
-            continue
-        verdicts.append(
-            Verdict(
-                "padding counts in the loss",
-                [],
-                f"{counted.double().mean():.0%} of the positions hold padding (token {padding}), and the loss counts "
-                f"{counted.sum()} of these {is_padding.sum()}.",
-                f"ignore_index={padding} in the loss, or -100 as the target of padding",
-                "warn",
-            )
-        )
-    if not any(padding is not None for padding in padded.values()):
-        raise CannotCheckError("no embedding has a padding_idx")
-    return verdicts[:1]
+        if bool(counted.any()):
+            return [
+                Verdict(
+                    "padding counts in the loss",
+                    [],
+                    f"{is_padding.double().mean():.0%} of the positions hold padding (token {padding}), and the loss "
+                    f"counts {counted.sum()} of these {is_padding.sum()}.",
+                    f"ignore_index={padding} in the loss, or -100 as the target of padding",
+                    "warn",
+                )
+            ]
+    return []
+
+
+def _looks_like_padding(tokens: Tokens) -> int | None:
+    """The last token of some sequence, if it only ever stands at the ends, in runs of different lengths of 2 and more."""
+    last = tokens.ids.select(tokens.axis, -1)
+    for candidate in last.unique().tolist()[:8]:
+        runs = _at_the_ends(tokens.ids == candidate, tokens.axis).sum(tokens.axis)
+        if (runs > 1).sum() >= 3 and len(runs[runs > 1].unique()) > 1:
+            return int(candidate)
+    return None
 
 
 def _counted(loss: Tensor, predictions: Tensor, tokens: Tokens) -> Tensor:

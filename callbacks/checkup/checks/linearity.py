@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from callbacks.checkup.check import Check
-from callbacks.checkup.copying import CannotCheckError, Copy
+from callbacks.checkup.copying import CannotCheckError, Copy, DoesNotApplyError
 from callbacks.checkup.functions import LAYERS, FunctionCall
 from callbacks.checkup.subject import Subject, as_double, predict
 from callbacks.diagnostics.loss_calls import node_of, skip_views
@@ -26,7 +26,7 @@ def no_nonlinearity(subject: Subject) -> list[Verdict]:
     traced, calls = subject.functions
     layers = [_layer(call) for call in calls if call.name in LAYERS and call.output.requires_grad]
     if len(layers) < 2:
-        raise CannotCheckError("the step calls fewer than two linear layers")
+        raise DoesNotApplyError("the step calls fewer than two linear layers")
     pairs = _pairs(layers, _uses(traced.losses))
     if not pairs:
         return []

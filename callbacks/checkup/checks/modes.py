@@ -11,7 +11,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks.steps import some
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import DoesNotApplyError
 from callbacks.checkup.subject import Subject
 from callbacks.checkup.watching import Watch
 from callbacks.diagnostics.verdict import Verdict
@@ -74,7 +74,7 @@ def _has_first_statistics(norm: _BatchNorm) -> bool:
 def nothing_is_dropped_in_evaluation(subject: Subject) -> list[Verdict]:
     """In eval mode, a validation step drops nothing."""
     if not is_overridden("validation_step", subject.module):
-        raise CannotCheckError("there is no validation_step")
+        raise DoesNotApplyError("there is no validation_step")
     with Watch(subject.still.module) as watch:
         subject.still.validate(subject.val_batches[0])
     functions = [each for each in watch.dropped if not each.layer and not each.of_input]

@@ -7,12 +7,16 @@ import math
 import torch
 from torch import Tensor
 
+from callbacks.checkup.batches import leaves
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks.targets import training_targets
 from callbacks.checkup.copying import CannotCheckError, Traced
+from callbacks.checkup.functions import FunctionCall
 from callbacks.checkup.subject import Subject
 from callbacks.diagnostics.loss_calls import LossCall
 from callbacks.diagnostics.verdict import Verdict
+
+_FEWEST = 16  # samples that must all be pushed away: by chance with a probability of 2e-5
 
 
 def loss_is_maximized(subject: Subject) -> list[Verdict]:
@@ -20,6 +24,8 @@ def loss_is_maximized(subject: Subject) -> list[Verdict]:
 
     A step with several losses may play them against each other on purpose.
     """
+    if not any(traced.calls for traced in subject.traces):
+        return likelihood_is_minimized(subject)
     cosines = []
     for traced in subject.traces:
         calls = [call for call in traced.calls if call.input.requires_grad and isinstance(call.value, Tensor)]
@@ -47,9 +53,7 @@ def _falls_with_it(traced: Traced, call: LossCall) -> bool:
     """Whether the loss falls alike with every value that the loss function returned; rewards would weight them."""
     if not traced.loss.requires_grad:
         return False
-    (gradient,) = torch.autograd.grad(
-        traced.loss, call.value, retain_graph=True, allow_unused=True, materialize_grads=True
-    )
+    gradient = _gradient(traced.loss, call.value)
     return bool(gradient.max() < 0 and gradient.max() < 0.999 * gradient.min())
 
 
@@ -69,6 +73,57 @@ def _cosine(subject: Subject, traced: Traced, call: LossCall) -> float:
         )
     )
     return dot / math.sqrt(first * second) if first * second > 0 else 0.0
+
+
+def likelihood_is_minimized(subject: Subject) -> list[Verdict]:
+    """The same for losses written by hand: the loss may not push every prediction away from its target."""
+    traced, calls = subject.functions
+    pushed = [_pushed_away(subject, traced.loss, call) for call in calls]
+    if not any(each is not None for each in pushed):
+        raise CannotCheckError(
+            "the step calls no loss function of torch, and no known one is written by hand"
+        )
+    if not any(pushed):
+        return []
+    return [
+        Verdict(
+            "loss is maximized",
+            [],
+            "the loss falls when the predictions move away from their targets, at every single sample: it is a "
+            "likelihood, or an error with a minus sign.",
+            "the minus of this loss, such as -log_prob.mean()",
+            "fail",
+        )
+    ]
+
+
+def _pushed_away(subject: Subject, loss: Tensor, call: FunctionCall) -> bool | None:
+    """Whether a step against the gradient moves all predictions of this call away from a target; None without one."""
+    if call.name == "log_softmax" and call.output.ndim == 2 and call.output.requires_grad:
+        gradient = _gradient(loss, call.output)
+        chosen = gradient != 0
+        if not bool((chosen.sum(1) == 1).all()):
+            return None
+        if not any(torch.equal(chosen.long().argmax(1), each.flatten()) for each in leaves(subject.batch)):
+            return None
+        weights = gradient[chosen]
+        return bool(weights.min() > 0 and weights.max() < 1.001 * weights.min())
+    if call.name.strip("_") not in ("sub", "rsub") or len(call.tensors) != 2:
+        return None
+    prediction, target = sorted(call.tensors, key=lambda each: not each.requires_grad)
+    if not prediction.requires_grad or target.requires_grad or prediction.shape != target.shape:
+        return None
+    if not any(torch.equal(target.flatten(), each.flatten().to(target)) for each in leaves(subject.batch)):
+        return None
+    signs = (_gradient(loss, prediction) * (prediction - target).detach()).flatten()
+    return len(signs) >= _FEWEST and bool((signs < 0).all())
+
+
+def _gradient(loss: Tensor, tensor: Tensor) -> Tensor:
+    (gradient,) = torch.autograd.grad(
+        loss, tensor, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
+    return gradient
 
 
 def class_weights(subject: Subject) -> list[Verdict]:

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 
 from callbacks.checkup.batches import leaves, read, rows_held, same, size_of
 from callbacks.checkup.check import Check
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError
 from callbacks.checkup.samples import rows_in, samples_at, target_number
 from callbacks.checkup.subject import Subject
 from callbacks.diagnostics.verdict import Verdict
@@ -28,12 +28,12 @@ def check_that_order_matters(subject: Subject) -> None:
         CannotCheckError: if every step sees all data, or the same few batches on purpose.
     """
     if subject.trainer.overfit_batches:
-        raise CannotCheckError("overfit_batches repeats a few batches on purpose")
+        raise DoesNotApplyError("overfit_batches repeats a few batches on purpose")
     batches = subject.trainer.num_training_batches
     if batches == 1 or is_full_batch(subject):
-        raise CannotCheckError("each batch has all samples")
+        raise DoesNotApplyError("each batch has all samples")
     if subject.trainer.accumulate_grad_batches >= batches:
-        raise CannotCheckError("each step uses all batches")
+        raise DoesNotApplyError("each step uses all batches")
 
 
 def is_full_batch(subject: Subject) -> bool:
@@ -153,7 +153,7 @@ def order_changes(subject: Subject) -> list[Verdict]:
     """The second epoch has another order than the first."""
     check_that_order_matters(subject)
     if subject.trainer.max_epochs == 1:
-        raise CannotCheckError("there is only one epoch")
+        raise DoesNotApplyError("there is only one epoch")
     loader = subject.trainer.train_dataloader
     first = list(read(loader, 2, subject.seconds))
     set_epoch(loader, 1)

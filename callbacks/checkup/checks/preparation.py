@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from callbacks.checkup.check import Check
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError
 from callbacks.checkup.samples import rows_in, target_number
 from callbacks.checkup.subject import Subject
 from callbacks.diagnostics.verdict import Verdict
@@ -33,7 +33,7 @@ def prepared_alike(subject: Subject) -> list[Verdict]:
     )
     codes = not train.is_floating_point() and not (train.dtype == torch.uint8 and train.ndim > 2)
     if codes and not validation.is_floating_point():
-        raise CannotCheckError("the inputs are whole numbers, such as tokens")
+        raise DoesNotApplyError("the inputs are whole numbers, such as tokens")
     train, validation = (by_feature(rows) for rows in (train, validation))
     if train.shape[1] != validation.shape[1]:
         raise CannotCheckError("training and validation inputs have different shapes")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from callbacks.checkup.batches import leaves, size_of
 from callbacks.checkup.check import Check
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError
 from callbacks.checkup.samples import has_supervised_loss, target_number
 from callbacks.checkup.subject import Subject
 from callbacks.diagnostics.probe import clean_path, forward_hooks, tensors_in
@@ -209,7 +209,7 @@ def targets_are_near_outputs(subject: Subject) -> list[Verdict]:
     """Targets of a regression are not a hundred times larger than what the network gives at the start."""
     calls = [call for call in subject.traced.calls if call.name in _REGRESSION and call.input.requires_grad]
     if not calls:
-        raise CannotCheckError("no loss function of torch compares numbers")
+        raise DoesNotApplyError("no loss function of torch compares numbers")
     target, output = calls[0].target.detach().float(), calls[0].input.detach().float()
     mean, deviation = float(target.mean()), float(target.std(correction=0))
     rms, of_output = float(target.square().mean().sqrt()), float(output.square().mean().sqrt())

@@ -85,10 +85,13 @@ def schedule_fits_the_training(subject: Subject) -> list[Verdict]:
     """Schedules end with the training, not in its first tenth, and count what Lightning counts."""
     plan, verdicts = Plan(subject.trainer), []
     for config, scheduler in schedulers_of(subject):
-        found = _too_many_calls(plan, config, scheduler) or _wrong_unit(plan, config, scheduler)
-        verdict = found or _too_early(plan, config, scheduler)
+        verdict = _too_many_calls(plan, config, scheduler) or _wrong_unit(plan, config, scheduler)
+        if verdict is None and not plan.may_end_earlier:
+            verdict = _too_early(plan, config, scheduler)
         if verdict is not None:
             verdicts.append(verdict)
+    if not verdicts and plan.may_end_earlier:
+        raise CannotCheckError("a callback may end the training earlier than planned")
     return verdicts
 
 
@@ -191,42 +194,28 @@ def _too_early(plan: Plan, config: Any, scheduler: Any) -> Verdict | None:
 
 def scheduler_is_stepped_once(subject: Subject) -> list[Verdict]:
     """With automatic optimization only Lightning calls the schedulers."""
-    configs = schedulers_of(subject)
-    twin = subject.copy()
-    counts = [0] * len(twin.schedulers)
-    for number, scheduler in enumerate(twin.schedulers):
-        _count_calls(scheduler, counts, number)
-    twin.trace(subject.batch)
+    configs, steps = schedulers_of(subject), subject.steps
     if is_overridden("on_train_batch_end", subject.module):
         with contextlib.suppress(Exception):
-            twin.module.on_train_batch_end(None, subject.batch, 0)
+            steps.copy.module.on_train_batch_end(None, subject.batch, 0)
+    counts, schedulers = steps.scheduler_calls, steps.copy.schedulers
     known = {id(config) for config, _ in configs}
     planned = [id(config) in known for config in subject.trainer.lr_scheduler_configs]
     twice = [k for k, count in enumerate(counts) if count and planned[k]]
     if not twice:
         return []
-    scheduler = type(twin.schedulers[twice[0]]).__name__
+    scheduler = type(schedulers[twice[0]]).__name__
     interval = subject.trainer.lr_scheduler_configs[twice[0]].interval
     return [
         Verdict(
             "schedule stepped twice",
             [],
-            f"the training step calls {scheduler}.step() {counts[twice[0]]} time(s) per batch, and Lightning calls it "
-            f"again after each {'batch' if interval == 'step' else 'epoch'}.",
+            f"the module itself called {scheduler}.step() {counts[twice[0]]} times in {len(steps.losses)} batches, and "
+            f"Lightning calls it again after each {'batch' if interval == 'step' else 'epoch'}.",
             'without the own call; "interval": "step" in configure_optimizers if it should be called after each batch',
             "warn",
         )
     ]
-
-
-def _count_calls(scheduler: Any, counts: list[int], number: int) -> None:
-    step = scheduler.step
-
-    def counted(*args: Any, **kwargs: Any) -> None:
-        counts[number] += 1
-        step(*args, **kwargs)
-
-    vars(scheduler)["step"] = counted
 
 
 CHECKS = (

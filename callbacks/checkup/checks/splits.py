@@ -12,7 +12,7 @@ from torch.utils.data import Subset
 
 from callbacks.checkup.batches import leaves, read, rows_held, same
 from callbacks.checkup.check import Check
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError
 from callbacks.checkup.samples import (
     changes_when_read,
     fingerprints,
@@ -38,7 +38,7 @@ def validation_is_held_out(subject: Subject) -> list[Verdict]:
     """Validation rows with the same inputs and targets as a training row are as many as chance gives."""
     trainer = subject.trainer
     if trainer.overfit_batches:
-        raise CannotCheckError("overfit_batches is for training rows alone")
+        raise DoesNotApplyError("overfit_batches is for training rows alone")
     validation = subject.validation_loader
     if spec_of(trainer.datamodule).in_sample:
         return [
@@ -197,7 +197,7 @@ def read_twice(loader: Any) -> tuple[Any, Any]:
         return once, again
     batches: Sequence[Any] = [list(read(loader, 1)) for _ in range(2)]
     if not batches[0] or not batches[1]:
-        raise CannotCheckError("there is no validation data")
+        raise DoesNotApplyError("there is no validation data")
     once, again = batches[0][0], batches[1][0]
     if not same(once, again) and not _some_part_stays(once, again):
         raise CannotCheckError("the validation loader shuffles, or everything changes")

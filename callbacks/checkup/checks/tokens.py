@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from callbacks.checkup.copying import CannotCheckError, Traced
+from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError, Traced
 from callbacks.checkup.functions import FunctionCall, FunctionRecorder
 from callbacks.checkup.subject import Subject, as_double
 from callbacks.diagnostics.loss_calls import LossCall
@@ -67,7 +67,7 @@ def all_tokens(subject: Subject) -> list[Tokens]:
             if call.name in ("cross_entropy", "nll_loss") and call.input.requires_grad:
                 found += _fitted(ids, call, number)
     if not found:
-        raise CannotCheckError("no targets for the positions of a sequence of embedded tokens")
+        raise DoesNotApplyError("no targets for the positions of a sequence of embedded tokens")
     return found
 
 

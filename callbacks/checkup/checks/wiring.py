@@ -9,7 +9,6 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks.steps import owners, some
-from callbacks.checkup.copying import CannotCheckError
 from callbacks.checkup.subject import Subject
 from callbacks.diagnostics.verdict import Severity, Verdict
 
@@ -147,47 +146,8 @@ def more_than_norms_train(subject: Subject) -> list[Verdict]:
     ]
 
 
-# --- layers without a part ---
-
-
-def every_layer_is_used(subject: Subject) -> list[Verdict]:
-    """The training step calls every module that has trainable parameters, or uses their values."""
-    steps, used = subject.steps, leaves_of_loss(subject)
-    if not subject.module.automatic_optimization and len(steps.stepped) < len(steps.copy.optimizers):
-        raise CannotCheckError("some optimizer makes no step in the first batches")
-    active = set(steps.names_of(steps.gradients.got))
-    module, called = subject.still.module, subject.watch.called
-    unused = []
-    for name, part in module.named_modules():
-        own = [(f"{name}.{key}", p) for key, p in part.named_parameters(recurse=False) if p.requires_grad]
-        if not name or name in called or not own or any(id(p) in used or key in active for key, p in own):
-            continue
-        if not _is_one_of_many(module, name):
-            unused.append(name)
-    if not unused:
-        return []
-    return [
-        Verdict(
-            "unused layers",
-            unused,
-            f"the training step calls {len(unused)} modules with trainable parameters in none of {len(steps.losses)} "
-            f"batches ({some(unused)}), and they get no gradient.",
-            "to call them in forward, or to remove them",
-            "info",
-        )
-    ]
-
-
-def _is_one_of_many(module: nn.Module, name: str) -> bool:
-    """Whether it is inside a list of modules, of which a step may use a few: experts, stochastic depth."""
-    path = name.split(".")
-    parents = [module.get_submodule(".".join(path[:k])) for k in range(len(path))]
-    return any(isinstance(parent, nn.ModuleList | nn.ModuleDict) for parent in parents)
-
-
 CHECKS = (
     Check("the optimizer has every parameter that the loss reaches", optimizer_has_all),
     Check("the optimizer has no tensors of another network", optimizer_has_no_others),
     Check("more than normalization layers train", more_than_norms_train),
-    Check("the training step uses every layer", every_layer_is_used),
 )

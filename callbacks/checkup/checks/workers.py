@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data._utils import worker as workers
 
 from callbacks.checkup.check import Check
-from callbacks.checkup.copying import CannotCheckError
+from callbacks.checkup.copying import DoesNotApplyError
 from callbacks.checkup.samples import can_be_indexed
 from callbacks.checkup.subject import Subject
 from callbacks.checkup.untouched import generators_of, in_training, state_of, untouched
@@ -29,13 +29,13 @@ def workers_draw_their_own(subject: Subject) -> list[Verdict]:
     """No generator of the data set is in the same state in two workers after one sample."""
     loader = subject.trainer.train_dataloader
     if not isinstance(loader, DataLoader):
-        raise CannotCheckError("it is no DataLoader of torch")
+        raise DoesNotApplyError("it is no DataLoader of torch")
     num_workers = in_training(loader, "num_workers")
     repeats = not in_training(loader, "persistent_workers") and subject.trainer.max_epochs != 1
     if num_workers == 0 or (num_workers == 1 and not repeats):
         return []
     if not can_be_indexed(loader):
-        raise CannotCheckError("the data set is a stream")
+        raise DoesNotApplyError("the data set is a stream")
     generators = generators_of(loader.dataset, loader.collate_fn)
     names = [type(each).__name__ for each in generators] + ["torch", "random", "np.random"]
     (before, first), (_, second) = (_states_in_worker(loader, generators, number) for number in (0, 1))

@@ -62,6 +62,10 @@ NETS = {
     ),
     "view": (lambda: Viewed(lambda x: x.view(5, -1, 4)), FAULT),
     "reshape": (lambda: Viewed(lambda x: x.reshape(x.shape[1], x.shape[0], 4)), FAULT),
+    "samples in the middle": (
+        lambda: By(lambda x: x.permute(1, 2, 0).reshape(x.shape[0], 5, 4)),
+        FAULT,
+    ),
     "softmax": (lambda: By(attend, 4), [("softmax over the batch", "fail")]),
     "centred": (lambda: By(lambda x: x - x.mean(0)), INFO),
     "right": (lambda: nn.Sequential(Last(True), nn.Linear(8, 3)), []),
@@ -120,7 +124,7 @@ def negatives(model, x, y):
 @pytest.mark.parametrize(
     ("step", "reason"),
     [
-        (mixup, "the step mixes samples before the network gets them, as mixup does"),
+        (mixup, "the step mixes pairs of samples before the network gets them, as mixup does"),
         (contrastive, "the predictions compare the samples of the batch with each other"),
         (nothing_for_the_input, "the predictions do not depend on the input"),
     ],
@@ -132,6 +136,13 @@ def test_what_cannot_be_checked(step, reason):
 
 def test_negatives_from_the_batch_is_only_mentioned():
     assert found(Step(negatives), rows(X, Y, batch_size=8), samples_are_independent) == INFO
+
+
+def test_a_view_in_the_step_itself():
+    def viewed(model, x, y):
+        return F.cross_entropy(model(x.reshape(5, -1, 4).transpose(0, 1)), y)
+
+    assert found(Step(viewed), rows(X, Y, batch_size=8), samples_are_independent) == FAULT
 
 
 def test_a_graph_is_one_sample():

@@ -86,6 +86,15 @@ def test_networks(name):
     assert found(Plain(make(), F.cross_entropy), rows(inputs, Y, batch_size=20), inputs_matter) == kinds
 
 
+def test_dead_units_are_no_fault_of_the_wiring():
+    net = mlp(6, 8, 3, activation=nn.ReLU)
+    nn.init.constant_(net[0].bias, -100.0)
+    observer = examine(Plain(net, F.cross_entropy), rows(X, Y, batch_size=20), inputs_matter)
+    assert observer.why_not == [
+        "with these weights no input matters, with others it does: all units are dead"
+    ]
+
+
 def test_a_constant_feature_cannot_show_whether_it_matters():
     constant = torch.cat([X[:, :5], torch.ones(40, 1)], 1)
     model = Plain(After(lambda x: x[:, :5], mlp(5, 3)), F.cross_entropy)

@@ -122,8 +122,9 @@ def without_weight(logits, y):
     ],
 )
 def test_padding(loss, kinds):
-    model = LanguageModel(Recurrent(8), padding=0, loss=loss)
-    assert found(model, texts(PADDED), padding_in_loss) == kinds
+    for padding in (0, None):  # the embedding need not know of it
+        model = LanguageModel(Recurrent(8), padding=padding, loss=loss)
+        assert found(model, texts(PADDED), padding_in_loss) == kinds
 
 
 def test_a_token_within_the_texts_is_no_padding():

@@ -65,6 +65,36 @@ def test_several_losses_may_oppose_each_other():
     assert observer.why_not == ["the step does not have exactly one loss function of torch"]
 
 
+def picked(logits, y):
+    return F.log_softmax(logits, 1)[torch.arange(len(y)), y].mean()
+
+
+def log_likelihood(mean, y):
+    return torch.distributions.Normal(mean, 1.0).log_prob(y).mean()
+
+
+def by_reward(logits, y):
+    """REINFORCE with actions that are not in the batch."""
+    return F.log_softmax(logits, 1)[torch.arange(len(y)), logits.argmax(1)].mean()
+
+
+@pytest.mark.parametrize(("loss", "outputs", "target"), [(picked, 4, CLASS), (log_likelihood, 1, X[:, :1])])
+def test_a_likelihood_written_by_hand(loss, outputs, target):
+    def right(prediction, y):
+        return -loss(prediction, y)
+
+    loader = rows(X, target, batch_size=40)
+    assert found(Plain(mlp(4, outputs), loss), loader, loss_is_maximized) == [("loss is maximized", "fail")]
+    assert found(Plain(mlp(4, outputs), right), loader, loss_is_maximized) == []
+
+
+def test_other_losses_written_by_hand_cannot_be_checked():
+    observer = examine(Plain(mlp(4, 4), by_reward), rows(X, CLASS, batch_size=40), loss_is_maximized)
+    assert observer.why_not == [
+        "the step calls no loss function of torch, and no known one is written by hand"
+    ]
+
+
 def weighted(weights):
     return Plain(mlp(4, 4), nn.CrossEntropyLoss(weight=torch.as_tensor(weights).float()))
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from callbacks.checkup.checks.cut import every_layer_is_used
 from callbacks.checkup.checks.wiring import (
-    every_layer_is_used,
     more_than_norms_train,
     optimizer_has_all,
     optimizer_has_no_others,

@@ -143,6 +143,51 @@ def test_learning_rate_far_too_high(optimizer, lr):
     )
 
 
+class Scaled(nn.Module):
+    """A residual block whose branch starts near 0: the layer scale of ConvNeXt (1e-6), or the gate of ReZero (0)."""
+
+    def __init__(self, start):
+        super().__init__()
+        self.branch, self.scale = nn.Linear(16, 16), nn.Parameter(torch.full((16,), start))
+
+    def forward(self, x):
+        return x + self.scale * self.branch(x).relu()
+
+
+class LoRA(nn.Module):
+    """A frozen layer and a trained product of two thin matrices, the second of which starts at 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.frozen = nn.Linear(16, 1).requires_grad_(False)
+        self.a, self.b = nn.Linear(16, 2, bias=False), nn.Linear(2, 1, bias=False)
+        nn.init.zeros_(self.b.weight)
+
+    def forward(self, x):
+        return self.frozen(x) + self.b(self.a(x))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: nn.Sequential(Scaled(1e-6), Scaled(1e-6), nn.Linear(16, 1)),
+        lambda: nn.Sequential(Scaled(0.0), Scaled(0.0), nn.Linear(16, 1)),
+        LoRA,
+    ],
+    ids=["layer scale", "ReZero", "LoRA"],
+)
+def test_layers_that_start_near_zero_may_grow_by_many_times_their_size(build):
+    """Their steps are up to thousands of times their weights, and the loss, that of pure noise, does not fall."""
+    noise = torch.randn(256, 1, generator=G)
+    monitor = GradientMonitor(every_n_steps=1)
+    diagnosis = Diagnosis()
+    model = Plain(build(), optimizer=lambda p: torch.optim.Adam(p, lr=1e-3))
+    fit(model, rows(X, noise, batch_size=64), monitor, diagnosis, steps=40)
+    assert diagnosis._run["largest_update"] > 0.5 or isinstance(model.net, LoRA)
+    assert diagnosis._run["largest_step"] < 0.1
+    assert "learning rate far too high" not in [verdict.kind for verdict in diagnosis.verdicts]
+
+
 @pytest.mark.parametrize(("optimizer", "lr"), [(torch.optim.Adam, 1e-8), (torch.optim.SGD, 1e-7)])
 def test_learning_rate_far_too_low(optimizer, lr):
     verdicts = diagnose(deep(nn.ReLU, depth=3, gain=HE), optimizer=optimizer, lr=lr)

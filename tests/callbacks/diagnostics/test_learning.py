@@ -1,9 +1,8 @@
-"""What Diagnosis says about learning: for every kind a program that has the fault, and a healthy one that differs in it."""
+"""What Diagnosis says about learning: for every kind a program that has the fault, and a healthy one."""
 
 import json
 
 import pytest
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from pytorch_lightning.loggers import CSVLogger
@@ -128,11 +127,11 @@ def test_classes_made_equal_on_purpose_are_no_alarm(weighted):
 
 
 def test_one_class_predicted(healthy):
-    y, y_val = ((x[:, 0] + x[:, 1] > 1.8).long() for x in (X, X_VAL))
+    y, y_val = ((x[:, 0] + x[:, 1] > 3.0).long() for x in (X, X_VAL))
     found = run(nn.Linear(6, 2), (X, y), (X_VAL, y_val), lr=0.01)
     assert "all 600 rows" in found["one class predicted"].message
     assert "one class predicted" not in healthy
-    found = run(data=(X * 0, NOISE), val=(X_VAL * 0, NOISE_VAL), lr=0.01)
+    found = run(nn.Linear(6, 2), (X * 0, NOISE), (X_VAL * 0, NOISE_VAL), lr=0.01)
     verdict = found["one class predicted"]
     assert (verdict.severity, verdict.because) == ("warn", "no better than a constant answer")
 
@@ -176,19 +175,14 @@ def test_overfits(healthy):
 
 def test_memorized(healthy):
     adam = {"optimizer": lambda p: torch.optim.Adam(p, lr=0.01), "steps": 400, "batch_size": 128}
-    found = run(net(0, 256, 2), (X, NOISE), (X_VAL, NOISE_VAL), **adam)
+    found = run(net(0, 256, 2), (X[:128], NOISE[:128]), (X_VAL, NOISE_VAL), **adam)
     assert found["memorized"].severity == "warn"
     assert found["no better than a constant answer"].because == "memorized"
     assert not {"memorized", "no better than a constant answer"} & set(run(net(0, 256, 2), **adam))
 
 
 def test_never_better_than_at_the_start(healthy):
-    found = run(
-        loss=lambda logits, y: (
-            -F.cross_entropy(logits, y).clamp(max=9) * -1 * torch.sign(logits.mean().detach()).abs()
-        ),
-        optimizer=lambda p: torch.optim.SGD(p, lr=0.02, maximize=True),
-    )
+    found = run(optimizer=lambda p: torch.optim.SGD(p, lr=0.02, maximize=True))
     assert found["never better than at the start"].severity == "warn"
     assert "never better than at the start" not in healthy
 
@@ -315,8 +309,3 @@ def test_weights_and_logged_values_are_the_same_without_it():
     (weights, loss), (weights_without, loss_without) = trained(Diagnosis(every_n_steps=3)), trained()
     assert all(torch.equal(a, b) for a, b in zip(weights.values(), weights_without.values(), strict=True))
     assert torch.equal(loss, loss_without)
-
-
-class WithFindings(pl.Callback):
-    def __init__(self, verdicts):
-        self.step_zero_verdicts = verdicts

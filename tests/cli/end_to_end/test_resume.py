@@ -30,11 +30,30 @@ def test_resume_ends_where_an_uninterrupted_run_ends(capsys: pytest.CaptureFixtu
 
 @pytest.mark.usefixtures("table")
 @pytest.mark.parametrize(
-    "words", ["--model.optimizer SGD", "--model.optimizer.lr 0.5", "--trainer.max_epoch 9"]
+    "words",
+    [
+        "--model.optimizer SGD",
+        "--model.optimizer.lr 0.5",
+        "--trainer.max_epoch 9",
+        "--trainer.strategy ddp_nope",
+        "--trainer.limit_train_batches -1",
+        "--ckpt_path other.ckpt",
+    ],
 )
 def test_a_wrong_flag_leaves_a_run_as_it_was(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()}
     assert main(["fit", "--resume", str(RUN), *words.split(), "--trainer.max_epochs", "4"]) == 2
+    assert {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.usefixtures("table")
+def test_a_rehearsal_leaves_a_run_as_it_was() -> None:
+    """With fast_dev_run Lightning trains one epoch, which this run has had: it refuses."""
+    before = {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()}
+    assert (
+        main(["fit", "--resume", str(RUN), "--trainer.fast_dev_run", "true", "--trainer.max_epochs", "4"])
+        == 2
+    )
     assert {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()} == before
 
 

@@ -1,0 +1,80 @@
+"""The loaders of a training, as the user's code makes them: those that can be replayed are, the others are named."""
+
+from functools import wraps
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import CombinedLoader
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
+
+from datamodules.resumable import ResumableLoader, derived_seed
+from runtime.private import batches_ahead
+from runtime.replay import ReplayLoader
+
+
+def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:
+    """Make `source.train_dataloader()` return a ReplayLoader for each DataLoader that can be replayed.
+
+    Every other loader stays as it is, and a warning says what resuming then guarantees.
+
+    Args:
+        source: a LightningDataModule, or a LightningModule with its own data.
+        trainer: says which process and epoch this is.
+        seed: see `ReplayLoader`; a second loader gets one of its own.
+    """
+    original = source.train_dataloader
+    reported: set[str] = set()
+
+    @wraps(original)
+    def train_dataloader() -> Any:
+        given = original()
+        combined = given if isinstance(given, CombinedLoader) else CombinedLoader(given, "max_size_cycle")
+        loaders = list(combined.flattened)
+        for reason in {why_not(each, trainer) for each in loaders} - {None} - reported:
+            reported.add(str(reason))
+            rank_zero_warn(str(reason))
+        combined.flattened = [
+            each if why_not(each, trainer) or not is_plain(each) else replayed(each, number)
+            for number, each in enumerate(loaders)
+        ]
+        return combined if given is combined else combined.iterables
+
+    def replayed(loader: DataLoader, number: int) -> ReplayLoader:
+        splits = isinstance(loader.sampler, DistributedSampler)  # the samples among the processes
+        return ReplayLoader(
+            loader,
+            seed=derived_seed(seed, number) if number else seed,
+            rank=0 if splits else trainer.global_rank,
+            world_size=1 if splits else trainer.world_size,
+            epoch=lambda: trainer.current_epoch,
+            ahead=lambda: batches_ahead(trainer),
+        )
+
+    source.train_dataloader = train_dataloader
+
+
+def is_plain(loader: Any) -> bool:
+    """Whether it is PyTorch's DataLoader, whose batches are known from its parts; a subclass may do anything."""
+    return type(loader) is DataLoader
+
+
+def why_not(loader: Any, trainer: pl.Trainer) -> str | None:
+    """What resuming guarantees for a loader whose batches cannot be replayed; None if they can, or it does so itself."""
+    stateful = all(callable(getattr(loader, name, None)) for name in ("state_dict", "load_state_dict"))
+    if isinstance(loader, ResumableLoader) or (stateful and hasattr(loader, "__len__")):
+        return None
+    if stateful:
+        return (
+            f"the training loader {type(loader).__name__} has no length, so one batch is read ahead: a run that is "
+            "stopped within an epoch resumes without that batch"
+        )
+    kind = f"the training loader is a {type(loader).__name__} of its own kind"
+    if is_plain(loader):
+        if not isinstance(loader.dataset, IterableDataset) and not trainer.overfit_batches:
+            return None
+        kind = "the training data are a stream, or overfit_batches is set"
+    return (
+        f"{kind}: a run that is stopped within an epoch resumes with other batches than it would have had; stopped "
+        "between two epochs, it resumes exactly unless the loader has a state of its own"
+    )

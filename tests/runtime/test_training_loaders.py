@@ -1,0 +1,117 @@
+"""Of the loaders that the user's code makes, those that can be replayed are; the others stay, and are named once."""
+
+import warnings
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning.utilities import CombinedLoader
+from torch.utils.data import DataLoader, IterableDataset
+
+from runtime.replay import ReplayLoader
+from runtime.training_loaders import replay_training
+
+
+class Longer(DataLoader):
+    """Yields each batch twice."""
+
+    def __len__(self) -> int:
+        return 2 * super().__len__()
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in super().__iter__():
+            yield from (batch, batch)
+
+
+class Stateful(Longer):
+    def state_dict(self) -> dict[str, int]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        pass
+
+
+class StatefulStream:
+    state_dict, load_state_dict = Stateful.state_dict, Stateful.load_state_dict
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(3))
+
+
+class Stream(IterableDataset):
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(8))
+
+
+def plain(size: int = 8) -> DataLoader:
+    return DataLoader(list(range(size)), batch_size=2, shuffle=True)
+
+
+def given(loaders: Any, **options: Any) -> Any:
+    """What the Trainer gets for what the user's `train_dataloader` returns."""
+    source = SimpleNamespace(train_dataloader=lambda: loaders)
+    trainer: Any = SimpleNamespace(
+        **{"global_rank": 0, "world_size": 1, "current_epoch": 0, "overfit_batches": 0, **options},
+        fit_loop=SimpleNamespace(
+            _data_fetcher=None,
+            epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(current=SimpleNamespace(ready=0))),
+        ),
+    )
+    replay_training(source, trainer, seed=1)
+    return source.train_dataloader()
+
+
+@pytest.mark.parametrize("loader", [Stateful(range(8)), ReplayLoader(plain())])
+def test_a_loader_that_resumes_by_itself_stays_without_a_word(loader: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert given(loader) is loader
+
+
+@pytest.mark.parametrize(
+    ("loader", "message"),
+    [
+        (Longer(range(8)), "is a Longer of its own kind.* resumes with other batches"),
+        (range(8), "is a range of its own kind.* resumes with other batches"),
+        (DataLoader(Stream()), "the training data are a stream.* resumes with other batches"),
+        (StatefulStream(), "StatefulStream has no length, so one batch is read ahead"),
+    ],
+)
+def test_a_loader_that_cannot_be_replayed_stays_and_is_named(loader: Any, message: str) -> None:
+    with pytest.warns(UserWarning, match=message):
+        assert given(loader) is loader
+
+
+def test_it_is_named_once() -> None:
+    source = SimpleNamespace(train_dataloader=lambda: [Longer(range(8)), Longer(range(4))])
+    replay_training(source, SimpleNamespace(overfit_batches=0), seed=1)  # type: ignore[arg-type]
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            source.train_dataloader()
+    assert [each.category for each in seen].count(UserWarning) == 1
+
+
+def test_several_loaders_keep_their_form_and_draw_differently() -> None:
+    for loaders in ({"a": plain(), "b": plain()}, [plain(), plain()]):
+        found = given(loaders)
+        assert type(found) is type(loaders)
+        both = list(found.values()) if isinstance(found, dict) else found
+        assert all(isinstance(each, ReplayLoader) for each in both)
+        first, second = (torch.cat(list(each)).tolist() for each in both)
+        assert first != second
+        assert sorted(first) == sorted(second) == list(range(8))
+
+
+def test_a_combined_loader_stays_one() -> None:
+    combined = CombinedLoader({"a": plain(8), "b": plain(4)}, "min_size")
+    assert given(combined) is combined
+    assert all(isinstance(each, ReplayLoader) for each in combined.flattened)
+    assert len(list(combined)) == 2
+
+
+def test_the_epoch_is_the_trainers() -> None:
+    orders = [torch.cat(list(given(plain(20), current_epoch=epoch))).tolist() for epoch in (0, 1, 1)]
+    assert orders[0] != orders[1] == orders[2]
