@@ -4,11 +4,20 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytorch_lightning as pl
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
+from callbacks import Checkup
 from cli import main
+from tests.callbacks.plain import fit
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -70,3 +79,15 @@ def test_own_model_and_data(tmp_path: Path) -> None:
     accuracy = re.search(r"val/accuracy +([\d.]+)", ended.stdout)
     assert accuracy is not None
     assert float(accuracy[1]) > 0.95
+
+
+def test_the_check_up_says_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """The module with two mistakes, on scikit-learn's digits."""
+    module, printed = next(pair for pair in pairwise(BLOCKS) if pair[0].startswith("class Classifier"))
+    names: dict[str, Any] = {"pl": pl, "torch": torch, "nn": nn}
+    exec(module, names)
+    x, y = map(torch.from_numpy, load_digits(return_X_y=True))
+    digits = DataLoader(TensorDataset(x.float(), y), batch_size=64, shuffle=True)
+    fit(names["Classifier"](), digits, Checkup())
+    said = re.sub(r" \(docs/\S+\)", "", " ".join(capsys.readouterr().out.split()))
+    assert " ".join(printed.split()) in said

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import random
 from collections.abc import Iterable, Iterator
 from types import MethodType
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -94,6 +97,7 @@ class _State:
 
 _GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 _ATOMS = (str, bytes, int, float, bool, type, Tensor, np.ndarray, type(None))
+_OTHERS = (pl.Trainer, pl.Callback, Logger, logging.Logger)  # what the training belongs to, not the data
 
 
 def generators_of(*roots: Any) -> list[Any]:
@@ -128,7 +132,7 @@ def _reachable(roots: Iterable[Any]) -> list[Any]:
 
 
 def _has_state(each: Any) -> bool:
-    if isinstance(each, _ATOMS):
+    if isinstance(each, _ATOMS + _OTHERS):
         return False
     if isinstance(each, list | dict | set):
         return len(each) <= _LARGEST

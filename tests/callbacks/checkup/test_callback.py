@@ -269,3 +269,16 @@ def test_hooks_that_move_batches_leave_no_trace_either():
         fit(model, DataLoader(Noisy(), 8), *callbacks, steps=4)
         numbers[name] = model.transferred
     assert numbers["with"] == numbers["without"]
+
+
+class OwnTrainer(pl.Trainer):
+    """A data module refers to its Trainer, and that to everything."""
+
+
+def test_only_data_are_restored_whatever_class_the_trainer_is_of():
+    checkup, model = Checkup(60), classifier()
+    data = pl.LightningDataModule.from_datasets(TensorDataset(torch.randn(48, 4), torch.randint(2, (48,))), batch_size=8)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = OwnTrainer(callbacks=[checkup], max_steps=1, accelerator="cpu", devices=1, **quiet)
+    trainer.fit(model, data)
+    assert any(not outcome.why_not for outcome in checkup.outcomes)
