@@ -212,7 +212,12 @@ def divided_by_a_deviation_of_zero(faulty: bool) -> Run:
     return Run(Supervised(mlp(64, 64, 10)), *loaders(Data((x - mean) / std, y, (x_val - mean) / std, y_val)))
 
 
-@fault("exploding gradient", "signal grows from layer to layer", "learning rate far too high")
+@fault(
+    "exploding gradient",
+    "initial loss too high",
+    "signal grows from layer to layer",
+    "learning rate far too high",
+)
 def recurrent_weights_too_large(faulty: bool) -> Run:
     """A recurrent network with linear units and weights of twice an orthogonal matrix, over 20 steps, and no clipping."""
 

@@ -207,7 +207,7 @@ def multihead_attention_without_batch_first(faulty: bool) -> Run:
     return Run(Net(), *loaders(rows()))
 
 
-@fault("padding is attended to", "padding counts in the loss")
+@fault("padding is attended to", "inputs that cannot matter", "padding counts in the loss")
 def padding_mask_forgotten(faulty: bool) -> Run:
     """Padded sequences of rows go through attention and a mean over time without a mask."""
     x, y, x_val, y_val = rows()

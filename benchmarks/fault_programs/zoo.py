@@ -62,9 +62,9 @@ def on_images(build: Callable[[], nn.Module], size: int) -> Run:
 
 
 def torchvision_net(name: str) -> Run:
-    return on_images(
-        partial(torchvision.models.get_model, name, weights=None, num_classes=10), TORCHVISION[name]
-    )
+    further = {"vit_b_16": {"image_size": 32}, "inception_v3": {"aux_logits": False}}.get(name, {})
+    build = partial(torchvision.models.get_model, name, weights=None, num_classes=10, **further)
+    return on_images(build, TORCHVISION[name])
 
 
 def timm_net(name: str) -> Run:
@@ -85,7 +85,7 @@ def transformer(name: str) -> Run:
     """A small network of this kind reads a digit as 64 tokens, and answers with its class."""
     import transformers
 
-    config = transformers.AutoConfig.for_model(name.replace("_", "-") if name == "gpt_neox" else name)
+    config = transformers.AutoConfig.for_model(name)
     sizes = {
         "vocab_size": 20, "hidden_size": 64, "n_embd": 64, "dim": 64, "embedding_size": 64, "num_hidden_layers": 2,
         "n_layer": 2, "n_layers": 2, "num_attention_heads": 4, "n_head": 4, "n_heads": 4, "num_key_value_heads": 4,
