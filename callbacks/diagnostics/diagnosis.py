@@ -163,7 +163,6 @@ class Diagnosis(pl.Callback):
         if self._is_overflow():
             return
         before = [verdict.kind for verdict in self.problems]
-        self._record.trained, self._record.given = self._losses_seen.evidence(), self._losses_seen.given
         self._history.add(step, judge(self._measurements(step)))
         self._note_progress(trainer, step)
         self._history.note("upkeep", step, list(self._upkeep.verdicts.values()))
@@ -183,8 +182,16 @@ class Diagnosis(pl.Callback):
             record.decay_at_start = decay
         record.note_rate(step, trainer.optimizers)
 
+    def _sum_up_losses(self) -> None:
+        self._record.trained, self._record.given = self._losses_seen.evidence(), self._losses_seen.given
+
+    def _seems_no_better(self) -> bool:
+        self._sum_up_losses()
+        return self._record.seems_no_better
+
     def _judge_learning(self, trainer: pl.Trainer, ended: bool) -> None:
         self._record.update(trainer)
+        self._sum_up_losses()
         self._history.note("learning", trainer.global_step, judge_learning(self._record, ended))
 
     def _read_step_zero(self, trainer: pl.Trainer) -> None:
@@ -224,7 +231,7 @@ class Diagnosis(pl.Callback):
             first_loss=run["first_loss"],
             largest_update=run["largest_update"],
             largest_step=run["largest_step"],
-            no_better=self._record.seems_no_better,
+            no_better=self._seems_no_better,
             num_steps=run["looks"],
         )
 

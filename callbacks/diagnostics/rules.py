@@ -8,6 +8,7 @@ whether a finding at one step holds.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from callbacks.diagnostics.verdict import Severity, Verdict
@@ -36,7 +37,7 @@ class Measurements:
     first_loss: float | None = None
     largest_update: float = 0.0  # of any layer, over its weights
     largest_step: float = 0.0  # of all layers together, over all weights
-    no_better: bool = False  # than a constant answer, as far as is known
+    no_better: Callable[[], bool] = lambda: False  # than a constant answer; asked only after a finding
     num_steps: int = 1  # probe steps
 
     @property
@@ -45,9 +46,9 @@ class Measurements:
 
         Not if the network is still no better than a constant answer: to learn that takes only the last layer's biases.
         """
-        if self.loss is None or self.first_loss is None or self.no_better:
+        if self.loss is None or self.first_loss is None:
             return False
-        return self.loss < 0.8 * self.first_loss
+        return self.loss < 0.8 * self.first_loss and not self.no_better()
 
     @property
     def severity(self) -> Severity:
