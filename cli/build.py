@@ -29,11 +29,12 @@ from cli.defaults import AfterFirstStep, as_list, callbacks_of, loggers_of, plug
 from cli.flags import add_flags, import_all_classes
 from cli.parser import Parser, constructor_error
 from cli.request import Request
+from runtime.ending import End, forget_end, limits_of, recorded_end
 from runtime.loop import use_lean_loop
 from runtime.process import prepare_process
 from runtime.read_checkpoint import newest_valid, read_checkpoint
 from runtime.replay import replay_training
-from runtime.resume import ExactResume, first_step_to_log
+from runtime.resume import ExactResume, first_step_to_log, record_end
 from runtime.run_folder import discard, new_run_folder
 from runtime.signals import Interrupted
 from runtime.step_plan import NoProfiler
@@ -92,6 +93,8 @@ class Run(LightningCLI):
         self.started = started
         self.start_up = math.nan  # seconds until the first step is done
         self.checkpoint: dict[str, Any] | None = None
+        self.end: End | None = None  # how the training ended
+        self.is_finished = False  # whether it had ended before, so that there is nothing to do
         self._claims_folder = folder is None and request.run_folder is None
         self._claimed = False
         self._kept = set(self.folder.iterdir()) if request.run_folder else None
@@ -120,6 +123,8 @@ class Run(LightningCLI):
         """Read the words, then the checkpoint they name; both must be valid before any class is made."""
         super().parse_arguments(parser, args)
         if self.resumed:
+            self.end, limits = recorded_end(self.folder), limits_of(self.settings.trainer)
+            self.is_finished = self.end is not None and not self.end.is_overruled(limits)
             self.settings.ckpt_path = str(newest_valid(self.folder))
         path = self.settings.get("ckpt_path")
         self.checkpoint = read_checkpoint(Path(path)) if path else None
@@ -175,15 +180,6 @@ class Run(LightningCLI):
             trainer.callbacks.insert(0, ExactResume())
             replay_training(self.datamodule or self.model, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
         return trainer
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the run that `fit` should resume has already trained for its full length."""
-        if not self.resumed or self.checkpoint is None:
-            return False
-        limits, done = self.settings.trainer, self.checkpoint
-        epochs_done = 0 <= (limits.max_epochs or -1) <= done["epoch"]
-        return epochs_done or 0 <= limits.max_steps <= done["global_step"]
 
     def check_words(self, words: Sequence[str]) -> None:
         """Refuse invalid words of another run of this command, without building it."""
@@ -244,6 +240,7 @@ class Run(LightningCLI):
         if not self.resumed:
             self.save_config()
         self._call_trainer()
+        self.end = record_end(self.trainer, self.folder)
         for callback in self.trainer.callbacks:  # a signal that came too late still ends the process
             if isinstance(callback, StopOnSignal) and callback.signum is not None:
                 raise Interrupted(callback.signum, self.folder)
@@ -275,6 +272,7 @@ class Run(LightningCLI):
         """Note the time. A resumed run keeps new flags only if they work, so its config is saved now."""
         self.start_up = time.perf_counter() - self.started
         if self.resumed:
+            forget_end(self.folder)
             self.save_config()
 
     def save_config(self) -> None:

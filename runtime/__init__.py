@@ -8,6 +8,7 @@ checkpoint, checkpoint_io           when and how best.ckpt and last.ckpt are wri
 kept_values                         which values a checkpoint keeps, and how they load without running code
 read_checkpoint                     which checkpoint a run resumes from
 resume, epoch_state, replay         resume exactly where the checkpoint was written
+ending                              why a training ended
 stop, signals                       Ctrl-C, SIGTERM and SIGUSR1
 loggers                             TensorBoard and metrics.csv
 process                             what is set once for the whole process
