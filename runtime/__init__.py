@@ -12,5 +12,5 @@ ending                              why a training ended
 stop, signals                       Ctrl-C, SIGTERM and SIGUSR1
 loggers                             TensorBoard and metrics.csv
 process                             what is set once for the whole process
-run_folder, tables, errors          what the commands share
+run_folder, run_lock, tables, errors  what the commands share
 """

@@ -99,3 +99,8 @@ def recorded_end(folder: Path) -> End | None:
 def forget_end(folder: Path) -> None:
     """Training goes on."""
     (folder / FILE).unlink(missing_ok=True)
+
+
+def has_ended(end: End | None, settings: Any) -> bool:
+    """Whether a run had ended before, and has nothing to do with these settings of its Trainer."""
+    return end is not None and not end.is_overruled(limits_of(settings))
