@@ -28,12 +28,14 @@ from cli.flags import add_flags, import_all_classes
 from cli.parser import Parser, constructor_error
 from cli.request import Request
 from cli.saved_config import as_plain_values, write_config
+from runtime.ending import End, forget_end, has_ended, recorded_end
 from runtime.loop import use_lean_loop
 from runtime.own_loggers import RunTrainer, all_loggers, keep_files
 from runtime.process import prepare_process
 from runtime.read_checkpoint import newest_valid, read_checkpoint
-from runtime.resume import ExactResume, first_step_to_log
+from runtime.resume import ExactResume, first_step_to_log, record_end
 from runtime.run_folder import discard, new_run_folder
+from runtime.run_lock import RunLock
 from runtime.signals import Interrupted
 from runtime.step_plan import NoProfiler
 from runtime.stop import StopOnSignal
@@ -92,9 +94,12 @@ class Run(LightningCLI):
         self.started = started
         self.start_up = math.nan  # seconds until the first step is done
         self.checkpoint: dict[str, Any] | None = None
+        self.end: End | None = None  # how the training ended
+        self.is_finished = False  # whether it had ended before
+        self.lock = RunLock()
         self._claims_folder = folder is None and request.run_folder is None
         self._claimed = False
-        self._kept = set(self.folder.iterdir()) if request.run_folder else None
+        self._kept: set[Path] | None = None  # what an older run's folder held before
         import_all_classes()
         with self._nothing_left_behind():
             super().__init__(
@@ -121,9 +126,15 @@ class Run(LightningCLI):
         """Read the words, then the checkpoint they name; both must be valid before any class is made."""
         super().parse_arguments(parser, args)
         if self.resumed:
+            self.end = recorded_end(self.folder)
+            self.is_finished = has_ended(self.end, self.settings.trainer)
+            if not self.is_finished:
+                self.lock.acquire(self.folder, was_restarted=self.request.job_file is not None)
             self.settings.ckpt_path = str(newest_valid(self.folder))
-        path = self.settings.get("ckpt_path")
-        self.checkpoint = read_checkpoint(Path(path)) if path else None
+        if self.request.run_folder:
+            self._kept = set(self.folder.iterdir())
+        if path := self.settings.get("ckpt_path"):
+            self.checkpoint = read_checkpoint(Path(path))
         checks.check_settings(self.settings, self.checkpoint)
         self._purge_step = first_step_to_log(self.checkpoint) if self.resumed and self.checkpoint else None
 
@@ -178,24 +189,12 @@ class Run(LightningCLI):
             replay_training(self.datamodule or self.model, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
         return trainer
 
-    @property
-    def is_finished(self) -> bool:
-        """Whether the run that `fit` should resume has already trained for its full length."""
-        if not self.resumed or self.checkpoint is None:
-            return False
-        limits, done = self.settings.trainer, self.checkpoint
-        epochs_done = 0 <= (limits.max_epochs or -1) <= done["epoch"]
-        return epochs_done or 0 <= limits.max_steps <= done["global_step"]
-
     def check_words(self, words: Sequence[str]) -> None:
         """Refuse invalid words of another run of this command, without building it."""
         checks.check_learning_rate(self.parser.parse_args(list(words)).model, words)
 
     def variant(self, config: Namespace) -> "Run":
-        """The same command with another config, on the same data, without callbacks, loggers and Trainer.
-
-        It reuses the parser, which takes longest to make.
-        """
+        """The same command and data with another config, without Trainer; the parser, slow to make, is the same."""
         other = copy.copy(self)
         other.with_trainer = False
         other.instantiate_anew(config)
@@ -217,12 +216,13 @@ class Run(LightningCLI):
     def claim_folder(self) -> None:
         """Make the folder of a new run; not earlier, so that a wrong flag leaves none behind."""
         if self.settings.trainer.fast_dev_run:
-            self.folder = Path(tempfile.gettempdir())  # nothing is written
-            return
+            self.folder = Path(tempfile.gettempdir())
+            return  # nothing is written
         name = self.settings.run_name or self.request.experiment
         checks.check_run_name(name)
         self.settings.run_name = name or self.settings.model.class_path.split(".")[-1]
         self.folder = new_run_folder(self.settings.run_name, rank_zero_only.rank)
+        self.lock.acquire(self.folder)
         self._claimed = True
         if self.request.job_file is not None:
             note_run(self.request.job_file, self.folder)
@@ -231,7 +231,7 @@ class Run(LightningCLI):
         """TensorBoard and metrics.csv in the run's folder; none for predictions."""
         if self.request.command == "predict":
             return []
-        return loggers_of(self.folder, self._purge_step)
+        return loggers_of(self.folder, self.checkpoint if self.resumed else None)
 
     def fit(self) -> None:
         """Train.
@@ -244,7 +244,9 @@ class Run(LightningCLI):
         if not self.resumed:
             with self._nothing_left_behind():
                 self.save_config()
-        self._call_trainer()
+        with self.lock:
+            self._call_trainer()
+            self.end = record_end(self.trainer, self.folder)
         for callback in self.trainer.callbacks:  # a signal that came too late still ends the process
             if isinstance(callback, StopOnSignal) and callback.signum is not None:
                 raise Interrupted(callback.signum, self.folder)
@@ -262,11 +264,10 @@ class Run(LightningCLI):
         self._call_trainer(return_predictions=self.settings.return_predictions)
 
     def _call_trainer(self, **options: Any) -> None:
-        data = {} if self.datamodule is None else {"datamodule": self.datamodule}
         with self._nothing_left_behind():
             getattr(self.trainer, self.request.command)(
                 self.model,
-                **data,
+                datamodule=self.datamodule,
                 ckpt_path=self.settings.ckpt_path,
                 weights_only=True,  # checkpoints never run code
                 **options,
@@ -276,6 +277,7 @@ class Run(LightningCLI):
         """Note the time. A resumed run keeps new flags only if they work, so its config is saved now."""
         self.start_up = time.perf_counter() - self.started
         if self.resumed:
+            forget_end(self.folder)
             self.save_config()
 
     def save_config(self) -> None:

@@ -26,6 +26,7 @@ from runtime.checkpoint import BestCheckpoint, LastCheckpoint
 from runtime.checkpoint_io import AtomicIO
 from runtime.direction import mode_of
 from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV
+from runtime.resume import first_step_to_log
 from runtime.stop import StopOnSignal
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ def savers(settings: Namespace, model: LightningModule, folder: Path) -> list[Ca
     ]
 
 
-def loggers_of(folder: Path, purge_step: int | None = None) -> list[Logger]:
-    """TensorBoard and metrics.csv; a resumed run hides what it logged from `purge_step` on."""
+def loggers_of(folder: Path, checkpoint: dict[str, Any] | None = None) -> list[Logger]:
+    """TensorBoard and metrics.csv; a run resumed from a checkpoint hides what it logged after that."""
+    purge_step = first_step_to_log(checkpoint) if checkpoint else None
     board = BufferedTensorBoardLogger(
         folder.parent.parent,
         name=folder.parent.name,

@@ -27,9 +27,11 @@ def report(run: "Run") -> None:
 
 def report_finished(run: "Run") -> None:
     """Say that a complete run is left as it is."""
-    assert run.checkpoint is not None
-    epochs, steps = run.checkpoint["epoch"], run.checkpoint["global_step"]
-    print(f"{run.folder} is finished: {epochs} epochs, {steps} steps; for more, --trainer.max_epochs")
+    assert run.end is not None
+    print(
+        f"{run.folder} is finished: {run.end.epochs} epochs, {run.end.steps} steps; {run.end.words}; "
+        "for more, a larger --trainer.max_epochs"
+    )
 
 
 def report_fit(run: "Run") -> None:

@@ -11,8 +11,9 @@ resume, epoch_state                 resume exactly where the checkpoint was writ
 replay, training_loaders            batches that can be drawn again, of loaders from elsewhere
 samplers, generators                what such loaders keep: counts, lists, random generators
 direction                           whether a metric should be small or large
+ending, run_lock                    why a training ended; one process at a time in a run's folder
 stop, signals                       Ctrl-C, SIGTERM and SIGUSR1
 loggers                             TensorBoard and metrics.csv
 process                             what is set once for the whole process
-run_folder, tables, errors          what the commands share
+run_folder, run_lock, tables, errors  what the commands share
 """

@@ -115,7 +115,8 @@ class LastCheckpoint(Checkpoint):
         )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._saved_step = trainer.global_step
+        resumed_elsewhere = trainer.ckpt_path is not None and Path(trainer.ckpt_path) != self.path
+        self._saved_step = -1 if resumed_elsewhere else trainer.global_step
         self._saved_at = time.monotonic()
         if trainer.global_step == 0:
             self._saved_at -= SECONDS_BETWEEN_EPOCHS  # the first epoch is always saved
@@ -130,7 +131,7 @@ class LastCheckpoint(Checkpoint):
 
     def after_last_step(self, trainer: Trainer) -> None:
         """Save unless nothing has changed since the last save; runs before averaged weights replace the weights."""
-        if trainer.global_step > self._saved_step:
+        if trainer.global_step > self._saved_step or trainer.should_stop:
             self._save(trainer)
 
     def _is_due(self, trainer: Trainer, batches_done: int) -> bool:

@@ -16,14 +16,28 @@ from torch import Tensor
 
 from runtime import private
 from runtime.logged_values import Results
-from runtime.private import Closure, ClosureResult, DataFetcher, TrainingEpochLoop
+from runtime.private import Closure, ClosureResult, DataFetcher, FitLoop, TrainingEpochLoop
 from runtime.step_plan import Epoch, why_not_lean
 
 
 def use_lean_loop(trainer: pl.Trainer) -> None:
     """Make a Trainer run its epochs with `LeanEpochLoop`; call this before it fits."""
-    usual = trainer.fit_loop.epoch_loop
-    trainer.fit_loop.epoch_loop = LeanEpochLoop(trainer, usual.min_steps, usual.max_steps)
+    usual, epochs = trainer.fit_loop, trainer.fit_loop.epoch_loop
+    trainer.fit_loop = CompletingFitLoop(trainer, usual.min_epochs, usual.max_epochs)
+    trainer.fit_loop.epoch_loop = LeanEpochLoop(trainer, epochs.min_steps, epochs.max_steps)
+
+
+class CompletingFitLoop(FitLoop):
+    """Lightning's loop over epochs, which also calls the hooks of the end if a resumed run has no step left.
+
+    A kill or a full disk may have come between the last step and the end of these hooks.
+    """
+
+    @property
+    def skip(self) -> bool:
+        if self.is_resuming and self.trainer.limit_train_batches != 0:
+            return self.max_batches == 0
+        return super().skip
 
 
 class LeanEpochLoop(TrainingEpochLoop):

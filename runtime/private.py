@@ -10,9 +10,10 @@ from typing import Any
 import pytorch_lightning as pl
 from jsonargparse import ArgumentParser
 from jsonargparse._namespace import NSKeyError
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from pytorch_lightning.loops.fetchers import _DataFetcher as DataFetcher
 from pytorch_lightning.loops.fetchers import _PrefetchDataFetcher as PrefetchDataFetcher
+from pytorch_lightning.loops.fit_loop import _FitLoop as FitLoop
 from pytorch_lightning.loops.optimization.automatic import Closure, ClosureResult
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop as TrainingEpochLoop
 from pytorch_lightning.trainer.connectors.logger_connector.result import _Metadata as LoggedMetadata
@@ -25,6 +26,7 @@ __all__ = [
     "Closure",
     "ClosureResult",
     "DataFetcher",
+    "FitLoop",
     "LoggedMetadata",
     "LoggedSync",
     "LoggedValue",
@@ -163,6 +165,14 @@ def continue_sums(trainer: pl.Trainer, latest: dict[str, Any], continued: bool) 
     if continued and not epoch_is_over:
         connector._first_loop_iter = True
     connector._callback_metrics.update(latest)
+
+
+# --- the end ---
+
+
+def seconds_of(timer: Timer) -> float | None:
+    """How long a Timer lets a training last; None if it has no limit."""
+    return timer._duration
 
 
 # --- checkpoints ---

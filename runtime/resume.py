@@ -1,7 +1,9 @@
 """Resume from a checkpoint exactly where it was written, even within an epoch."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +11,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
 from runtime import private
+from runtime.ending import End, end_of, limits_of, write_end
 from runtime.epoch_state import epoch_sums, random_states, restore_epoch_sums, restore_random_states
 from runtime.loggers import BufferedLogger
 
@@ -28,6 +31,9 @@ class ExactResume(Callback):
     between two epochs. At the end it calls `after_last_step(trainer)`. A checkpoint written at another moment, by any
     callback, says itself what would be lost (see `lost_by_resuming`).
 
+    A checkpoint of the end also holds how the training ended. A run resumed from it ends at once, with all hooks of the
+    end, unless a limit such as `max_epochs` is larger now. `end` is how this training ended; None before.
+
     It must be the first callback: what others do at the start or end of an epoch comes after the checkpoint.
     """
 
@@ -35,9 +41,13 @@ class ExactResume(Callback):
         self._pending: list[dict[str, Any]] = []
         self._asked: list[Any] = []  # the callbacks to call between two steps
         self._is_exact = False  # whether a checkpoint written now would be
+        self.end: End | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._asked = [callback for callback in trainer.callbacks if hasattr(callback, "between_steps")]
+        if self.end is not None and self.end.is_overruled(limits_of(trainer)):
+            self.end = None
+        trainer.should_stop = trainer.should_stop or self.end is not None
         fit_loop = trainer.fit_loop
         epochs = fit_loop.epoch_progress.current
         if fit_loop.restarting and epochs.ready == epochs.completed:
@@ -59,7 +69,9 @@ class ExactResume(Callback):
         self._restore(trainer)  # the checkpoint is from the epoch's last validation, and no batch was left
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._restore(trainer)  # the checkpoint is from the end, and no epoch was left
         self._is_exact = True
+        self.end = self.end or end_of(trainer)
         for callback in trainer.callbacks:
             if hasattr(callback, "after_last_step"):
                 callback.after_last_step(trainer)
@@ -79,6 +91,7 @@ class ExactResume(Callback):
         step_is_over = self._is_exact or epoch_is_over
         state = {
             "lost": self._lost(trainer),
+            "end": asdict(self.end) if self.end else None,
             "logged_steps": private.logged_steps(trainer)
             + (not step_is_over and not private.accumulates(trainer)),
             "plateau_due": epoch_is_over,
@@ -97,6 +110,8 @@ class ExactResume(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self._pending = checkpoint.get(KEY, [])
+        end = self._pending[0]["end"] if self._pending else None
+        self.end = End(**end) if end else None
 
     def _before_fetch(self, trainer: Trainer, fetch: Callable[[], None]) -> None:
         self._restore(trainer)
@@ -133,6 +148,14 @@ class ExactResume(Callback):
         restore_epoch_sums(state["sums"], trainer)
         if state["plateau_due"]:
             trainer.fit_loop.epoch_loop.update_lr_schedulers("epoch", update_plateau_schedulers=True)
+
+
+def record_end(trainer: Trainer, folder: Path) -> End | None:
+    """Write how the training of this Trainer ended; None if it had nothing to train."""
+    end = next(each.end for each in trainer.callbacks if isinstance(each, ExactResume))
+    if end is not None and trainer.is_global_zero and not trainer.fast_dev_run:
+        write_end(folder, end)
+    return end
 
 
 def lost_by_resuming(checkpoint: dict[str, Any]) -> int:

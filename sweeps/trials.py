@@ -17,6 +17,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from runtime.checkpoint import BestCheckpoint
 from runtime.direction import mode_of
+from runtime.ending import End
 from runtime.errors import UsageError
 from runtime.tables import number
 from sweeps.plan import Plan
@@ -33,6 +34,7 @@ class Fit(Protocol):
     trainer: Any
     folder: Path
     checkpoint: dict[str, Any] | None
+    end: End | None
     is_finished: bool
 
     def check_words(self, words: Sequence[str]) -> None: ...
@@ -60,6 +62,10 @@ class Pruner(Callback):
         self.trial.report(value, trainer.current_epoch)
         if self.trial.should_prune():
             trainer.should_stop = self.pruned = True
+
+    def why_stopped(self) -> str | None:
+        """For the record of the run's end, which outlives this process."""
+        return "it did worse than the other runs of its sweep" if self.pruned else None
 
 
 @contextlib.contextmanager
@@ -128,7 +134,7 @@ def train(plan: Plan, queue: Queue, build: Build, run: Run) -> str:
     seconds = round(time.perf_counter() - started, 2)
     found = {"metrics": metrics, "seconds": seconds, **what_diagnostics_found(folder)}
     summary = f"{plan.monitor} {number(score)} in {seconds:.0f} s"
-    if pruner.pruned:
+    if fit.end is not None and fit.end.reason == Pruner.__name__:
         queue.prune(run, **found)
         return f"pruned with {summary}"
     if not math.isfinite(score):

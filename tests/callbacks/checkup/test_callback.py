@@ -277,7 +277,9 @@ class OwnTrainer(pl.Trainer):
 
 def test_only_data_are_restored_whatever_class_the_trainer_is_of():
     checkup, model = Checkup(60), classifier()
-    data = pl.LightningDataModule.from_datasets(TensorDataset(torch.randn(48, 4), torch.randint(2, (48,))), batch_size=8)
+    data = pl.LightningDataModule.from_datasets(
+        TensorDataset(torch.randn(48, 4), torch.randint(2, (48,))), batch_size=8
+    )
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = OwnTrainer(callbacks=[checkup], max_steps=1, accelerator="cpu", devices=1, **quiet)
     trainer.fit(model, data)

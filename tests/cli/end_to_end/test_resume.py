@@ -1,6 +1,9 @@
 """`fit --resume` ends where a run that was never stopped ends."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +11,10 @@ import pytest
 import yaml
 
 from cli import main
+from lit_models import LitMLP
 from tests.cli.end_to_end.commands import FIT, RUN, assert_same_weights, row, run, weights
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.usefixtures("table")
@@ -50,10 +56,8 @@ def test_a_wrong_flag_leaves_a_run_as_it_was(words: str, capsys: pytest.CaptureF
 def test_a_rehearsal_leaves_a_run_as_it_was() -> None:
     """With fast_dev_run Lightning trains one epoch, which this run has had: it refuses."""
     before = {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()}
-    assert (
-        main(["fit", "--resume", str(RUN), "--trainer.fast_dev_run", "true", "--trainer.max_epochs", "4"])
-        == 2
-    )
+    words = ["--trainer.fast_dev_run", "true", "--trainer.max_epochs", "4"]
+    assert main(["fit", "--resume", str(RUN), *words]) != 0
     assert {path: path.read_bytes() for path in RUN.rglob("*") if path.is_file()} == before
 
 
@@ -77,3 +81,35 @@ def test_a_finished_run_is_left_as_it_is(flags: list[str], capsys: pytest.Captur
     printed = run(["fit", "--resume", "runs/finished/version_0", *flags], capsys)
     assert "runs/finished/version_0 is finished: 2 epochs, 24 steps" in printed
     assert {path: path.stat().st_mtime_ns for path in Path("runs/finished").rglob("*")} == before
+
+
+@pytest.mark.usefixtures("table")
+def test_a_run_in_training_is_not_resumed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither are its files touched; a new run and a resumed one hold their folder while they train."""
+    refused: list[str] = []
+
+    def resume_from_elsewhere(model: LitMLP) -> None:
+        folder = max(Path("runs/alive").iterdir())
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        words = [
+            sys.executable,
+            str(ROOT / "train.py"),
+            "fit",
+            "--resume",
+            str(folder),
+            "--trainer.max_epochs=9",
+        ]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+        refused.append(done.stderr)
+        assert done.returncode == 2
+
+    run([*FIT, "--run_name", "alive", "--trainer.max_epochs=1"], capsys)
+    with monkeypatch.context() as patch:
+        patch.setattr(LitMLP, "on_train_end", resume_from_elsewhere)
+        run(["fit", "--resume", "runs/alive/version_0", "--trainer.max_epochs=2"], capsys)
+        run([*FIT, "--run_name", "alive", "--trainer.max_epochs=1"], capsys)
+    assert len(refused) == 2
+    assert all(f"is in use by process {os.getpid()} on " in error for error in refused)
