@@ -8,6 +8,7 @@
 0 done, 1 failed, 2 wrong input; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
 """
 
+import shlex
 import signal
 import sys
 import time
@@ -132,5 +133,5 @@ def how_to_resume(stop: Interrupted) -> str:
     if stop.folder is None:
         return f"{stop} while no training was under way"
     if (stop.folder / "checkpoints" / "last.ckpt").exists():
-        return f"{stop}; the run is saved. Resume it with: python train.py fit --resume {stop.folder}"
+        return f"{stop}; the run is saved. Resume it with: python train.py fit --resume {shlex.quote(str(stop.folder))}"
     return f"{stop} before the first checkpoint; start the run anew"

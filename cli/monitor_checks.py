@@ -1,6 +1,7 @@
 """The metrics that a run waits for: they must be logged, and followed in the right direction."""
 
 import difflib
+import shlex
 from pathlib import Path
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -78,7 +79,7 @@ class MonitorCheck(Callback):
         trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt", weights_only=False)
         raise UsageError(
             f"--monitor {self.monitor} is not logged; {nearest(self.monitor, self.measured, [*logged])}\n"
-            f"the epoch is saved; resume with: python train.py fit --resume {self.folder} --monitor ..."
+            f"the epoch is saved; resume with: python train.py fit --resume {shlex.quote(str(self.folder))} --monitor ..."
         )
 
 

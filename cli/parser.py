@@ -9,7 +9,7 @@ import contextlib
 import inspect
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
@@ -26,6 +26,14 @@ from runtime.errors import UsageError, did_you_mean
 from runtime.private import NSKeyError, flags_of, type_of
 
 PLAIN = (bool, int, float, str)
+LISTS = (list, tuple, Sequence, Iterable)
+OTHER_NAMES = {
+    "fp16": "16-mixed",
+    "float16": "16-mixed",
+    "half": "16-mixed",
+    "bfloat16": "bf16-mixed",
+    "fp32": "32-true",
+}
 
 
 class WrongSettingError(UsageError):
@@ -173,10 +181,13 @@ def wrong_value(key: str, value: str, expected: Any) -> str:
     kinds = list(members(expected))
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     if choices:
-        return f"{value!r} is not one of {', '.join(map(str, choices))}"
+        hint = f"; did you mean {OTHER_NAMES[value]}?" if OTHER_NAMES.get(value) in choices else ""
+        return f"{value!r} is not one of {', '.join(map(str, choices))}{hint}"
     plain = [kind for kind in kinds if kind in PLAIN]
     if plain or not any(map(is_class, kinds)):
         names = dict.fromkeys(describe(kind) for kind in plain or kinds)
+        if any(get_origin(kind) in LISTS for kind in kinds) and re.fullmatch(r"[0-9.e+-]+", value):
+            return f"expected {' or '.join(names)}, not {value}; write [{value}]"
         return f"expected {' or '.join(names)}, not {value or repr(value)}"
     base = next(filter(is_class, kinds))
     if re.fullmatch(r"[A-Za-z_]\w*", value):

@@ -1,6 +1,7 @@
 """What a command prints at its end."""
 
 import math
+import shlex
 import time
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,8 @@ def report_fit(run: "Run") -> None:
     if drawing:
         rows["of that drawing"] = f"{drawing:.1f} s"
     rows["run folder"] = str(run.folder)
-    rows["test it"] = f"python train.py test --ckpt_path {checkpoint}"
-    rows["look inside"] = f"tensorboard --logdir {run.folder.parent.parent}"
+    rows["test it"] = f"python train.py test --ckpt_path {shlex.quote(str(checkpoint))}"
+    rows["look inside"] = f"tensorboard --logdir {shlex.quote(str(run.folder.parent.parent))}"
     print_table(title, rows)
 
 

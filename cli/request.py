@@ -69,6 +69,9 @@ def prepare(args: Sequence[str]) -> Request:
             f"--ckpt_path {ckpt_path} does not exist; give a file, or leave it out to train anew"
         )
     if command != "fit" and ckpt_path not in (None, "null"):
+        if (found := checkpoint_of(Path(ckpt_path))) != Path(ckpt_path):
+            _, words = take_option(words, "--ckpt_path")
+            words, ckpt_path = [*words, f"--ckpt_path={found}"], str(found)
         return evaluation_request(command, Path(ckpt_path), words, bool(configs))
     if command != "fit" and ckpt_path is None and not wants_config(words):
         raise UsageError(
@@ -99,9 +102,19 @@ def resume_request(command: str, folder: Path, words: list[str]) -> Request:
     return Request(command, [command, f"--config={config}", *words], folder.parent.name, folder)
 
 
+def checkpoint_of(path: Path) -> Path:
+    """The best checkpoint of a run, or the last one if it has no best; the path itself if it is no run's folder."""
+    names = ("best.ckpt", "last.ckpt")
+    return next((each for name in names if (each := path / "checkpoints" / name).exists()), path)
+
+
 def evaluation_request(command: str, checkpoint: Path, words: list[str], has_config: bool) -> Request:
     """`test --ckpt_path RUN/checkpoints/best.ckpt`: the run's own config, then the flags given now."""
     if not checkpoint.is_file() and not (checkpoint / "meta.pt").is_file():  # meta.pt: FSDP's shards
+        if checkpoint.is_dir():
+            raise UsageError(
+                f"--ckpt_path {checkpoint} is a folder without a checkpoint; give a file, or a run's folder"
+            )
         raise UsageError(
             f"--ckpt_path {checkpoint} does not exist; runs/<name>/version_N/checkpoints holds checkpoints"
         )

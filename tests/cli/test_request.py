@@ -34,7 +34,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("fitt", "there is no command 'fitt'; did you mean 'fit'?"),
         ("predictt", "did you mean 'predict'?"),
-        ("train", "it can be: compare, fit, predict, sweep, test, tune-lr, validate"),
+        ("train", "it can be: check, compare, fit, predict, sweep, test, tune-lr, validate"),
         ("--config x.yaml", "--config stands before the command; write: python train.py fit --config"),
         ("fit", "fit needs --config"),
         ("test", "test needs --ckpt_path"),
@@ -67,7 +67,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "--ckpt_path and --resume exclude each other",
         ),
         ("test --ckpt_path nowhere.ckpt", "--ckpt_path nowhere.ckpt does not exist"),
-        ("test --ckpt_path runs", "--ckpt_path runs does not exist"),
+        ("test --ckpt_path runs", "--ckpt_path runs is a folder without a checkpoint"),
         (
             "test --ckpt_path lone.ckpt",
             "config.yaml does not exist, so the model is unknown; give its --config",
@@ -159,3 +159,20 @@ def test_take_option() -> None:
     assert take_option(["--x", "1"], "--a") == (None, ["--x", "1"])
     with pytest.raises(UsageError, match="--a needs a value"):
         take_option(["--x", "--a"], "--a")
+
+
+@pytest.mark.parametrize(("best", "name"), [(True, "best.ckpt"), (False, "last.ckpt")])
+@pytest.mark.parametrize("words", ["--ckpt_path runs/mine/version_3", "--ckpt_path=runs/mine/version_3/"])
+def test_a_runs_folder_stands_for_its_best_checkpoint(words: str, best: bool, name: str) -> None:
+    folder = Path("runs/mine/version_3")
+    if best:
+        (folder / "checkpoints/best.ckpt").touch()
+    request = prepare(["test", *words.split(), "--debug"])
+    assert request.run_folder == folder
+    assert option_values(request.args, "--ckpt_path") == [str(folder / "checkpoints" / name)]
+    assert "--debug" in request.args
+
+
+def test_a_folder_without_a_checkpoint_is_called_one() -> None:
+    with pytest.raises(UsageError, match="--ckpt_path presets is a folder without a checkpoint"):
+        prepare(["test", "--ckpt_path", "presets"])
