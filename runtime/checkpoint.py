@@ -118,11 +118,14 @@ class LastCheckpoint(Checkpoint):
         resumed_elsewhere = trainer.ckpt_path is not None and Path(trainer.ckpt_path) != self.path
         self._saved_step = -1 if resumed_elsewhere else trainer.global_step
         self._saved_at = time.monotonic()
+        self._has_saved = (
+            trainer.ckpt_path is not None
+        )  # not `path.exists()`, on which NFS clients may disagree
         if trainer.global_step == 0:
             self._saved_at -= SECONDS_BETWEEN_EPOCHS  # the first epoch is always saved
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._validated_first = not trainer.sanity_checking and not self.path.exists()
+        self._validated_first = not trainer.sanity_checking and not self._has_saved
 
     def between_steps(self, trainer: Trainer, batches_done: int) -> None:
         """Save if it is time."""
@@ -151,4 +154,4 @@ class LastCheckpoint(Checkpoint):
     def _save(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.path, weights_only=False)  # with the optimizer's state
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
-        self._validated_first = False
+        self._has_saved, self._validated_first = True, False
