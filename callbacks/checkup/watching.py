@@ -7,8 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 
 # All have (input, p=0.5, training=True); attention has dropout_p=0.0 and no switch.
@@ -61,7 +59,7 @@ class Watch(TorchFunctionMode):
     def __enter__(self) -> Watch:
         for name, part in self.module.named_modules():
             self._handles.append(part.register_forward_pre_hook(self._enter(name)))
-            if isinstance(part, _DropoutNd):
+            if isinstance(part, nn.modules.dropout._DropoutNd):
                 self._handles.append(part.register_forward_hook(lambda *call: self._inside.pop() and None))
         super().__enter__()
         return self
@@ -75,9 +73,14 @@ class Watch(TorchFunctionMode):
     def _enter(self, name: str) -> Any:
         def note(part: nn.Module, inputs: Any) -> None:
             self.called[name] = self.called.get(name, False) or torch.is_grad_enabled()
-            if isinstance(part, _DropoutNd):
+            if isinstance(part, nn.modules.dropout._DropoutNd):
                 self._inside.append(name)
-            if isinstance(part, _BatchNorm) and part.training and inputs and isinstance(inputs[0], Tensor):
+            if (
+                isinstance(part, nn.modules.batchnorm._BatchNorm)
+                and part.training
+                and inputs
+                and isinstance(inputs[0], Tensor)
+            ):
                 values = inputs[0].numel() // max(1, inputs[0].shape[1])
                 self.values_per_channel[name] = min(values, self.values_per_channel.get(name, values))
 

@@ -33,7 +33,14 @@ from callbacks.diagnostics.verdict import Verdict
 from callbacks.step_hooks import skip_empty_hooks
 from callbacks.tensorboard import on_tensorboard
 
-NOTHING_YET = {"first_loss": None, "largest_update": 0.0, "largest_step": 0.0, "weights": 0.0, "looks": 0}
+NOTHING_YET = {
+    "first_loss": None,
+    "largest_update": 0.0,
+    "largest_step": 0.0,
+    "weights": 0.0,
+    "looks": 0,
+    "step": None,
+}
 
 
 class Diagnosis(pl.Callback):
@@ -140,7 +147,7 @@ class Diagnosis(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         self._watch.restore()
-        if self._run["looks"]:
+        if self._judged is not None:  # else it ended before its first probe step
             self._close(trainer)
 
     def state_dict(self) -> dict[str, Any]:
@@ -159,7 +166,7 @@ class Diagnosis(pl.Callback):
         step = self._gradients.latest_step
         if step is None or step == self._judged:
             return
-        self._judged = step
+        self._judged = self._run["step"] = step
         if self._is_overflow():
             return
         before = [verdict.kind for verdict in self.problems]
@@ -275,7 +282,7 @@ class Diagnosis(pl.Callback):
         text = markdown(self._history, self._run["looks"], in_words(self._record))
         on_tensorboard(trainer, lambda writer: writer.add_text("diagnosis", text, self._judged or 0))
         if self._folder is not None and trainer.is_global_zero:
-            write_json(Path(self._folder), self._history, self._judged, self._run["looks"])
+            write_json(Path(self._folder), self._history, self._run["step"], self._run["looks"])
 
 
 def logged_loss(trainer: pl.Trainer) -> float | None:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks.steps import some
@@ -28,8 +26,14 @@ def parts_that_train_are_in_train_mode(subject: Subject) -> list[Verdict]:
         own = list(part.parameters())
         if not any(p.requires_grad for p in own):
             continue  # frozen, and rightly in eval mode
-        dropouts = [each for each in part.modules() if isinstance(each, _DropoutNd) and each.p > 0]
-        norms = [each for each in part.modules() if isinstance(each, _BatchNorm) and _trains(each)]
+        dropouts = [
+            each for each in part.modules() if isinstance(each, nn.modules.dropout._DropoutNd) and each.p > 0
+        ]
+        norms = [
+            each
+            for each in part.modules()
+            if isinstance(each, nn.modules.batchnorm._BatchNorm) and _trains(each)
+        ]
         unmeasured = [each for each in norms if _has_first_statistics(each)]
         if not (dropouts or norms):
             continue
@@ -60,11 +64,11 @@ def _tops_in_eval_mode(module: nn.Module, path: str = "") -> Iterator[tuple[str,
         yield from _tops_in_eval_mode(child, f"{path}.{name}" if path else name)
 
 
-def _trains(norm: _BatchNorm) -> bool:
+def _trains(norm: nn.modules.batchnorm._BatchNorm) -> bool:
     return norm.track_running_stats and any(p.requires_grad for p in norm.parameters())
 
 
-def _has_first_statistics(norm: _BatchNorm) -> bool:
+def _has_first_statistics(norm: nn.modules.batchnorm._BatchNorm) -> bool:
     mean, variance = norm.running_mean, norm.running_var
     if mean is None or variance is None:
         return False

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from callbacks.checkup.check import Check
 from callbacks.checkup.copying import CannotCheckError
@@ -131,7 +130,11 @@ def _moving_statistics(steps: Steps) -> Iterator[Verdict]:
     buffers, layers = dict(steps.copy.module.named_buffers()), []
     for path, module in steps.copy.module.named_modules():
         own = list(module.parameters(recurse=False))
-        if not isinstance(module, _BatchNorm) or not own or any(p.requires_grad for p in own):
+        if (
+            not isinstance(module, nn.modules.batchnorm._BatchNorm)
+            or not own
+            or any(p.requires_grad for p in own)
+        ):
             continue
         name = f"{path}.running_mean"
         if name in buffers and not torch.equal(buffers[name], steps.buffers_before[name]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks.steps import owners, some
@@ -116,7 +115,7 @@ def optimizer_has_no_others(subject: Subject) -> list[Verdict]:
     return verdicts
 
 
-_NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 def more_than_norms_train(subject: Subject) -> list[Verdict]:
