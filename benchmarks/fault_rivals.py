@@ -117,7 +117,7 @@ class Umlaut(Rival):
             rates = [float(group["lr"]) for group in optimizer.param_groups]
             self.alarm("learning rate too high", max(rates) > 0.01)
             self.alarm("learning rate too low", min(rates) < 1e-7)
-        shares = [m.p for m in pl_module.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]  # noqa: SLF001
+        shares = [m.p for m in pl_module.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
         self.alarm("dropout too high", max(shares, default=0) > 0.5)
 
     def on_validation_epoch_end(self, trainer, pl_module) -> None:
@@ -214,7 +214,7 @@ class TorchAudit(Activations):
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         self.alarm("input range", not largest_input(batch) <= 50)
-        norms = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in pl_module.modules())  # noqa: SLF001
+        norms = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in pl_module.modules())
         first = batch[0] if isinstance(batch, (list, tuple)) else None
         self.alarm("BatchNorm on a small batch", norms and isinstance(first, Tensor) and len(first) < 8)
         for optimizer in trainer.optimizers:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import pickle
 import random
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, get_worker_info
-from torch.utils.data._utils import worker as workers
 
 from callbacks.checkup.check import Check
 from callbacks.checkup.copying import DoesNotApplyError
@@ -23,6 +23,9 @@ from callbacks.checkup.samples import can_be_indexed
 from callbacks.checkup.subject import Subject
 from callbacks.checkup.untouched import generators_of, in_training, state_of, untouched
 from callbacks.diagnostics.verdict import Verdict
+
+# The module that tells a worker which one it is; it has no public name.
+workers: Any = sys.modules[get_worker_info.__module__]
 
 
 def workers_draw_their_own(subject: Subject) -> list[Verdict]:
