@@ -99,10 +99,10 @@ def logistic_regression_that_crawls(faulty: bool) -> Run:
 
 
 @fault("oscillates", "learning rate far too high")
-def momentum_that_swings(faulty: bool) -> Run:
-    """Full-batch regression with a momentum of 0.99: the loss swings up and down."""
+def rate_at_the_edge_of_stability(faulty: bool) -> Run:
+    """Full-batch regression with SGD just below the rate that diverges: the loss goes up and down."""
     data = diabetes()
-    optimizer = partial(torch.optim.SGD, lr=0.1, momentum=0.99 if faulty else 0.5)
+    optimizer = partial(torch.optim.SGD, lr=0.6 if faulty else 0.1)
     return Run(Supervised(mlp(10, 32, 1), F.mse_loss, optimizer), *loaders(data, len(data.x)), epochs=100)
 
 
