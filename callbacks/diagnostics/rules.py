@@ -157,17 +157,19 @@ def dead_units(measured: Measurements) -> list[Verdict]:
 
     The deeper a relu network, the more alike all samples look to its units. In a He-initialized network of 20 layers,
     up to 48 % of a layer's units are off for all samples, and it still trains. All units of a layer are always too many.
+    It is a note unless a layer is as good as dead: healthy networks that learn slowly have many dead units, too.
     """
-    bad = {}
+    bad, worst = {}, 0.0
     for tag, dead in measured.dead.items():
         units, usual = measured.units[tag], min(0.5, 0.2 + 0.06 * int(tag.split("_")[0]))
         if len(dead) >= min(units, usual * units + 3 * math.sqrt(units * usual * (1 - usual))):  # binomial
             bad[tag] = f"{len(dead)} of {units} in {tag}"
+            worst = max(worst, len(dead) / units)
     if not bad:
         return []
     message = f"units that were 0 for every sample of the last probe steps: {'; '.join(bad.values())}."
     advice = "a lower learning rate, leaky relu, He initialization with zero biases, inputs with mean 0"
-    return [Verdict("dead units", list(bad), message, advice, measured.severity)]
+    return [Verdict("dead units", list(bad), message, advice, measured.severity if worst >= 0.9 else "info")]
 
 
 def saturation(measured: Measurements) -> list[Verdict]:

@@ -18,6 +18,7 @@ from callbacks.diagnostics.verdict import Severity, Verdict
 
 MAX_CALLS = 500  # of one scheduler in a dry run
 GONE = 0.01  # of the peak
+LONGEST_DRY_RUN = 5_000  # calls; a second of them
 
 
 # --- learning rate is 0 ---
@@ -66,15 +67,20 @@ def _moves(subject: Subject, group: Any, names: dict[int, str]) -> bool:
 
 
 def _becomes_positive(subject: Subject, optimizer: Any, group: Any) -> bool:
+    """Whether some scheduler raises its rate above 0 before the last step, or may do so."""
     number = next(k for k, each in enumerate(optimizer.param_groups) if each is group)
-    for scheduler in subject.still.schedulers:
+    for config, scheduler in zip(subject.trainer.lr_scheduler_configs, subject.still.schedulers, strict=True):
         if scheduler.optimizer is not optimizer:
             continue
-        if not isinstance(scheduler, lr_scheduler.LRScheduler) or group.get("initial_lr"):
-            return True  # it begins at 0 and has somewhere to go, or nobody knows
-        with contextlib.suppress(Exception):
-            if any(rates[number] > 0 for rates in dry_run(scheduler, 20)):
-                return True
+        if not isinstance(scheduler, lr_scheduler.LRScheduler):
+            return True  # nobody knows
+        try:
+            calls = Plan(subject.trainer).calls(config)
+            rates = dry_run(scheduler, min(calls, LONGEST_DRY_RUN) - 1)
+        except Exception:  # the end is not known, or the scheduler refuses
+            return True
+        if calls > LONGEST_DRY_RUN or any(each[number] > 0 for each in rates):
+            return True
     return False
 
 
