@@ -85,8 +85,9 @@ def refused(place: Path, tmp_path: Path) -> Refused:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """A digest for each file below `folder`, and the names of the folders."""
+    """A digest for each file below `folder`, and the names of the folders; a lock names the process that had it last."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         for path in sorted(folder.rglob("*"))
+        if path.name != ".lock"
     }

@@ -126,7 +126,7 @@ def test_code_is_not_run(command: str, as_zip: bool, refused: Refused, place: Pa
     ("line", "message"),
     [
         ("test --ckpt_path none.ckpt", "--ckpt_path none.ckpt does not exist"),
-        ("test --ckpt_path runs/quick/version_0", "runs/<name>/version_N/checkpoints holds checkpoints"),
+        ("test --ckpt_path runs/quick", "runs/quick is a folder without a checkpoint"),
         ("test --ckpt_path https://localhost:9/best.ckpt", "is an address; download the file"),
         ("fit --config quick.yaml --ckpt_path none.ckpt", "--ckpt_path none.ckpt does not exist"),
         (

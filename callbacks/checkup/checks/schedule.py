@@ -31,7 +31,7 @@ def learning_rates_are_above_zero(subject: Subject) -> list[Verdict]:
     for optimizer in subject.still.optimizers:
         groups = [g for g in optimizer.param_groups if isinstance(g.get("lr"), float | int | torch.Tensor)]
         zero = [g for g in groups if float(g["lr"]) == 0 and not _becomes_positive(subject, optimizer, g)]
-        zero = [g for g in zero if not _moves(subject, g, names)]
+        zero = [g for g in zero if g.get("initial_lr") or not _moves(subject, g, names)]
         inside = [names[id(p)] for g in zero for p in g["params"] if id(p) in names and p.requires_grad]
         if not inside:
             continue

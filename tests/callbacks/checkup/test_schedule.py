@@ -225,3 +225,14 @@ def test_a_learning_rate_of_zero(model, severity):
 )
 def test_learning_rates_above_zero(model):
     assert not found(model, LOADER, learning_rates_are_above_zero)
+
+
+def test_a_schedule_that_leaves_the_rate_at_0():
+    """A warm-up with // for /: 0 in every step of the training."""
+
+    def warm_up(optimizer):
+        return lr_scheduler.LambdaLR(optimizer, lambda k: k // STEPS)
+
+    assert found(Scheduled(warm_up, "step"), LOADER, learning_rates_are_above_zero) == [
+        ("learning rate is 0", "fail")
+    ]
