@@ -117,12 +117,9 @@ def _same(first: Any, second: Any) -> bool:
 
 def gradients_reach_earlier_steps(subject: Subject) -> list[Verdict]:
     """The last prediction's gradient reaches every time step on which its value depends."""
-    module = subject.still.module
-    if not any(isinstance(part, nn.RNNBase | nn.RNNCellBase) for part in module.modules()):
-        raise DoesNotApplyError("the network has no recurrent layer")
     x = subject.inputs
     if x.ndim != 3 or not x.is_floating_point() or x.shape[1] < 3:
-        raise CannotCheckError("the input is no sequence of vectors: (N, T, F) with T >= 3")
+        raise DoesNotApplyError("the input is no sequence of vectors: (N, T, F) with T >= 3")
     if not subject.module.automatic_optimization:
         raise CannotCheckError("with manual optimization the graph is gone after the step")
     reach = _steps_with_gradient(subject, x)

@@ -197,6 +197,23 @@ def test_a_state_without_a_past(per_step, flat):
     assert "only the last 1 of 6 steps" in checked.verdicts[0].message
 
 
+def test_a_loop_of_linear_layers_without_a_past():
+    model = Recurrent(1)
+    model.net = LinearCell()
+    assert found(model, SEQUENCES, gradients_reach_earlier_steps) == [("cut off from the loss", "warn")]
+
+
+class LinearCell(nn.Module):
+    """A recurrent cell that is written by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 5)
+
+    def forward(self, x, h):
+        return torch.tanh(self.layer(torch.cat([x, h], 1)))
+
+
 def test_truncation_after_several_steps_is_a_note():
     assert found(Recurrent(3), SEQUENCES, gradients_reach_earlier_steps) == [
         ("cut off from the loss", "info")
