@@ -1,6 +1,6 @@
 """Does it find what is wrong, and keep silent when nothing is? Small programs with a planted fault, and healthy ones.
 
-python benchmarks/faults.py                     about ten minutes on two cores
+python benchmarks/faults.py                     nine minutes on two cores
 python benchmarks/faults.py --only no_causal_mask --only splits      programs, or files of programs
 python benchmarks/faults.py --zoo               the networks of torchvision, timm and transformers, too: half an hour
 python benchmarks/faults.py --zoo --write       also put the tables into docs/faults.md
