@@ -26,12 +26,16 @@ class FunctionCall:
         name: of the function, such as "softmax"; a method has the name of its function.
         args, kwargs: what it was given.
         output: the tensor that it returned.
+        given_node, node: of its first argument and of its output in the autograd graph, as they were at the call; a
+            function that works in place, such as nn.ReLU(inplace=True), changes them afterwards.
     """
 
     name: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any] = field(default_factory=dict)
     output: Tensor = field(default_factory=Tensor)
+    given_node: Any = None
+    node: Any = None
 
     def argument(self, position: int, *names: str) -> Any:
         """An argument by its position or one of its names; None without it."""
@@ -62,9 +66,10 @@ class FunctionRecorder(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name not in OF_INTEREST:
             return func(*args, **(kwargs or {}))
+        given_node = getattr(args[0], "grad_fn", None) if args else None
         output = self.replace(name, args, lambda *other: func(*other, **(kwargs or {})))
         if output is None:
             output = func(*args, **(kwargs or {}))
         if isinstance(output, Tensor):
-            self.calls.append(FunctionCall(name, args, kwargs or {}, output))
+            self.calls.append(FunctionCall(name, args, kwargs or {}, output, given_node, output.grad_fn))
         return output

@@ -13,7 +13,7 @@ from callbacks.checkup.check import Check
 from callbacks.checkup.copying import CannotCheckError, Copy, DoesNotApplyError
 from callbacks.checkup.functions import LAYERS, FunctionCall
 from callbacks.checkup.subject import Subject, as_double, predict
-from callbacks.diagnostics.loss_calls import node_of, skip_views
+from callbacks.diagnostics.loss_calls import skip_views
 from callbacks.diagnostics.verdict import Verdict
 
 
@@ -56,8 +56,8 @@ class LinearLayer:
     """One call of a linear or convolutional layer."""
 
     weight: Tensor
-    given: Tensor
-    node: Any  # of its output in the autograd graph
+    given_node: Any  # of its input in the autograd graph
+    node: Any  # of its output
     inputs: int  # channels or features
     outputs: int
     kernel: tuple[int, ...]
@@ -70,12 +70,11 @@ class LinearLayer:
 
 
 def _layer(call: FunctionCall) -> LinearLayer:
-    given, weight = call.args[0], call.argument(1, "weight")
-    node = node_of(call.output)
+    weight, node = call.argument(1, "weight"), skip_views(call.node)
     transposed, groups = "transpose" in call.name, getattr(node, "_saved_groups", 1)
     first, second, *kernel = weight.shape
     inputs, outputs = (first, second) if transposed else (second, first)
-    return LinearLayer(weight, given, node, inputs, outputs, tuple(kernel), groups > 1)
+    return LinearLayer(weight, call.given_node, node, inputs, outputs, tuple(kernel), groups > 1)
 
 
 def _uses(losses: list[Tensor]) -> Counter:
@@ -96,27 +95,26 @@ def _uses(losses: list[Tensor]) -> Counter:
 
 def _pairs(layers: list[LinearLayer], uses: Counter) -> list[tuple[LinearLayer, LinearLayer]]:
     by_node = {layer.node: layer for layer in layers}
-    pairs = [(by_node.get(_source(layer.given)), layer) for layer in layers]
+    pairs = [(by_node.get(_source(layer.given_node)), layer) for layer in layers]
     return [
         (first, second)
         for first, second in pairs
         if first is not None
         and not _saves_weights(first, second)
-        and _is_sole_use(second.given, first.node, uses)
+        and _is_sole_use(second.given_node, first.node, uses)
     ]
 
 
-def _source(tensor: Tensor) -> Any:
-    """The node of the graph that computed a tensor, before views and BatchNorm."""
-    node = skip_views(tensor.grad_fn)
+def _source(node: Any) -> Any:
+    """The node of the graph that computed the values, before views and BatchNorm."""
+    node = skip_views(node)
     while node is not None and "BatchNorm" in node.name():
         node = skip_views(node.next_functions[0][0])
     return node
 
 
-def _is_sole_use(given: Tensor, first: Any, uses: Counter) -> bool:
-    """Whether nothing else uses what lies between the two layers."""
-    node = given.grad_fn
+def _is_sole_use(node: Any, first: Any, uses: Counter) -> bool:
+    """Whether nothing else uses what lies between the first layer and this node."""
     while node is not None:
         if uses[node] != 1:
             return False

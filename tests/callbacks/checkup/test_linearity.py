@@ -74,6 +74,11 @@ NETS = {
         INFO,
     ),
     "an MLP": (lambda: mlp(6, 16, 16, 3), X, []),
+    "a relu that works in place": (
+        lambda: nn.Sequential(nn.Linear(6, 16), nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(16, 3)),
+        X,
+        [],
+    ),
     "a leaky one": (lambda: mlp(6, 16, 3, activation=nn.LeakyReLU), X, []),
     "layer norm": (lambda: nn.Sequential(nn.Linear(6, 16), nn.LayerNorm(16), nn.Linear(16, 3)), X, []),
     "a bottleneck": (
