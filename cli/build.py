@@ -1,7 +1,6 @@
 """From a request to a run: settings, model, data, callbacks and Trainer.
 
-`build` reads the words, refuses what cannot work (`cli/checks.py`) and makes all objects. Nothing is trained until the
-run's `fit`, `validate`, `test` or `predict` is called.
+`build` reads the words, refuses what cannot work (`cli/checks.py`) and makes all objects. Only `fit` trains.
 """
 
 import contextlib
@@ -53,7 +52,6 @@ def build(
     """Read the settings of a request and make its objects.
 
     Args:
-        request: what was asked for.
         callbacks: added to those of the config and of every run.
         folder: of the run; default: the next `runs/<experiment>/version_N`.
         with_trainer: False leaves out callbacks, loggers and Trainer, and makes no folder.
@@ -192,6 +190,9 @@ class Run(LightningCLI):
     def check_words(self, words: Sequence[str]) -> None:
         """Refuse invalid words of another run of this command, without building it."""
         checks.check_learning_rate(self.parser.parse_args(list(words)).model, words)
+
+    def __deepcopy__(self, memo: Any) -> "Run":
+        return self  # a model's factories refer to it, and a copied model is of the same run
 
     def variant(self, config: Namespace) -> "Run":
         """The same command and data with another config, without Trainer; the parser, slow to make, is the same."""

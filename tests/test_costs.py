@@ -96,7 +96,7 @@ def test_logs_checkpoints_loaders_and_events_of_an_epoch(
             return _original(self, *args, **kwargs)
 
         monkeypatch.setattr(owner, name, counted)
-    run = fit(mnist_dir, "--pictures=false")  # which take batches of their own
+    run = fit(mnist_dir, "--pictures=false", "--checkup=false")  # which take batches of their own
     metrics = 2  # val/loss and val/accuracy
     assert calls["log"] == STEPS * EPOCHS // EVERY + metrics * EPOCHS
     assert calls["save_checkpoint"] <= 2 * EPOCHS  # best and last

@@ -19,9 +19,6 @@ from callbacks.diagnostics.verdict import Verdict
 _RAW = 10.0  # rms of inputs above which they explain large outputs by themselves
 _GROWTH = 100.0  # from the first layer to the last
 _WRONG = 12.0  # times what a guess costs: He initialization 8 layers deep reaches 2.4, confident wrong answers about 8
-_LARGE_HEAD = (
-    8.0  # rms of the last layer's weights times the root of its inputs: 1.4 for He, below 5 for trained ones
-)
 
 
 def signal_at_the_start(subject: Subject) -> list[Verdict]:
@@ -72,19 +69,9 @@ def _explained(subject: Subject, call: LossCall, loss: float, guess: float, expe
             f"{text}: the first outputs are large (rms {_rms(call.input.detach()):.3g}), so the first steps only "
             "make them smaller.",
             "a smaller initialization of the last layer, such as nn.init.zeros_(head.weight)",
-            "warn" if loss > _WRONG * guess or _head_is_large(subject) else "info",
+            "warn" if loss > _WRONG * guess else "info",
         )
     ]
-
-
-def _head_is_large(subject: Subject) -> bool:
-    """Whether the last layer's weights are much larger than an initialization; embeddings used twice do not count."""
-    calls = subject.functions[1]
-    embeddings = {id(call.argument(1, "weight")) for call in calls if call.name == "embedding"}
-    weights = [call.argument(1, "weight") for call in calls if call.name == "linear"]
-    if not weights or id(weights[-1]) in embeddings:
-        return False
-    return _rms(weights[-1].detach()) * math.sqrt(weights[-1].shape[1]) > _LARGE_HEAD
 
 
 def _grown(subject: Subject, output: float, text: str) -> list[Verdict]:
