@@ -5,6 +5,7 @@ check       what a check is, and running all of them
 checks      the checks, one file per subject, in the order of their worth
 subject     what they look at: copies, batches, a traced training step
 copying     a copy of a module with its optimizers, which trains without a Trainer
+stand_in    what a copied module takes for its Trainer
 functions   the functions of torch that a traced step called
 stepping    some real training steps of a copy, and what they did to weights and gradients
 planning    how long the training will be, and a dry run of its schedulers

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers.logger import DummyLogger
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader, Dataset
 
+from callbacks.checkup.stand_in import StandIn, nothing
 from callbacks.diagnostics.loss_calls import LossCall, LossRecorder
 
 SHARED = (Dataset, DataLoader, pl.LightningDataModule)  # not copied if a module holds one: they may be large
@@ -28,28 +28,6 @@ class CannotCheckError(Exception):
 
 class DoesNotApplyError(CannotCheckError):
     """Why there is nothing to check, in a few words: there is no scheduler, no validation, ..."""
-
-
-class StandIn:
-    """Answers like the Trainer, but has optimizers and loggers of its own, and saves nothing."""
-
-    def __init__(self, trainer: pl.Trainer) -> None:
-        logger = DummyLogger()
-        own = {"optimizers": [], "lr_scheduler_configs": [], "logger": logger, "loggers": [logger]}
-        own |= {
-            "save_checkpoint": _nothing,
-            "callback_metrics": {},
-            "logged_metrics": {},
-            "progress_bar_metrics": {},
-        }
-        vars(self).update(own, _trainer=trainer)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(vars(self)["_trainer"], name)
-
-
-def _nothing(*args: Any, **kwargs: Any) -> None:
-    """Does what a copy does instead of logging and saving."""
 
 
 class Traced:
@@ -158,7 +136,7 @@ class Copy:
             self._make_manual(optimizer)
         everything = self.optimizers[0] if len(self.optimizers) == 1 else self.optimizers
         schedulers = self.schedulers[0] if len(self.schedulers) == 1 else self.schedulers
-        own.update(log=_nothing, log_dict=_nothing, print=_nothing)
+        own.update(log=nothing, log_dict=nothing, print=nothing)
         own["optimizers"] = lambda use_pl_optimizer=True: everything
         own["lr_schedulers"] = lambda: schedulers or None
         own["manual_backward"] = self._backward
