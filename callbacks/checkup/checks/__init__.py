@@ -1,4 +1,4 @@
-"""All checks, in the order of their worth: the time may not suffice for the last ones."""
+"""All checks, in the order of their worth for the time they take: it may not suffice for the last ones."""
 
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks import (
@@ -32,21 +32,21 @@ CHECKS: tuple[Check, ...] = (
     *loss_shapes.CHECKS,
     *objective.CHECKS,
     *finite.CHECKS,
-    *cut.CHECKS,
     *labels.CHECKS,
+    *modes.CHECKS,
+    *schedule.CHECKS,
+    *scale.CHECKS,
+    *splits.CHECKS,
+    *preparation.CHECKS,
+    *order.CHECKS,
+    *workers.CHECKS,
     *steps.CHECKS,
+    *cut.CHECKS,
     *independence.CHECKS,
     *future.CHECKS,
     *influence.CHECKS,
     *attention.CHECKS,
-    *splits.CHECKS,
-    *scale.CHECKS,
-    *preparation.CHECKS,
-    *order.CHECKS,
-    *schedule.CHECKS,
-    *modes.CHECKS,
     *linearity.CHECKS,
     *signal.CHECKS,
-    *workers.CHECKS,
     *learning.CHECKS,
 )
