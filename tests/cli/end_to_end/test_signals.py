@@ -55,7 +55,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(LitMLP, "on_train_epoch_start", press_ctrl_c)
-        assert main([*FIT, "--run_name", "pressed"]) == 130
+        assert main([*FIT, "--run_name", "pressed", "--checkup=false"]) == 130  # which calls the hook, too
     folder = Path("runs/pressed/version_0")
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 1
     assert_it_goes_on(folder, capsys.readouterr().err, capsys)
