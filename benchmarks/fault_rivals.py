@@ -12,8 +12,9 @@ torchtest2 (PyPI) itself runs where it is installed, in a second training of one
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -22,11 +23,14 @@ from torch import Tensor, nn
 EVERY = 5  # steps between two measurements, as for the diagnosis
 
 
+Names = dict[str, tuple[str, ...]]  # alarm -> the kinds of faults that it could mean
+
+
 class Rival(pl.Callback):
     """A tool whose alarms are kept with the step at which each came first."""
 
     name = ""
-    names: dict[str, tuple[str, ...]] = {}  # noqa: RUF012
+    names: ClassVar[Names] = {}
 
     def __init__(self) -> None:
         self.alarms: dict[str, int] = {}
@@ -64,7 +68,7 @@ class AutoTrainer(Rival):
     oscillation: the accuracy changes by >= 0.03 in >= 20 % of the epochs."""
 
     name = "AUTOTRAINER"
-    names = {  # noqa: RUF012
+    names: ClassVar[Names] = {
         "vanishing gradient": ("vanishing gradient", "vanishing gradient and signal", "gradient below float32",
                                "vanishing gradient through time", "no gradient", "identical units"),
         "exploding gradient": ("exploding gradient", "signal grows from layer to layer", "values not finite",
@@ -101,7 +105,7 @@ class Umlaut(Rival):
     """Inputs outside [-1, 1]; learning rate > 0.01 or < 1e-7; validation accuracy > 0.95; dropout > 0.5."""
 
     name = "UMLAUT"
-    names = {  # noqa: RUF012
+    names: ClassVar[Names] = {
         "inputs outside [-1, 1]": ("inputs not normalized", "features of very different scale", "values not finite"),
         "learning rate too high": ("learning rate far too high", "oscillates"),
         "learning rate too low": ("learning rate far too low", "learning rate is 0", "learning rate is gone",
@@ -126,7 +130,7 @@ class Umlaut(Rival):
         )
 
 
-class Activations(Rival):
+class Activations(Rival, ABC):
     """A rival that listens to the outputs of activations given as modules, at its steps."""
 
     kinds: tuple[type[nn.Module], ...] = (
@@ -152,8 +156,9 @@ class Activations(Rival):
         if module.training and self.due():
             self.heard(module, output.detach())
 
+    @abstractmethod
     def heard(self, module: nn.Module, output: Tensor) -> None:
-        raise NotImplementedError
+        """Take in the output of an activation."""
 
 
 class TheDeepChecker(Activations):
@@ -161,7 +166,7 @@ class TheDeepChecker(Activations):
     the limit; log10 of the update over the weights outside [-4, -1]."""
 
     name = "TheDeepChecker"
-    names = {  # noqa: RUF012
+    names: ClassVar[Names] = {
         "dead units": ("dead units", "no gradient", "identical units"),
         "saturation": ("saturation", "inputs not normalized", "learning rate far too high"),
         "update too large": ("learning rate far too high", "exploding gradient"),
@@ -199,7 +204,7 @@ class TorchAudit(Activations):
 
     name = "torch-audit"
     kinds = (nn.ReLU,)
-    names = {  # noqa: RUF012
+    names: ClassVar[Names] = {
         "gradient norm": ("exploding gradient", "signal grows from layer to layer", "values not finite",
                           "initial loss too high", "gradients are not cleared", "targets of another scale"),
         "input range": ("inputs not normalized", "features of very different scale", "values not finite"),
@@ -231,7 +236,7 @@ class TorchTest(Rival):
     """torchtest2's checks of the first batch; fails and warnings count alike. It needs a training of its own."""
 
     name = "torchtest2"
-    names = {  # noqa: RUF012
+    names: ClassVar[Names] = {
         "output_finite": ("values not finite",),
         "output_varies": ("constant inputs", "identical units", "dead units"),
         "eval_determinism": ("dropout in evaluation",),

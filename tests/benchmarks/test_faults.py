@@ -70,11 +70,11 @@ def test_two_programs_never_share_a_name() -> None:
 class Says(pl.Callback):
     """Has a note from step 1 on, which is a warning from step 3 on."""
 
-    verdicts: list[Verdict] = []  # noqa: RUF012
+    verdicts: tuple[Verdict, ...] = ()
 
     def on_train_batch_end(self, trainer, *_) -> None:
         severity = "warn" if trainer.global_step >= 3 else "info"
-        self.verdicts = [Verdict("right", [], "It was measured.", "another", severity)]
+        self.verdicts = (Verdict("right", [], "It was measured.", "another", severity),)
 
 
 def test_a_verdict_is_noted_when_it_first_appears_and_at_its_worst() -> None:
