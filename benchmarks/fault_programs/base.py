@@ -157,7 +157,7 @@ class HandWritten(pl.LightningModule):
     optimizer: Optimizer = staticmethod(adam)
 
     def step(self, batch: Any) -> Tensor:
-        """The loss of a batch."""
+        """The loss of a batch; not needed where both steps are written anew, as in a GAN."""
         raise NotImplementedError
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
