@@ -1,7 +1,6 @@
 """A checkpoint is written whole or not at all, and loads as plain data."""
 
 import datetime
-import enum
 import functools
 import signal
 import subprocess
@@ -20,22 +19,6 @@ from runtime.checkpoint_io import AtomicIO, loadable
 from runtime.errors import RunError, UsageError, exit_code, explain
 
 ROOT = Path(__file__).parents[2]
-
-
-class Color(enum.Enum):
-    RED = "red"
-
-
-class Level(enum.IntEnum):
-    HIGH = 3
-
-
-class Name(str):
-    pass
-
-
-class Thing:
-    pass
 
 
 @pytest.mark.parametrize(
@@ -191,6 +174,7 @@ def test_a_read_only_folder_leaves_the_checkpoint_before(small_disk: Path) -> No
 WRITER = """
 import sys, torch
 from runtime.checkpoint_io import AtomicIO
+from tests.runtime.odd_values import Color, Level, Name, Thing
 AtomicIO().save_checkpoint({"x": 1}, sys.argv[1])
 print("ready", flush=True)
 AtomicIO().save_checkpoint({"x": torch.zeros(50_000_000)}, sys.argv[1])  # 200 MB

@@ -1,7 +1,6 @@
 """State comes back from a checkpoint exactly as it was, or is refused with its path."""
 
 import datetime
-import enum
 import functools
 import random
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
@@ -20,6 +19,7 @@ import torch
 from runtime.checkpoint_io import AtomicIO
 from runtime.errors import UsageError, exit_code
 from runtime.kept_values import MARK, decode, encode
+from tests.runtime.odd_values import Color, Level, Name, Thing
 
 UTC = datetime.UTC
 
@@ -117,22 +117,6 @@ def test_other_generators_go_on(tmp_path: Path) -> None:
     assert loaded[0].gauss(0, 1) == python.gauss(0, 1)
     assert np.array_equal(loaded[1].randn(5), old.randn(5))
     assert torch.equal(torch.rand(5, generator=loaded[2]), torch.rand(5, generator=torchs))
-
-
-class Color(enum.Enum):
-    RED = "red"
-
-
-class Level(enum.IntEnum):
-    HIGH = 3
-
-
-class Name(str):
-    pass
-
-
-class Thing:
-    pass
 
 
 @dataclass
