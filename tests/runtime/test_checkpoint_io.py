@@ -17,6 +17,7 @@ import torch
 
 from runtime.checkpoint_io import AtomicIO, loadable
 from runtime.errors import RunError, UsageError, exit_code, explain
+from tests.runtime.odd_values import Color, Level, Name, Thing
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +52,7 @@ ROOT = Path(__file__).parents[2]
         (torch.nn.ReLU(), "torch.nn.modules.activation.ReLU"),
         (torch.nn.functional.relu, "torch.nn.functional.relu"),
         (functools.partial(print), "functools.partial"),
-        (Thing(), "tests.runtime.test_checkpoint_io.Thing"),
+        (Thing(), "tests.runtime.odd_values.Thing"),
     ],
     ids=lambda value: repr(value).partition(" at ")[0][:40],  # no addresses, which differ between processes
 )
@@ -174,7 +175,6 @@ def test_a_read_only_folder_leaves_the_checkpoint_before(small_disk: Path) -> No
 WRITER = """
 import sys, torch
 from runtime.checkpoint_io import AtomicIO
-from tests.runtime.odd_values import Color, Level, Name, Thing
 AtomicIO().save_checkpoint({"x": 1}, sys.argv[1])
 print("ready", flush=True)
 AtomicIO().save_checkpoint({"x": torch.zeros(50_000_000)}, sys.argv[1])  # 200 MB
