@@ -63,4 +63,4 @@ def main(words: Sequence[str]) -> int:
             )
             run.fit()
     print(full(checkup))
-    return int(any(verdict.severity == "fail" for verdict in checkup.verdicts))
+    return int(bool(checkup.why_not) or any(verdict.severity == "fail" for verdict in checkup.verdicts))

@@ -1,7 +1,8 @@
 """Checkup: before the first step, find what would keep the network from learning.
 
 All checks work on copies of the module and on batches read ahead. Afterwards weights, optimizers, random numbers, the
-order of the data and everything logged are as they would be without it.
+order of the data and everything logged are as they would be without it. What the module's own hooks and steps do to the
+world, such as writing a file, happens on the copies, too.
 """
 
 from __future__ import annotations
@@ -60,7 +61,10 @@ class Checkup(pl.Callback):
         if trainer.world_size > 1:
             self.why_not = "it works in one process; run python train.py check with --trainer.devices 1"
         else:
-            self._check(trainer, pl_module)
+            try:
+                self._check(trainer, pl_module)
+            except Exception as error:  # an observer never breaks a training
+                self.why_not = f"it failed: {type(error).__name__}: {error}"
         rank_zero_only(print)(summary(self), flush=True)
 
     def _check(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -117,9 +117,8 @@ class Copy:
         self.module, self.optimizers, self.schedulers = copies
         self.trainer = trainer
         self.still = False  # whether optimizers leave the weights alone
-        self.events: list[
-            tuple[str, Any]
-        ] = []  # what a manual step did: ("backward", loss), ("step", optimizer)
+        # what a manual step did: ("backward", loss), ("step", optimizer)
+        self.events: list[tuple[str, Any]] = []
         vars(stand_in)["optimizers"] = self.optimizers
         for each in self.module.modules():
             if isinstance(each, pl.LightningModule):

@@ -284,3 +284,18 @@ def test_only_data_are_restored_whatever_class_the_trainer_is_of():
     trainer = OwnTrainer(callbacks=[checkup], max_steps=1, accelerator="cpu", devices=1, **quiet)
     trainer.fit(model, data)
     assert any(not outcome.why_not for outcome in checkup.outcomes)
+
+
+class Stubborn(dict):
+    """A container that cannot be copied."""
+
+    def copy(self):
+        raise RuntimeError("no copies")
+
+
+def test_data_whose_state_cannot_be_kept_do_not_stop_the_training():
+    data = Noisy()
+    data.cache = Stubborn()
+    checkup = Checkup()
+    assert fit(classifier(), DataLoader(data, 8), checkup, steps=3).global_step == 3
+    assert checkup.why_not == "it failed: RuntimeError: no copies"
