@@ -11,6 +11,7 @@ stepping    some real training steps of a copy, and what they did to weights and
 planning    how long the training will be, and a dry run of its schedulers
 watching    what runs inside a step: calls of modules, dropout, sizes of batches
 batches     the tensors of a batch, batches from loaders
+samples     single samples: which tensor is the target, fingerprints of rows
 untouched   random numbers and loaders as they were
 report      what it prints
 """
