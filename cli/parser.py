@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 import pytorch_lightning as pl
 import torch
 from jsonargparse import ArgumentParser
-from pytorch_lightning.cli import LightningArgumentParser
+from pytorch_lightning.cli import LightningArgumentParser, ReduceLROnPlateau
 
 import callbacks
 import datamodules
@@ -27,11 +27,12 @@ from cli.parser_errors import (
     class_in,
     constructor_error,
     is_of_nested_import,
+    several_classes,
     unknown_name,
     value_in,
 )
 from runtime.errors import UsageError, did_you_mean, how_to_install
-from runtime.private import flags_of, type_of
+from runtime.private import flags_of, let_name_mean, type_of
 
 PLAIN = (bool, int, float, str)
 LISTS = (list, tuple, Sequence, Iterable)
@@ -42,6 +43,8 @@ OTHER_NAMES = {
     "bfloat16": "bf16-mixed",
     "fp32": "32-true",
 }
+
+let_name_mean(ReduceLROnPlateau)  # Lightning's extends PyTorch's of the same name: it can be given a metric
 
 
 class WrongSettingError(UsageError):
@@ -108,6 +111,9 @@ def explained(parser: ArgumentParser, message: str, error: BaseException | None)
     messages = [message, *map(str, chain)]
     if re.search(r"arguments are required: \w*\.?model$", message):
         return WrongSettingError("", "the config has no model; add --model LitMLP, or a `model:` to it")
+    if found := several_classes(messages):
+        name, paths = found
+        return WrongSettingError(key, f"several classes are called {name}: {paths}; give one of these paths")
     expected = type_of(parser, key)
     may_be_plain = any(kind in PLAIN for kind in members(expected))
     if (given := class_in(messages)) and (not may_be_plain or re.search(r"^[A-Z]|\.", given)):

@@ -54,6 +54,12 @@ def class_in(messages: list[str]) -> str | None:
     return None
 
 
+def several_classes(messages: list[str]) -> tuple[str, str] | None:
+    """A name that several classes have, and their paths; None if that is not the error."""
+    found = (re.search(r"Multiple subclasses with name (\w+)\..*: (.*)\.", message) for message in messages)
+    return next(((each[1], each[2]) for each in found if each), None)
+
+
 def value_in(messages: list[str]) -> str | None:
     """The value named by a message, the shortest one, as that is the innermost; None if no message shows one."""
     found = [re.search(r"(?:Got value|Given value): ?(.*)$", message, re.DOTALL) for message in messages]

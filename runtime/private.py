@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, _typehints
 from jsonargparse._namespace import NSKeyError
 from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from pytorch_lightning.loops.fetchers import _DataFetcher as DataFetcher
@@ -228,3 +228,15 @@ def union_errors(error: BaseException) -> list[Exception]:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     is_union = bool(frames) and frames[-1].f_code.co_name == "raise_union_unexpected_value"
     return list(frames[-1].f_locals["exceptions"]) if is_union else []
+
+
+def let_name_mean(cls: type) -> None:
+    """Let the name of a class stand for it although another class has the same name, which jsonargparse refuses.
+
+    It would be replaced by a way to give classes short names.
+    """
+    original = _typehints.resolve_class_path_by_name
+    path = f"{cls.__module__}.{cls.__qualname__}"
+    _typehints.resolve_class_path_by_name = lambda kind, name: (
+        path if name == cls.__name__ else original(kind, name)
+    )

@@ -129,7 +129,8 @@ def test_a_value_that_no_type_of_a_union_takes_has_one_error_for_each() -> None:
         parser.parse_args(["--size=[1, a]"])
     errors: list[BaseException] = [refused.value]
     while not private.union_errors(errors[-1]):
-        assert (cause := errors[-1].__cause__ or errors[-1].__context__) is not None
+        cause = errors[-1].__cause__ or errors[-1].__context__
+        assert cause is not None
         errors.append(cause)
     assert [type(each) for each in private.union_errors(errors[-1])] == [ValueError, ValueError]
 
