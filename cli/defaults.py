@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter, Callback, ModelSummary, ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import CheckpointIO
@@ -25,7 +25,9 @@ from cli.monitor_checks import MonitorCheck
 from runtime.checkpoint import BestCheckpoint, LastCheckpoint
 from runtime.checkpoint_io import AtomicIO
 from runtime.direction import mode_of
+from runtime.graph.loop import use_graph_loop
 from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV
+from runtime.loop import use_lean_loop
 from runtime.resume import first_step_to_log
 from runtime.stop import StopOnSignal
 
@@ -98,6 +100,11 @@ def plugins_of(given: Any) -> list[Any]:
     if not chosen and SLURMEnvironment.detect():
         plugins.append(SLURMEnvironment(auto_requeue=False))
     return plugins
+
+
+def choose_loop(settings: Namespace, trainer: Trainer) -> None:
+    """The loop over the batches of an epoch."""
+    use_graph_loop(trainer) if settings.graph else use_lean_loop(trainer)
 
 
 def has(given: list[Callback], kind: type) -> bool:

@@ -99,6 +99,10 @@ class Observer(pl.Callback):
             monitor.start(trainer, pl_module, self.probe)
         write_layout(trainer, [chart for each in self.monitors if each.writes for chart in each.charts])
 
+    def watches_next_step(self, trainer: pl.Trainer) -> bool:
+        """Whether anything is measured in the step to come; if not, its step hooks need not be called."""
+        return any(monitor.is_due(trainer.global_step) for monitor in self.monitors)
+
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
