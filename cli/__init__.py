@@ -3,6 +3,7 @@
 main                                `run = build(request); run.fit(); report(run)`
 request, config_files, overview     what is answered or refused without PyTorch
 build, flags, parser, defaults      settings, model, data, callbacks and Trainer of one command
+parser_errors                       what lies below an error of the parser: of a constructor, an import, a value
 checks, checkpoint_checks           what is refused once PyTorch is loaded
 reports                             the summary table
 wrong_settings                      which setting made a library fail

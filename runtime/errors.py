@@ -10,6 +10,26 @@ HINTS = {  # what helps, by the operating system's message
 }
 
 
+OWN_PACKAGES = {  # the modules of what `setup.cfg` installs
+    *(
+        "filelock",
+        "google_crc32c",
+        "jsonargparse",
+        "matplotlib",
+        "numpy",
+        "optuna",
+        "pandas",
+        "pytorch_lightning",
+    ),
+    *("rich", "scipy", "sklearn", "tensorboard", "torch", "torchmetrics", "torchvision", "yaml"),
+}
+OTHER_NAMES = {
+    "PIL": "pillow",
+    "cv2": "opencv-python",
+    "skimage": "scikit-image",
+}  # packages, by their module
+
+
 class UsageError(Exception):
     """The command, a flag or a config is wrong."""
 
@@ -32,6 +52,16 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "--help lists
     return f"it can be: {', '.join(known)}" if len(known) <= 20 else otherwise
 
 
+def how_to_install(error: BaseException) -> str | None:
+    """The `pip install` line for a missing package; None if the message has one, or does not name the package."""
+    if not isinstance(error, ModuleNotFoundError) or error.name is None or "pip install" in str(error):
+        return None
+    module = error.name.partition(".")[0]
+    if module in OWN_PACKAGES:
+        return "install what this project needs: pip install -c constraints.txt -e ."
+    return f"pip install {OTHER_NAMES.get(module, module)}"
+
+
 def exit_code(error: Exception) -> int:
     """2 if the user can fix it, else 1."""
     names = {cls.__name__ for cls in type(error).__mro__}
@@ -48,5 +78,6 @@ def explain(error: Exception) -> str:
     if exit_code(error) == 1 and not isinstance(error, RunError):
         lines[0] = f"{type(error).__name__}: {lines[0]}"
         hints = [hint for cause, hint in HINTS.items() if cause in text]
+        hints += [install] if (install := how_to_install(error)) else []
         lines += hints or ["--debug shows where this comes from"]
     return "error: " + "\n  ".join(lines)

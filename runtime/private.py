@@ -4,11 +4,12 @@ A new version of a library may change any of them. `tests/runtime/test_private.p
 that a change fails there with one message, and not somewhere during a training.
 """
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, _typehints
 from jsonargparse._namespace import NSKeyError
 from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from pytorch_lightning.loops.fetchers import _DataFetcher as DataFetcher
@@ -216,3 +217,26 @@ def type_of(parser: ArgumentParser, key: str) -> Any:
     """The type of a setting of this parser; None if it has none."""
     action = parser._option_string_actions.get(f"--{key}")
     return getattr(action, "_typehint", None) or getattr(action, "type", None)
+
+
+def union_errors(error: BaseException) -> list[Exception]:
+    """Why each type of a union refused a value; empty if the error is another one.
+
+    jsonargparse names only the first as the cause of its error, and that is another type's if a constructor in a list
+    failed.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    is_union = bool(frames) and frames[-1].f_code.co_name == "raise_union_unexpected_value"
+    return list(frames[-1].f_locals["exceptions"]) if is_union else []
+
+
+def let_name_mean(cls: type) -> None:
+    """Let the name of a class stand for it although another class has the same name, which jsonargparse refuses.
+
+    It would be replaced by a way to give classes short names.
+    """
+    original = _typehints.resolve_class_path_by_name
+    path = f"{cls.__module__}.{cls.__qualname__}"
+    _typehints.resolve_class_path_by_name = lambda kind, name: (
+        path if name == cls.__name__ else original(kind, name)
+    )
