@@ -1,7 +1,6 @@
 """The metrics that a run waits for: they must be logged, and followed in the right direction."""
 
 import difflib
-import shlex
 from pathlib import Path
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -9,6 +8,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
 from lit_models.base import LitModel
+from runtime.commands import train_py
 from runtime.direction import direction
 from runtime.errors import UsageError, did_you_mean
 from runtime.private import logged_now
@@ -79,7 +79,7 @@ class MonitorCheck(Callback):
         trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt", weights_only=False)
         raise UsageError(
             f"--monitor {self.monitor} is not logged; {nearest(self.monitor, self.measured, [*logged])}\n"
-            f"the epoch is saved; resume with: python train.py fit --resume {shlex.quote(str(self.folder))} --monitor ..."
+            f"the epoch is saved; resume with: {train_py('fit', '--resume', self.folder, '--monitor', '...')}"
         )
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from cli.cluster import interrupted_run, job_file
 from cli.config_files import ELSEWHERE, check_config, settings
+from runtime.commands import train_py
 from runtime.errors import UsageError, did_you_mean
 
 COMMANDS = ("fit", "validate", "test", "predict", "compare")
-COMPARE_USAGE = "python train.py compare RUN_A RUN_B [flags for both, like --data.data_dir DIR]"
 # commands with words of their own, and the module of their `main`
 STUDIES = {"check": "cli.check", "sweep": "cli.sweep", "tune-lr": "cli.tune_lr"}
 
@@ -42,14 +42,14 @@ def prepare(args: Sequence[str]) -> Request:
     """
     command, words = args[0], list(args[1:])
     if command.startswith("-"):
-        raise UsageError(f"{command} stands before the command; write: python train.py fit {command} ...")
+        raise UsageError(f"{command} stands before the command; write: {train_py('fit', command, '...')}")
     if command not in COMMANDS:
         raise UsageError(f"there is no command {command!r}; {did_you_mean(command, [*COMMANDS, *STUDIES])}")
     if {"-h", "--help"} & set(words):
         return Request(command, [command, *words])
 
     if words and not words[0].startswith("-"):
-        raise UsageError(f"{words[0]} follows no flag; write: python train.py {command} --config {words[0]}")
+        raise UsageError(f"{words[0]} follows no flag; write: {train_py(command, '--config', words[0])}")
     check_flags(command, words)
     resume, words = take_option(words, "--resume")
     if resume is not None:
@@ -78,7 +78,7 @@ def prepare(args: Sequence[str]) -> Request:
             f"{command} needs --ckpt_path runs/.../checkpoints/best.ckpt; null stands for an untrained network"
         )
     if not configs and not option_values(words, "--model") and not wants_config(words):
-        raise UsageError(f"{command} needs --config configs/....yaml; python train.py lists the experiments")
+        raise UsageError(f"{command} needs --config configs/....yaml; {train_py()} lists the experiments")
     experiments = [path.stem for path in configs if path.parent.name not in ("presets", "sweeps")]
     return Request(command, [command, *words], experiment=experiments[0] if experiments else "", job_file=job)
 
@@ -140,10 +140,10 @@ def comparison_requests(words: Sequence[str]) -> tuple[Request, Request]:
     names, flags = words[:2], list(words[2:])
     if len(names) < 2 or any(name.startswith("-") for name in names):
         raise UsageError(
-            f"compare needs two runs, each a folder runs/<name>/version_N or a checkpoint: {COMPARE_USAGE}"
+            f"compare needs two runs, each a folder runs/<name>/version_N or a checkpoint: {compare_usage()}"
         )
     if option_values(flags, "--config", "-c") or option_values(flags, "--ckpt_path"):
-        raise UsageError(f"compare takes each run's own config and checkpoint; write: {COMPARE_USAGE}")
+        raise UsageError(f"compare takes each run's own config and checkpoint; write: {compare_usage()}")
     one_device = ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
 
     def request(name: str) -> Request:
@@ -155,6 +155,11 @@ def comparison_requests(words: Sequence[str]) -> tuple[Request, Request]:
         )
 
     return request(names[0]), request(names[1])
+
+
+def compare_usage() -> str:
+    """How `compare` is called."""
+    return f"{train_py('compare', 'RUN_A', 'RUN_B')} [flags for both, like --data.data_dir DIR]"
 
 
 def wants_config(words: Sequence[str]) -> bool:

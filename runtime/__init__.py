@@ -16,4 +16,5 @@ stop, signals                       Ctrl-C, SIGTERM and SIGUSR1
 loggers                             TensorBoard and metrics.csv
 process                             what is set once for the whole process
 run_folder, run_lock, tables, errors  what the commands share
+commands                            commands as they are printed
 """

@@ -43,13 +43,19 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "--help lists
     known = sorted(known)
     if not known:
         return "there is none"
+    if close := closest(word, known):
+        return f"did you mean {close!r}?"
+    return f"it can be: {', '.join(known)}" if len(known) <= 20 else otherwise
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The name that was probably meant; None if no name is close."""
+    known = sorted(known)
     close = [name for name in known if name.rpartition(".")[2] == word.lstrip("-")][:1]  # --lr for --a.b.lr
     close = close or difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if not close and len(word) > 1:  # names that differ in case, or contain each other
         close = [name for name in known if word.lower() in name.lower() or name.lower() in word.lower()][:1]
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"it can be: {', '.join(known)}" if len(known) <= 20 else otherwise
+    return close[0] if close else None
 
 
 def how_to_install(error: BaseException) -> str | None:
