@@ -184,6 +184,11 @@ def saves_within_epochs(callback: ModelCheckpoint) -> bool:
     return bool(callback._every_n_train_steps) or callback._train_time_interval is not None
 
 
+def let_save_again(callback: ModelCheckpoint) -> None:
+    """Make the callback save although `global_step` has not grown, as with optimizers that Lightning does not count."""
+    callback._last_global_step_saved = -1
+
+
 # --- torchmetrics; would be replaced by: a state_dict that includes states that are not persistent ---
 
 

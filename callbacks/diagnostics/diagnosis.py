@@ -31,6 +31,7 @@ from callbacks.diagnostics.rules import Measurements, judge
 from callbacks.diagnostics.upkeep import Upkeep
 from callbacks.diagnostics.verdict import Verdict
 from callbacks.step_hooks import skip_empty_hooks
+from callbacks.steps import steps_done
 from callbacks.tensorboard import on_tensorboard
 
 NOTHING_YET = {
@@ -102,7 +103,7 @@ class Diagnosis(pl.Callback):
             self._folder = trainer.log_dir if trainer.loggers else None
 
     def start_reading(self, trainer: pl.Trainer, observer: Observer) -> None:
-        if trainer.global_step == 0:
+        if steps_done(trainer) == 0:
             self._begin()
         self._gradients = observer.provide(GradientMonitor, self.every_n_steps)
         self._activations = observer.provide(ActivationMonitor, self.every_n_steps)
@@ -133,12 +134,12 @@ class Diagnosis(pl.Callback):
         found = self._record.validated = self._watch.end()
         loss = found.loss if isinstance(found, Evidence) else logged_loss(trainer)
         if loss is not None:
-            self._record.validation.add(trainer.global_step, trainer.current_epoch, loss)
+            self._record.validation.add(steps_done(trainer), trainer.current_epoch, loss)
         self._record.update(trainer)
         if self._record.step != self._record.planned_steps:  # else the end follows
             before = [verdict.kind for verdict in self.problems]
             self._judge_learning(trainer, ended=False)
-            self._announce(trainer, trainer.global_step, before)
+            self._announce(trainer, steps_done(trainer), before)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._close(trainer)
@@ -199,7 +200,7 @@ class Diagnosis(pl.Callback):
     def _judge_learning(self, trainer: pl.Trainer, ended: bool) -> None:
         self._record.update(trainer)
         self._sum_up_losses()
-        self._history.note("learning", trainer.global_step, judge_learning(self._record, ended))
+        self._history.note("learning", steps_done(trainer), judge_learning(self._record, ended))
 
     def _read_step_zero(self, trainer: pl.Trainer) -> None:
         """Take in what another callback found before the first step, or an earlier part of this training did."""
@@ -272,7 +273,7 @@ class Diagnosis(pl.Callback):
 
     def _close(self, trainer: pl.Trainer) -> None:
         self._history.close()
-        self._history.note("upkeep", trainer.global_step, list(self._upkeep.verdicts.values()))
+        self._history.note("upkeep", steps_done(trainer), list(self._upkeep.verdicts.values()))
         self._judge_learning(trainer, ended=True)
         self._write(trainer)
         if trainer.is_global_zero:

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from callbacks.diagnostics.probe import Layer, Probe
 from callbacks.diagnostics.reduction import local, norms, scaler_of, share
+from callbacks.steps import steps_done
 
 # Quantity -> tag -> value; for quantities of the whole model the tag is empty.
 Scalars = dict[str, dict[str, float]]
@@ -33,7 +34,7 @@ class StepMeasurement:
         deltas: dict[str, list[Tensor]],
         signals: dict[str, list[tuple[Tensor, int]]],
     ) -> None:
-        self.step, self.optimizer, self.probe = trainer.global_step, optimizer, probe
+        self.step, self.optimizer, self.probe = steps_done(trainer), optimizer, probe
         owned = {id(p) for group in optimizer.param_groups for p in group["params"]}
         self.parameters = [
             (layer, name, parameter)

@@ -10,6 +10,7 @@ from torch import Tensor
 from callbacks.diagnostics.observer import Observer
 from callbacks.diagnostics.probe import Layer
 from callbacks.step_hooks import skip_empty_hooks
+from callbacks.steps import steps_done
 
 
 class Cadence:
@@ -22,10 +23,10 @@ class Cadence:
 
     def __init__(self, every_n_steps: int | None, trainer: pl.Trainer) -> None:
         self.n = every_n_steps or trainer.log_every_n_steps or 50
-        self._step, self._due = trainer.global_step - 1, False
+        self._step, self._due = steps_done(trainer) - 1, False
 
     def due(self, step: int) -> bool:
-        # a step may be several batches (accumulation), and a batch several steps (GANs)
+        # a step may be several batches
         if step != self._step:
             self._due = step == 0 or (step + 1) // self.n > (self._step + 1) // self.n
             self._step = step

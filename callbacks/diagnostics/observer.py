@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from callbacks.diagnostics.probe import Probe
 from callbacks.step_hooks import skip_empty_hooks
+from callbacks.steps import steps_done
 from callbacks.tensorboard import write_layout
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ class Observer(pl.Callback):
         self.monitors: list[Monitor] = []
         self.readers: list[Reader] = []
         self.probe: Probe | None = None  # while training
-        self._step = 0  # the optimizer step in progress
+        self._step: int | None = None  # the step in progress; None between two
+        self._counted = 0  # optimizer steps of manual optimization, with or without Lightning's wrapper
+        self._counters: list[Any] = []
         self._due: list[Monitor] = []  # the monitors that measure in this step
         self._listening: list[Monitor] = []  # those of them that need the probe
         skip_empty_hooks(self)
@@ -97,6 +100,10 @@ class Observer(pl.Callback):
             reader.start_reading(trainer, self)
         for monitor in self.monitors:
             monitor.start(trainer, pl_module, self.probe)
+        self._step = None
+        if not pl_module.automatic_optimization:
+            optimizers = [each for each in trainer.optimizers if isinstance(each, Optimizer)]
+            self._counters = [each.register_step_post_hook(self._count) for each in optimizers]
         write_layout(trainer, [chart for each in self.monitors if each.writes for chart in each.charts])
 
     def watches_next_step(self, trainer: pl.Trainer) -> bool:
@@ -106,8 +113,9 @@ class Observer(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self._step = step = trainer.global_step
-        self._due = [monitor for monitor in self.monitors if monitor.is_due(step)]
+        if self._step is None:
+            self._step, self._steps_before = steps_done(trainer), self._optimizer_steps(trainer)
+        self._due = [monitor for monitor in self.monitors if monitor.is_due(self._step)]
         for monitor in self._due:
             monitor.start_batch(batch, batch_idx)
         self._listening = [monitor for monitor in self._due if monitor.listens()]
@@ -131,12 +139,21 @@ class Observer(pl.Callback):
         self._detach()
         for monitor in due:
             monitor.end_batch()
-        if not listening or trainer.global_step == self._step:  # the latter: more batches follow in this step
+        if self._optimizer_steps(trainer) == self._steps_before:  # more batches follow in this step
+            return
+        self._step = None
+        if not listening:
             return
         for monitor in listening:
-            monitor.finish(trainer, outputs, self._step)
+            monitor.finish(trainer, outputs, steps_done(trainer) - 1)
         for reader in self.readers:
             reader.read(trainer)
+
+    def _optimizer_steps(self, trainer: pl.Trainer) -> int:
+        return self._counted if self._counters else steps_done(trainer)
+
+    def _count(self, *args: Any) -> None:
+        self._counted += 1
 
     def _detach(self) -> None:
         """Remove the hooks from the model until the next batch."""
@@ -157,6 +174,9 @@ class Observer(pl.Callback):
     def _stop(self) -> None:
         """Release the model, and everyone who joined; they join again when the Trainer fits again."""
         self._detach()
+        for counter in self._counters:
+            counter.remove()
+        self._counters = []
         for monitor in self.monitors:
             monitor.stop()
         self.monitors, self.readers, self.probe = [], [], None

@@ -33,6 +33,7 @@ from pytorch_lightning.utilities.seed import isolate_rng
 
 from callbacks.diagnostics.reduction import is_sharded
 from callbacks.pictures.style import drawing, to_png
+from callbacks.steps import steps_done
 from callbacks.tensorboard import write_image
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Picture(pl.Callback):
             self._active = False
             rank_zero_warn("no pictures are drawn: each process holds only a part of the model")
         self._epochs = epochs_to_draw(num_epochs(trainer))
-        if trainer.global_step == 0 and not self.only_at_end:
+        if steps_done(trainer) == 0 and not self.only_at_end:
             self._draw(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -119,7 +120,7 @@ class Picture(pl.Callback):
     def _draw_all(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.batch is None:
             self.batch = fixed_batch(trainer)
-        step = trainer.global_step
+        step = steps_done(trainer)
         when = f"after {step:,} steps" if step else "before training"
         with drawing():
             for tag, figure in self.figures(pl_module, datamodule(trainer), self.batch):

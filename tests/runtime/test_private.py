@@ -88,6 +88,7 @@ def test_attributes_of_the_connector(trainer: pl.Trainer) -> None:
 def test_attributes_of_a_checkpoint_callback() -> None:
     callback = ModelCheckpoint(every_n_train_steps=3)
     assert (callback._every_n_train_steps, callback._train_time_interval) == (3, None)
+    assert callback._last_global_step_saved == 0
 
 
 def test_what_was_logged_is_described_by_these_fields() -> None:

@@ -13,11 +13,15 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor, nn
 
 from benchmarks.equality import equal
+from callbacks import ActivationMonitor, GradientMonitor, NonFiniteGuard
+from callbacks.steps import steps_done
 from datamodules.loader import TensorLoader
 from runtime.checkpoint_io import AtomicIO
 from runtime.loggers import MetricsCSV
 from runtime.loop import use_lean_loop
 from runtime.resume import FIGURES, NOTHING, PART_OF_A_STEP, ExactResume, first_step_to_log, lost_by_resuming
+
+MANUAL = ("two optimizers", "raw optimizers")  # the steps of the latter are not counted by Lightning
 
 
 class Noisy(pl.LightningModule):
@@ -27,14 +31,14 @@ class Noisy(pl.LightningModule):
         super().__init__()
         self.style = style
         self.net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.Linear(4, 1))
-        self.automatic_optimization = style != "two optimizers"
+        self.automatic_optimization = style not in MANUAL
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor | None:
         loss = self._loss(batch)
         self.log("train/loss", loss, on_step=True, on_epoch=True)
         if self.automatic_optimization:
             return loss
-        for optimizer in self.optimizers():
+        for optimizer in self.optimizers(use_pl_optimizer=self.style != "raw optimizers"):
             optimizer.zero_grad()
             self.manual_backward(self._loss(batch))
             optimizer.step()
@@ -47,7 +51,7 @@ class Noisy(pl.LightningModule):
         self.log("val/loss", self._loss(batch) + torch.rand(()))
 
     def configure_optimizers(self) -> Any:
-        if self.style == "two optimizers":
+        if self.style in MANUAL:
             parts = self.net[0], self.net[3]
             return [torch.optim.Adam(part.parameters(), 0.01) for part in parts]
         optimizer = torch.optim.Adam(self.parameters(), 0.05)
@@ -90,9 +94,11 @@ def fit(
         shutil.copy(table, folder / "metrics.csv")
     purge_step = first_step_to_log(torch.load(resume, weights_only=True)) if resume else None
     saver = SaveEverywhere(folder if resume is None else None)
+    # They log at steps of their own, which must be those of the losses.
+    monitors = [GradientMonitor(), ActivationMonitor(), NonFiniteGuard()] if style in MANUAL else []
     trainer = pl.Trainer(
         **{"max_epochs": 2, "log_every_n_steps": 1, "accelerator": "cpu", **options},
-        callbacks=[ExactResume(), saver],
+        callbacks=[ExactResume(), *monitors, saver],
         logger=MetricsCSV(folder, purge_step),
         plugins=[AtomicIO()],
         enable_progress_bar=False,
@@ -110,7 +116,7 @@ def fit(
         "weights": model.state_dict(),
         "optimizers": [each.state_dict() for each in trainer.optimizers],
         "schedules": [each.scheduler.state_dict() for each in trainer.lr_scheduler_configs],
-        "steps": (trainer.global_step, trainer.current_epoch),
+        "steps": (steps_done(trainer), trainer.current_epoch, trainer.global_step),
     }
     return end, saver.saved
 
@@ -138,6 +144,8 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "validated at every accumulation": ("step", {"accumulate_grad_batches": 2, "val_check_interval": 2}),
     "ended by steps": ("step", {"max_epochs": -1, "max_steps": 6, "val_check_interval": 2}),
     "two optimizers": ("two optimizers", {}),
+    "two optimizers, validated within an epoch": ("two optimizers", {"val_check_interval": 2}),
+    "raw optimizers": ("raw optimizers", {}),
     "bfloat16": ("step", {"precision": "bf16-mixed"}),
 }
 
@@ -151,7 +159,7 @@ def test_resumed_from_every_checkpoint(way: str, tmp_path: Path) -> None:
     for number, path in enumerate(saved):
         checkpoint = torch.load(path, weights_only=True)
         kinds.append(lost_by_resuming(checkpoint))
-        nothing_left = kinds[-1] == FIGURES and checkpoint["global_step"] == expected["steps"][0]
+        nothing_left = kinds[-1] == FIGURES and first_step_to_log(checkpoint) == expected["steps"][0]
         if kinds[-1] == PART_OF_A_STEP or nothing_left:
             continue
         # Killed at once, or at the end of the run.
