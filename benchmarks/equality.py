@@ -13,7 +13,7 @@ def difference(first: Path, second: Path, *, by_row: bool = True) -> str:
 
     Args:
         first, second: their folders.
-        by_row: whether metrics.csv must have the same rows. A checkpoint writes what has been logged so far, so a run that
+        by_row: whether metrics.csv must have the same rows. A checkpoint writes what was logged so far, so a run that
             saves at other moments may have the same figures in more rows.
     """
     return difference_in_state(first, second) or difference_in_figures(first, second, by_row=by_row)
@@ -61,7 +61,7 @@ def table(run: Path) -> dict[Any, Any]:
 
 
 def figures(run: Path) -> dict[Any, Any]:
-    """The figures in metrics.csv by step and name, in whatever rows they stand. The columns `step` and `epoch` are none."""
+    """The figures in metrics.csv by step and name, in whatever rows they are; the columns `step` and `epoch` are none."""
     found: dict[tuple[str, str], list[str]] = {}
     for row in rows_of(run):
         for name, value in row.items():

@@ -91,22 +91,27 @@ class Endless(Sampler):
 
 
 class Stream(IterableDataset):
-    """Samples whose place in the stream is known only to the stream, which goes on in the next epoch."""
+    """Rows drawn anew in each epoch; nobody can ask for a later one without reading those before it."""
 
     def __init__(self) -> None:
         self.x, self.y = table(ROWS)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for row in torch.randint(ROWS, [ROWS]):
+            yield self.x[row] + torch.randn(3), self.y[row]
+
+
+class StreamWithState(Stream):
+    """Begins each epoch where the last one ended; only the stream knows where that was."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.place = 0
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for _ in range(ROWS):
-            self.place = (self.place + 7) % ROWS
+        for _ in range(ROWS - 7):
+            self.place = (self.place + 1) % ROWS
             yield self.x[self.place] + torch.randn(3), self.y[self.place]
-
-    def state_dict(self) -> dict[str, int]:
-        return {"place": self.place}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.place = state["place"]
 
 
 class SavesItself:
@@ -119,11 +124,11 @@ class SavesItself:
         return ROWS // self.batch_size
 
     def __iter__(self) -> Iterator[list[Tensor]]:
+        self.next %= len(self)
         while self.next < len(self):
             first = self.next * self.batch_size
             self.next += 1
             yield torch.utils.data.default_collate([self.data[first + i] for i in range(self.batch_size)])
-        self.next = 0
 
     def state_dict(self) -> dict[str, int]:
         return {"next": self.next}
@@ -138,13 +143,14 @@ SAMPLERS = {
     "counting sampler": CountsEpochs,
     "endless sampler": Endless,
 }
+STREAMS = {"stream": Stream, "stream with a state": StreamWithState}
 
 
 class ForeignData(pl.LightningDataModule):
     """One kind of training data.
 
     Args:
-        kind: "shuffled", "own noise", "dict", "combined", "stream", "saves itself", or a name in `SAMPLERS`.
+        kind: "shuffled", "own noise", "dict", "combined", "saves itself", or a name in `SAMPLERS` or `STREAMS`.
         num_workers: processes that read.
         batch_size: rows.
     """
@@ -161,12 +167,15 @@ class ForeignData(pl.LightningDataModule):
     def train_dataloader(self) -> Any:
         if self.kind in SAMPLERS:
             return DataLoader(Rows(), sampler=SAMPLERS[self.kind](), **self.options)
-        if self.kind == "stream":
-            return DataLoader(Stream(), **self.options)
+        if self.kind in STREAMS:
+            return DataLoader(STREAMS[self.kind](), **self.options)
         if self.kind == "saves itself":
             return SavesItself(self.options["batch_size"])
         if self.kind in ("dict", "combined"):
-            both = {name: DataLoader(Rows(rows), shuffle=True, **self.options) for name, rows in {"a": ROWS, "b": 40}.items()}
+            sizes = {"a": ROWS, "b": ROWS // 2}
+            both = {
+                name: DataLoader(Rows(size), shuffle=True, **self.options) for name, size in sizes.items()
+            }
             return both if self.kind == "dict" else CombinedLoader(both, "min_size")
         data = {"shuffled": Rows, "own noise": OwnNoise}[self.kind]
         return DataLoader(data(), shuffle=True, **self.options)

@@ -14,13 +14,14 @@ class Mode:
     Args:
         config: of the run.
         processes: more than one use DDP with gloo.
-        not_promised: the words with which the run says at its start that it can be resumed exactly only between two
-            epochs; empty if it can be resumed exactly everywhere.
+        promised: from where it resumes exactly: "everywhere", "between epochs" or "nowhere".
+        says: the words with which the run says at its start that this is not everywhere.
     """
 
     config: dict[str, Any]
     processes: int = 1
-    not_promised: str = ""
+    promised: str = "everywhere"
+    says: str = ""
 
 
 def mode(
@@ -30,7 +31,7 @@ def mode(
     workers: int = 0,
     callbacks: Sequence[dict[str, Any]] = (),
     processes: int = 1,
-    not_promised: str = "",
+    promised: str = "everywhere",
     **trainer: Any,
 ) -> Mode:
     """A module and data from elsewhere, for 50 steps unless `trainer` says otherwise."""
@@ -40,7 +41,8 @@ def mode(
         "data": {"class_path": "benchmarks.killed_loaders.ForeignData", "init_args": foreign},
         "checkup": False,
     }
-    return Mode(with_trainer(config, trainer, callbacks), processes, not_promised)
+    says = "" if promised == "everywhere" else "the training data are a stream"
+    return Mode(with_trainer(config, trainer, callbacks), processes, promised, says)
 
 
 def own(processes: int = 1) -> Mode:
@@ -79,7 +81,6 @@ def callback(name: str, **arguments: Any) -> list[dict[str, Any]]:
 STOPPING = callback(f"{CALLBACKS}.EarlyStopping", monitor="val/loss", min_delta=10.0, patience=3)
 AVERAGING = callback(f"{CALLBACKS}.StochasticWeightAveraging", swa_lrs=0.01, swa_epoch_start=2)
 SAVING = callback(f"{CALLBACKS}.ModelCheckpoint", every_n_train_steps=3)
-STREAM = "the training data are a stream"
 
 MODES: dict[str, Mode] = {
     "one process": own(),
@@ -117,6 +118,6 @@ MODES: dict[str, Mode] = {
     "endless sampler": mode("endless sampler", limit_train_batches=10),
     "endless sampler, workers": mode("endless sampler", workers=2, limit_train_batches=10),
     "loader that saves itself": mode("saves itself"),
-    "stream with a state (IterableDataset)": mode("stream", not_promised=STREAM),
-    "stream with a state, workers": mode("stream", workers=2, not_promised=STREAM),
+    "stream (IterableDataset)": mode("stream", promised="between epochs"),
+    "stream with a state of its own": mode("stream with a state", promised="nowhere"),
 }

@@ -62,7 +62,9 @@ class Undisturbed:
         trainer = {**mode.config["trainer"], **parallel}
         self.config.write_text(yaml.safe_dump({**mode.config, "trainer": trainer}))
         words = ["fit", "--config", str(self.config), "--run_name", f"{self.slug}_whole"]
-        build(prepare(words), with_trainer=False)  # so that no fork has to import or find out what all of them need
+        build(
+            prepare(words), with_trainer=False
+        )  # so that no fork has to import or find out what all of them need
         job = Job(partial(self._save_everywhere if saves_everywhere else train, words), mode.processes)
         job.start()
         job.wait(until_training=True)
@@ -71,8 +73,8 @@ class Undisturbed:
         self.seconds = time.monotonic() - begun
         if failure := job.failure():
             raise SystemExit(f"{name}: {failure}")
-        if mode.not_promised not in Path("log_0.txt").read_text():
-            raise SystemExit(f"{name}: the run does not say at its start that {mode.not_promised}")
+        if mode.says not in Path("log_0.txt").read_text():
+            raise SystemExit(f"{name}: the run does not say at its start that {mode.says}")
 
     def _save_everywhere(self, words: list[str]) -> int:
         build(prepare(words), callbacks=[SaveEverywhere(self.folder, self.copies)]).fit()
@@ -122,7 +124,7 @@ def is_usable(copy: Path, last: Path, mode: Mode) -> bool:
     if lost == PART_OF_A_STEP or (lost == FIGURES and steps[0] == steps[1]):
         return False  # it says so itself, and `--resume` prefers another
     epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
-    return not mode.not_promised or epochs["started"] == epochs["processed"]
+    return mode.promised != "between epochs" or epochs["started"] == epochs["processed"]
 
 
 def kill_at_random(name: str, mode: Mode, times: int, dice: random.Random) -> Iterator[Result]:

@@ -11,9 +11,15 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 
 def write_scalars(trainer: pl.Trainer, scalars: dict[str, float], step: int) -> None:
-    """Log `scalars` (tag: value) at `step`, counted in optimizer steps, on rank zero."""
+    """Log `scalars` (tag: value) at `step`, counted in optimizer steps, on rank zero.
+
+    With manual optimization, which may step several optimizers for each batch, Lightning logs by batch, and so does this:
+    a resumed run hides what was logged from its first step on, and that must be one step for all curves.
+    """
     if not trainer.is_global_zero or not scalars:
         return
+    if not trainer.lightning_module.automatic_optimization:
+        step = trainer.fit_loop.total_batch_idx
     for logger in trainer.loggers:
         if _is_plain_tensorboard(logger):
             _write_event(logger.experiment, scalars, step)

@@ -18,11 +18,12 @@ class Cadence:
     Args:
         every_n_steps: None for the Trainer's `log_every_n_steps`, or 50 if logging is off.
         trainer: its steps are counted, starting from the current one.
+        last: the step at which the last batch before began; default: the one before the current one.
     """
 
-    def __init__(self, every_n_steps: int | None, trainer: pl.Trainer) -> None:
+    def __init__(self, every_n_steps: int | None, trainer: pl.Trainer, last: int | None = None) -> None:
         self.n = every_n_steps or trainer.log_every_n_steps or 50
-        self._step, self._due = trainer.global_step - 1, False
+        self._step, self._due = trainer.global_step - 1 if last is None else last, False
 
     def due(self, step: int) -> bool:
         # a step may be several batches (accumulation), and a batch several steps (GANs)
@@ -81,7 +82,10 @@ class Monitor(pl.Callback):
         """Before the first step."""
         self._forget()
         self.probe = probe
-        self._cadence = Cadence(self.every_n_steps, trainer)
+        self._cadence = self._new_cadence(trainer, self.every_n_steps)
+
+    def _new_cadence(self, trainer: pl.Trainer, every_n_steps: int | None) -> Cadence:
+        return Cadence(every_n_steps, trainer, Observer.of(trainer, self).last_step)
 
     def is_due(self, step: int) -> bool:
         """Whether to measure at this optimizer step; only then the methods below are called for its batches."""

@@ -27,7 +27,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 
-from callbacks.diagnostics.monitor import Cadence, Monitor
+from callbacks.diagnostics.monitor import Monitor
 from callbacks.diagnostics.origin import all_finite, find_origin
 from callbacks.diagnostics.probe import Layer, Probe
 from callbacks.diagnostics.reduction import is_sharded, local, scaler_of, sum_over_processes, to_host
@@ -76,12 +76,12 @@ class NonFiniteGuard(Monitor):
         super().start(trainer, pl_module, probe)
         self._checks_quickly = pl_module.device.type == "cpu" and self.every_n_steps is None
         always = scaler_of(trainer) is not None
-        self._cadence = Cadence(self.every_n_steps or (1 if always else None), trainer)
-        self._logs = Cadence(None, trainer)
+        self._cadence = self._new_cadence(trainer, self.every_n_steps or (1 if always else None))
+        self._logs = self._new_cadence(trainer, None)
         self._sharded = any(is_sharded(p, trainer) for p in pl_module.parameters())
 
     def is_due(self, step: int) -> bool:
-        self._checks_all = super().is_due(step)
+        self._step, self._checks_all = step, super().is_due(step)
         return self._checks_all or self._checks_quickly or self.listens()
 
     def listens(self) -> bool:
@@ -113,7 +113,7 @@ class NonFiniteGuard(Monitor):
         gradients = [p.grad for p in parameters if p.grad is not None]
         if not self._anywhere(trainer, not _all_finite(gradients, loss)):
             self._bad = False
-            if self._checks_all and self._logs.due(trainer.global_step):
+            if self._checks_all and self._logs.due(self._step):
                 self._write_counts(trainer, {layer.tag: 0.0 for layer in self.probe.layers})
             return
         layers = self.probe.layers

@@ -41,7 +41,8 @@ class Observer(pl.Callback):
         self.monitors: list[Monitor] = []
         self.readers: list[Reader] = []
         self.probe: Probe | None = None  # while training
-        self._step = 0  # the optimizer step in progress
+        self._step = -1  # the optimizer step in progress
+        self.last_step: int | None = None  # at which the last batch before a resume began
         self._due: list[Monitor] = []  # the monitors that measure in this step
         self._listening: list[Monitor] = []  # those of them that need the probe
         skip_empty_hooks(self)
@@ -88,6 +89,13 @@ class Observer(pl.Callback):
         silent.writes = False
         self.add(silent)
         return silent
+
+    def state_dict(self) -> dict[str, int]:
+        """What decides at which batch the next measurement is due, if a batch has several optimizer steps."""
+        return {"step": self._step}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.last_step = state["step"]
 
     # --- the training ---
 
