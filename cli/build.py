@@ -6,7 +6,6 @@
 import contextlib
 import copy
 import math
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -37,7 +36,7 @@ from runtime.run_lock import RunLock
 from runtime.signals import Interrupted
 from runtime.step_plan import NoProfiler
 from runtime.stop import StopOnSignal
-from runtime.training_loaders import replay_training
+from runtime.training_loaders import prepare_loaders
 
 
 def build(
@@ -180,7 +179,7 @@ class Run(LightningCLI):
             choose_loop(self.settings, trainer)
             trainer.callbacks.insert(0, ExactResume())
             keep_files(trainer, self.folder, self._purge_step)
-            replay_training(self.datamodule or self.model, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
+        prepare_loaders(self.datamodule or self.model, trainer)
         return trainer
 
     def check_words(self, words: Sequence[str]) -> None:

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from datamodules.resumable import ResumableLoader, derived_seed
+from datamodules.resumable import ResumableLoader, derived_seed, global_batches
 
 
 @dataclass(frozen=True)
@@ -104,11 +103,8 @@ class TensorLoader(ResumableLoader):
         num_rows = self.num_rows
         if self.shuffle:
             num_rows -= num_rows % self.world_size
-        cuts = [*range(0, num_rows, self.global_batch_size), num_rows]
-        # If the last batch has fewer rows than processes, some would wait: the batch before takes these rows.
-        if len(cuts) > 2 and cuts[-1] - cuts[-2] < self.world_size:
-            del cuts[-2]
-        return list(pairwise(cuts))
+        # If the last batch had fewer rows than processes, some would wait.
+        return global_batches(num_rows, self.global_batch_size, self.world_size)
 
     def _order(self, pass_index: int) -> Tensor | None:
         """Row numbers (N,) of one pass; None if rows come as they are stored."""

@@ -108,7 +108,7 @@ class Observer(pl.Callback):
 
     def watches_next_step(self, trainer: pl.Trainer) -> bool:
         """Whether anything is measured in the step to come; if not, its step hooks need not be called."""
-        return any(monitor.is_due(trainer.global_step) for monitor in self.monitors)
+        return any(monitor.is_due(steps_done(trainer)) for monitor in self.monitors)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int

@@ -35,7 +35,9 @@ GOOD = HEADING + ROWS
             "is not UTF-8 text (invalid continuation byte)",
         ),
         pytest.param(
-            gzip.compress(GOOD.encode())[:-50], "bad.csv is damaged or cut off: it cannot be unpacked", id="cut gz"
+            gzip.compress(GOOD.encode())[:-50],
+            "bad.csv is damaged or cut off: it cannot be unpacked",
+            id="cut gz",
         ),
         (b"PAR1" + bytes(99), "bad.csv is a Parquet file, not a CSV table; save the table as CSV"),
         (

@@ -75,6 +75,7 @@ def test_attributes_of_the_loops(trainer: pl.Trainer) -> None:
     assert isinstance(
         inspect.getattr_static(_TrainingEpochLoop, "_skip_next_val", None), bool | property | None
     )
+    assert fit_loop.epoch_loop.val_loop._module_mode.mode == {}
 
 
 def test_attributes_of_the_connector(trainer: pl.Trainer) -> None:
