@@ -29,6 +29,7 @@ from runtime.graph.loop import use_graph_loop
 from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV
 from runtime.loop import use_lean_loop
 from runtime.resume import first_step_to_log
+from runtime.sharding import ContiguousWeights
 from runtime.stop import StopOnSignal
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def callbacks_of(run: "Run", given: list[Callback]) -> list[Callback]:
         own.append(PredictionWriter(folder))
     if command != "fit":
         return own
+    own.append(ContiguousWeights())
     if settings.trainer.enable_model_summary is not False and not has(given, ModelSummary):
         own.append(LayerSummary())
     if settings.checkup and not has(given, Checkup):

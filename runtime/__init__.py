@@ -16,6 +16,7 @@ ending, run_lock                    why a training ended; one process at a time 
 stop, signals                       Ctrl-C, SIGTERM and SIGUSR1
 loggers                             TensorBoard and metrics.csv
 process                             what is set once for the whole process
+sharding                            weights in the layout that FSDP assumes
 run_folder, run_lock, tables, errors  what the commands share
 commands                            commands as they are printed
 """
