@@ -291,7 +291,9 @@ def let_name_mean(cls: type) -> None:
     It would be replaced by a way to give classes short names.
     """
     original = _typehints.resolve_class_path_by_name
-    path = f"{cls.__module__}.{cls.__qualname__}"
-    _typehints.resolve_class_path_by_name = lambda kind, name: (
-        path if name == cls.__name__ else original(kind, name)
-    )
+    known, path = cls.__name__, f"{cls.__module__}.{cls.__qualname__}"
+
+    def resolve(cls: type | tuple[type], name: str) -> str:
+        return path if name == known else original(cls, name)
+
+    _typehints.resolve_class_path_by_name = resolve
