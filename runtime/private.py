@@ -237,6 +237,8 @@ def let_name_mean(cls: type) -> None:
     """
     original = _typehints.resolve_class_path_by_name
     path = f"{cls.__module__}.{cls.__qualname__}"
-    _typehints.resolve_class_path_by_name = lambda kind, name: (
-        path if name == cls.__name__ else original(kind, name)
-    )
+
+    def resolve(kind: Any, name: str) -> str:
+        return path if name == cls.__name__ else original(kind, name)
+
+    vars(_typehints)["resolve_class_path_by_name"] = resolve

@@ -51,9 +51,11 @@ class Noisy(pl.LightningModule):
             parts = self.net[0], self.net[3]
             return [torch.optim.Adam(part.parameters(), 0.01) for part in parts]
         optimizer = torch.optim.Adam(self.parameters(), 0.05)
-        if self.style == "plateau":
+        if self.style.startswith("plateau"):
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=1.0)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/loss"}}
+            interval = "step" if self.style == "plateau by step" else "epoch"
+            config = {"scheduler": plateau, "monitor": "val/loss", "interval": interval}
+            return {"optimizer": optimizer, "lr_scheduler": config}
         schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
         return [optimizer], [{"scheduler": schedule, "interval": self.style or "step"}]
 
@@ -132,6 +134,12 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "validated within an epoch": ("plateau", {"val_check_interval": 2}),
     "validated across epochs": ("step", {"val_check_interval": 3, "check_val_every_n_epoch": None}),
     "validated seldom": ("epoch", {"check_val_every_n_epoch": 2}),
+    "plateau validated seldom": ("plateau", {"check_val_every_n_epoch": 2, "max_epochs": 4}),
+    "plateau validated across epochs": (
+        "plateau",
+        {"val_check_interval": 5, "check_val_every_n_epoch": None},
+    ),
+    "plateau by step": ("plateau by step", {"val_check_interval": 2}),
     "never validated": ("step", {"limit_val_batches": 0}),
     "accumulated": ("step", {"accumulate_grad_batches": 2}),
     "validated while accumulating": ("step", {"accumulate_grad_batches": 2, "val_check_interval": 3}),
