@@ -27,7 +27,7 @@ class Noisy(pl.LightningModule):
     """Draws numbers wherever it can, and logs in steps, epochs and hooks.
 
     Args:
-        style: "step" or "epoch", the interval of its schedule; "plateau"; or one of `MANUAL`.
+        style: "step" or "epoch", the interval of its schedule; "plateau" or "plateau by step"; or one of `MANUAL`.
     """
 
     def __init__(self, style: str = "step") -> None:
@@ -58,9 +58,11 @@ class Noisy(pl.LightningModule):
             parts = self.net[0], self.net[3]
             return [torch.optim.Adam(part.parameters(), 0.01) for part in parts]
         optimizer = torch.optim.Adam([p for p in self.parameters() if p.requires_grad], 0.05)
-        if self.style == "plateau":
+        if self.style.startswith("plateau"):
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=1.0)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/loss"}}
+            interval = "step" if self.style == "plateau by step" else "epoch"
+            config = {"scheduler": plateau, "monitor": "val/loss", "interval": interval}
+            return {"optimizer": optimizer, "lr_scheduler": config}
         schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
         return [optimizer], [{"scheduler": schedule, "interval": self.style}]
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from runtime import private
 from runtime.logged_values import Results
+from runtime.metric_schedules import MetricSchedules, followers
 from runtime.private import Closure, ClosureResult, DataFetcher, FitLoop, TrainingEpochLoop
 from runtime.step_plan import Epoch, why_not_lean
 
@@ -25,6 +26,7 @@ def use_lean_loop(trainer: pl.Trainer) -> None:
     usual, epochs = trainer.fit_loop, trainer.fit_loop.epoch_loop
     trainer.fit_loop = CompletingFitLoop(trainer, usual.min_epochs, usual.max_epochs)
     trainer.fit_loop.epoch_loop = LeanEpochLoop(trainer, epochs.min_steps, epochs.max_steps)
+    trainer.callbacks.insert(0, trainer.fit_loop.epoch_loop.metric_schedules)
 
 
 class CompletingFitLoop(FitLoop):
@@ -48,6 +50,7 @@ class LeanEpochLoop(TrainingEpochLoop):
     def __init__(self, trainer: pl.Trainer, min_steps: int | None, max_steps: int) -> None:
         super().__init__(trainer, min_steps, max_steps)
         self._results = Results(training=True)
+        self.metric_schedules = MetricSchedules()
         self.obstacle: str | None = "it has not begun"  # why this loop cannot be lean
 
     @property
@@ -127,6 +130,16 @@ class LeanEpochLoop(TrainingEpochLoop):
         self._epoch.call("on_train_batch_start", batch, batch_idx)
         self.batch_progress.increment_started()
         return self._optimize(batch, batch_idx), batch
+
+    def update_lr_schedulers(self, interval: str, update_plateau_schedulers: bool) -> None:
+        """Let schedules step, those that follow a metric only if it was measured."""
+        if not update_plateau_schedulers or not followers(self.trainer):
+            super().update_lr_schedulers(interval, update_plateau_schedulers)
+            return
+        if interval == "epoch":
+            self.metric_schedules.check_at_end_of_epoch(self.trainer)
+        with self.metric_schedules.only_measured(self.trainer):
+            super().update_lr_schedulers(interval, update_plateau_schedulers)
 
     def _optimize(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """Run the optimizer step with its forward pass; returns what `on_train_batch_end` gets."""

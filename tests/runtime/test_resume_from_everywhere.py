@@ -64,6 +64,12 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "validated within an epoch": ("plateau", {"val_check_interval": 2}),
     "validated across epochs": ("step", {"val_check_interval": 3, "check_val_every_n_epoch": None}),
     "validated seldom": ("epoch", {"check_val_every_n_epoch": 2}),
+    "plateau validated seldom": ("plateau", {"check_val_every_n_epoch": 2, "max_epochs": 4}),
+    "plateau validated across epochs": (
+        "plateau",
+        {"val_check_interval": 5, "check_val_every_n_epoch": None},
+    ),
+    "plateau by step": ("plateau by step", {"val_check_interval": 2}),
     "never validated": ("step", {"limit_val_batches": 0}),
     "accumulated": ("step", {"accumulate_grad_batches": 2}),
     "validated while accumulating": ("step", {"accumulate_grad_batches": 2, "val_check_interval": 3}),
