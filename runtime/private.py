@@ -4,11 +4,13 @@ A new version of a library may change any of them. `tests/runtime/test_private.p
 that a change fails there with one message, and not somewhere during a training.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse._common import ImportDenied, parsing_settings
 from jsonargparse._namespace import NSKeyError
 from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from pytorch_lightning.loops.fetchers import _DataFetcher as DataFetcher
@@ -27,6 +29,7 @@ __all__ = [
     "ClosureResult",
     "DataFetcher",
     "FitLoop",
+    "ImportDenied",
     "LoggedMetadata",
     "LoggedSync",
     "LoggedValue",
@@ -216,3 +219,18 @@ def type_of(parser: ArgumentParser, key: str) -> Any:
     """The type of a setting of this parser; None if it has none."""
     action = parser._option_string_actions.get(f"--{key}")
     return getattr(action, "_typehint", None) or getattr(action, "type", None)
+
+
+@contextlib.contextmanager
+def only_imports(names: Sequence[str] | None) -> Iterator[None]:
+    """Let parsers import nothing but these modules and classes, and what is inside; None changes nothing.
+
+    jsonargparse has a public function for this, but none that gives back what was set before.
+    """
+    kept = {name: parsing_settings[name] for name in ("import_path_verdicts", "import_paths_enforced")}
+    try:
+        if names is not None:
+            set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=list(names))
+        yield
+    finally:
+        parsing_settings.update(kept)

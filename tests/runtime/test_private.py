@@ -2,12 +2,13 @@
 
 import ast
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningCLI
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -120,6 +121,19 @@ def test_the_parser_gives_flags_types_and_its_own_error() -> None:
     assert (private.type_of(parser, "rate"), private.type_of(parser, "sizes")) == (float, list[int])
     assert private.type_of(parser, "other") is None
     assert issubclass(private.NSKeyError, KeyError)
+
+
+def test_the_parser_imports_only_what_is_allowed_and_afterwards_anything() -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--call", type=Callable)
+    with private.only_imports(["json", "callbacks"]):
+        assert parser.parse_args(["--call=json.loads"])
+        for name in ("csv.reader", "json.decoder.scanner.re.compile", "callbacks.files.os.system"):
+            with pytest.raises(ArgumentError) as error:
+                parser.parse_args([f"--call={name}"])
+            assert not isinstance(error.value.__cause__, AttributeError)
+    with private.only_imports(None):
+        assert parser.parse_args(["--call=csv.reader"])
 
 
 def test_tensorboard_has_a_checksum_to_replace_and_a_writer_of_events(tmp_path: Path) -> None:
