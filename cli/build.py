@@ -103,7 +103,7 @@ class Run(LightningCLI):
                 run=False,
                 trainer_class=RunTrainer,
                 parser_class=Parser,
-                parser_kwargs={"allow_abbrev": False, "prog": f"train.py {request.command}"},
+                parser_kwargs={"prog": f"train.py {request.command}", "imports": request.imports},
                 seed_everything_default=42,
                 auto_configure_optimizers=False,
                 save_config_callback=None,

@@ -31,11 +31,12 @@ from cli.parser_errors import (
     unknown_name,
     value_in,
 )
+from cli.private import ImportDenied, flags_of, let_name_mean, only_imports, type_of
 from runtime.errors import UsageError, did_you_mean, how_to_install
-from runtime.private import flags_of, let_name_mean, type_of
 
 PLAIN = (bool, int, float, str)
 LISTS = (list, tuple, Sequence, Iterable)
+NOT_TRUSTED = "{name} is code from elsewhere, in a config that you did not write here; to run it, add --trust"
 OTHER_NAMES = {
     "fp16": "16-mixed",
     "float16": "16-mixed",
@@ -61,13 +62,26 @@ class WrongSettingError(UsageError):
 
 
 class Parser(LightningArgumentParser):
-    """Raises a `WrongSettingError` instead of printing the usage and ending the process."""
+    """Raises a `WrongSettingError` instead of printing the usage and ending the process.
+
+    Args:
+        imports: modules and classes that settings may import; None for any. See `cli/trust.py`.
+    """
+
+    def __init__(self, *args: Any, imports: Sequence[str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+        self.imports = imports
+
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the settings."""
+        with only_imports(self.imports):
+            return super().parse_args(*args, **kwargs)
 
     def instantiate(self, *args: Any, **kwargs: Any) -> Any:
         """Make the objects; report a constructor's error in the constructor's words."""
         try:
             # A note in jsonargparse's log would ask the data module for its loaders before `setup`.
-            with shown_plainly(pl.LightningDataModule):
+            with shown_plainly(pl.LightningDataModule), only_imports(self.imports):
                 return super().instantiate(*args, **kwargs)
         except ValueError as error:
             raise constructor_error(error) from None
@@ -91,6 +105,8 @@ def explained(parser: ArgumentParser, message: str, error: BaseException | None)
     """The one reason that matters, and what was probably meant."""
     key = match[1] if (match := re.search(r'[Pp]arser key "([^"]+)"', message)) else ""
     chain = list(causes(error))
+    if denied := next((each for each in chain if isinstance(each, ImportDenied)), None):
+        return WrongSettingError(key, NOT_TRUSTED.format(name=str(denied).split("'")[1]))
     if inner := next((each for each in chain if isinstance(each, WrongSettingError)), None):
         return WrongSettingError(f"{key}.{place_within(message, inner)}".strip("."), inner.reason)
     if unknown := unknown_name(message, chain):

@@ -1,16 +1,13 @@
-"""Every private name of Lightning, torchmetrics and jsonargparse used here: why, and what would replace it.
+"""Every private name of Lightning and torchmetrics used here: why, and what would replace it.
 
 A new version of a library may change any of them. `tests/runtime/test_private.py` checks each name and signature, so
 that a change fails there with one message, and not somewhere during a training.
 """
 
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
-from jsonargparse import ArgumentParser, _typehints
-from jsonargparse._namespace import NSKeyError
 from pytorch_lightning.callbacks import ModelCheckpoint, StochasticWeightAveraging, Timer
 from pytorch_lightning.loops.fetchers import _DataFetcher as DataFetcher
 from pytorch_lightning.loops.fetchers import _PrefetchDataFetcher as PrefetchDataFetcher
@@ -32,7 +29,6 @@ __all__ = [
     "LoggedSync",
     "LoggedValue",
     "LoggedValues",
-    "NSKeyError",
     "PrefetchDataFetcher",
     "TrainingEpochLoop",
 ]
@@ -258,42 +254,3 @@ def restore_metric(metric: Metric, sums: dict[str, Any], updates: int) -> None:
         setattr(metric, name, value)
     metric._update_count = updates
     metric._computed = None
-
-
-# --- jsonargparse; would be replaced by: errors that carry the setting, the value and the type ---
-
-
-def flags_of(parser: ArgumentParser) -> list[str]:
-    """All flags of a parser, without --help."""
-    return [flag for flag in parser._option_string_actions if flag.startswith("--") and flag != "--help"]
-
-
-def type_of(parser: ArgumentParser, key: str) -> Any:
-    """The type of a setting of this parser; None if it has none."""
-    action = parser._option_string_actions.get(f"--{key}")
-    return getattr(action, "_typehint", None) or getattr(action, "type", None)
-
-
-def union_errors(error: BaseException) -> list[Exception]:
-    """Why each type of a union refused a value; empty if the error is another one.
-
-    jsonargparse names only the first as the cause of its error, and that is another type's if a constructor in a list
-    failed.
-    """
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    is_union = bool(frames) and frames[-1].f_code.co_name == "raise_union_unexpected_value"
-    return list(frames[-1].f_locals["exceptions"]) if is_union else []
-
-
-def let_name_mean(cls: type) -> None:
-    """Let the name of a class stand for it although another class has the same name, which jsonargparse refuses.
-
-    It would be replaced by a way to give classes short names.
-    """
-    original = _typehints.resolve_class_path_by_name
-    known, path = cls.__name__, f"{cls.__module__}.{cls.__qualname__}"
-
-    def resolve(cls: type | tuple[type], name: str) -> str:
-        return path if name == known else original(cls, name)
-
-    _typehints.resolve_class_path_by_name = resolve
