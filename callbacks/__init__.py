@@ -8,6 +8,7 @@ pictures      what it has learned
 predictions   predictions.csv
 progress      a progress bar that costs little
 summary       the layers and their sizes, before training
+steps         the step at which everything is logged
 files         files that are complete or absent
 """
 

@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
 
 def write_scalars(trainer: pl.Trainer, scalars: dict[str, float], step: int) -> None:
-    """Log `scalars` (tag: value) at `step`, counted in optimizer steps, on rank zero."""
+    """Log `scalars` (tag: value) at `step`, counted as `steps_done` does, on rank zero."""
     if not trainer.is_global_zero or not scalars:
         return
     for logger in trainer.loggers:

@@ -6,7 +6,6 @@
 import contextlib
 import copy
 import math
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -22,13 +21,12 @@ from callbacks.pictures.base import Picture
 from callbacks.step_hooks import skip_empty_hooks
 from cli import checks
 from cli.cluster import check_leftovers, note_run
-from cli.defaults import AfterFirstStep, as_list, callbacks_of, loggers_of, plugins_of
+from cli.defaults import AfterFirstStep, as_list, callbacks_of, choose_loop, loggers_of, plugins_of
 from cli.flags import add_flags, import_all_classes
 from cli.parser import Parser
 from cli.request import Request
 from cli.saved_config import as_plain_values, write_config
 from runtime.ending import End, forget_end, has_ended, recorded_end
-from runtime.loop import use_lean_loop
 from runtime.own_loggers import RunTrainer, all_loggers, keep_files
 from runtime.process import prepare_process
 from runtime.read_checkpoint import newest_valid, read_checkpoint
@@ -38,7 +36,7 @@ from runtime.run_lock import RunLock
 from runtime.signals import Interrupted
 from runtime.step_plan import NoProfiler
 from runtime.stop import StopOnSignal
-from runtime.training_loaders import replay_training
+from runtime.training_loaders import prepare_loaders
 
 
 def build(
@@ -105,7 +103,7 @@ class Run(LightningCLI):
                 run=False,
                 trainer_class=RunTrainer,
                 parser_class=Parser,
-                parser_kwargs={"allow_abbrev": False, "prog": f"train.py {request.command}"},
+                parser_kwargs={"prog": f"train.py {request.command}", "imports": request.imports},
                 seed_everything_default=42,
                 auto_configure_optimizers=False,
                 save_config_callback=None,
@@ -178,10 +176,10 @@ class Run(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         checks.check_cluster(trainer)
         if self.request.command == "fit":
-            use_lean_loop(trainer)
+            choose_loop(self.settings, trainer)
             trainer.callbacks.insert(0, ExactResume())
             keep_files(trainer, self.folder, self._purge_step)
-            replay_training(self.datamodule or self.model, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
+        prepare_loaders(self.datamodule or self.model, trainer)
         return trainer
 
     def check_words(self, words: Sequence[str]) -> None:

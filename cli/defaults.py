@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter, Callback, ModelSummary, ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import CheckpointIO
@@ -25,8 +25,11 @@ from cli.monitor_checks import MonitorCheck
 from runtime.checkpoint import BestCheckpoint, LastCheckpoint
 from runtime.checkpoint_io import AtomicIO
 from runtime.direction import mode_of
+from runtime.graph.loop import use_graph_loop
 from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV
+from runtime.loop import use_lean_loop
 from runtime.resume import first_step_to_log
+from runtime.sharding import ContiguousWeights
 from runtime.stop import StopOnSignal
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ def callbacks_of(run: "Run", given: list[Callback]) -> list[Callback]:
         own.append(PredictionWriter(folder))
     if command != "fit":
         return own
+    own.append(ContiguousWeights())
     if settings.trainer.enable_model_summary is not False and not has(given, ModelSummary):
         own.append(LayerSummary())
     if settings.checkup and not has(given, Checkup):
@@ -98,6 +102,11 @@ def plugins_of(given: Any) -> list[Any]:
     if not chosen and SLURMEnvironment.detect():
         plugins.append(SLURMEnvironment(auto_requeue=False))
     return plugins
+
+
+def choose_loop(settings: Namespace, trainer: Trainer) -> None:
+    """The loop over the batches of an epoch."""
+    use_graph_loop(trainer) if settings.graph else use_lean_loop(trainer)
 
 
 def has(given: list[Callback], kind: type) -> bool:

@@ -16,7 +16,7 @@ from importlib import import_module
 
 from cli.cluster import forget_run, rank, requeue, slurm_job
 from cli.overview import overview
-from cli.request import STUDIES, Request, compare_usage, comparison_requests, prepare
+from cli.request import STUDIES, Request, compare_usage, comparison_requests, prepare, take_flag
 from cli.wrong_settings import malformed_checkpoint, wrong_settings
 from runtime.commands import train_py
 from runtime.errors import exit_code, explain
@@ -57,17 +57,6 @@ def main(args: Sequence[str], description: str = "") -> int:
             error = malformed_checkpoint(error) or wrong_settings(error) or error
             print(explain(error), file=sys.stderr)
             return exit_code(error)
-
-
-def take_flag(args: Sequence[str], name: str) -> tuple[bool, list[str]]:
-    """Whether a flag is set, alone or as `name true` or `name=true`, and the words without it."""
-    words, value = list(args), False
-    while found := [place for place, word in enumerate(words) if word.partition("=")[0] == name]:
-        given = words.pop(found[0]).partition("=")[2]
-        if not given and words[found[0] : found[0] + 1] in (["true"], ["false"]):
-            given = words.pop(found[0])
-        value = given != "false"
-    return value, words
 
 
 def run_command(args: Sequence[str]) -> int:

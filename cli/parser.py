@@ -8,7 +8,7 @@ import ast
 import contextlib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import pytorch_lightning as pl
@@ -30,10 +30,11 @@ from cli.parser_errors import (
     unknown_name,
     value_in,
 )
+from cli.private import ImportDenied, flags_of, let_name_mean, only_imports, type_of
 from cli.wrong_values import PLAIN, class_name, is_class, items_of, members, wrong_value
 from runtime.errors import UsageError, did_you_mean, how_to_install
-from runtime.private import flags_of, let_name_mean, type_of
 
+NOT_TRUSTED = "{name} is code from elsewhere, in a config that you did not write here; to run it, add --trust"
 let_name_mean(ReduceLROnPlateau)  # Lightning's extends PyTorch's of the same name: it can be given a metric
 
 
@@ -51,13 +52,26 @@ class WrongSettingError(UsageError):
 
 
 class Parser(LightningArgumentParser):
-    """Raises a `WrongSettingError` instead of printing the usage and ending the process."""
+    """Raises a `WrongSettingError` instead of printing the usage and ending the process.
+
+    Args:
+        imports: modules and classes that settings may import; None for any. See `cli/trust.py`.
+    """
+
+    def __init__(self, *args: Any, imports: Sequence[str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+        self.imports = imports
+
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the settings."""
+        with only_imports(self.imports):
+            return super().parse_args(*args, **kwargs)
 
     def instantiate(self, *args: Any, **kwargs: Any) -> Any:
         """Make the objects; report a constructor's error in the constructor's words."""
         try:
             # A note in jsonargparse's log would ask the data module for its loaders before `setup`.
-            with shown_plainly(pl.LightningDataModule):
+            with shown_plainly(pl.LightningDataModule), only_imports(self.imports):
                 return super().instantiate(*args, **kwargs)
         except ValueError as error:
             raise constructor_error(error) from None
@@ -81,6 +95,8 @@ def explained(parser: ArgumentParser, message: str, error: BaseException | None)
     """The one reason that matters, and what was probably meant."""
     key = match[1] if (match := re.search(r'[Pp]arser key "([^"]+)"', message)) else ""
     chain = list(causes(error))
+    if denied := next((each for each in chain if isinstance(each, ImportDenied)), None):
+        return WrongSettingError(key, NOT_TRUSTED.format(name=str(denied).split("'")[1]))
     if inner := next((each for each in chain if isinstance(each, WrongSettingError)), None):
         return WrongSettingError(f"{key}.{place_within(message, inner)}".strip("."), inner.reason)
     if unknown := unknown_name(message, chain):

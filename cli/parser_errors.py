@@ -8,7 +8,7 @@ import re
 import traceback
 from collections.abc import Iterator
 
-from runtime.private import NSKeyError, union_errors
+from cli.private import NSKeyError, union_errors
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

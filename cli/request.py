@@ -8,6 +8,7 @@ from pathlib import Path
 from cli.cluster import interrupted_run, job_file
 from cli.config_files import ELSEWHERE, check_config, settings
 from cli.stray_words import check_stray_words
+from cli.trust import allowed_imports
 from runtime.commands import train_py
 from runtime.errors import UsageError, did_you_mean
 
@@ -26,6 +27,7 @@ class Request:
         experiment: name of the folder below `runs`; empty if no config names one.
         run_folder: the run to resume or evaluate; None for a new one.
         job_file: notes a new run, in case a scheduler restarts this job; None without a scheduler.
+        imports: names of the modules and classes that the config may import; None for any. See `cli/trust.py`.
     """
 
     command: str
@@ -33,15 +35,18 @@ class Request:
     experiment: str = ""
     run_folder: Path | None = None
     job_file: Path | None = None
+    imports: tuple[str, ...] | None = None
 
 
 def prepare(args: Sequence[str]) -> Request:
     """Check the words and complete them; a run's config is found next to its checkpoint.
 
     Raises:
-        UsageError: for an unknown command, a flag before the command, or a file that is missing or unreadable.
+        UsageError: for an unknown command, a flag before the command, or a file that is missing or unreadable; for a
+            run's config that is not trusted.
     """
     command, words = args[0], list(args[1:])
+    trust, words = take_flag(words, "--trust")
     if command.startswith("-"):
         raise UsageError(f"{command} stands before the command; write: {train_py('fit', command, '...')}")
     if command not in COMMANDS:
@@ -55,10 +60,11 @@ def prepare(args: Sequence[str]) -> Request:
     check_stray_words(command, words)
     resume, words = take_option(words, "--resume")
     if resume is not None:
-        return resume_request(command, Path(resume), words)
+        return resume_request(command, Path(resume), words, trust)
     job = job_file(args) if command == "fit" else None
     if job is not None and (folder := interrupted_run(job)) is not None:
-        return dataclasses.replace(resume_request(command, folder, []), job_file=job)
+        request = resume_request(command, folder, [], trust=True)  # this very job began it
+        return dataclasses.replace(request, job_file=job)
     paths = option_values(words, "--config", "-c")
     for path in paths:
         check_config(command, path)
@@ -74,7 +80,7 @@ def prepare(args: Sequence[str]) -> Request:
         if (found := checkpoint_of(Path(ckpt_path))) != Path(ckpt_path):
             _, words = take_option(words, "--ckpt_path")
             words, ckpt_path = [*words, f"--ckpt_path={found}"], str(found)
-        return evaluation_request(command, Path(ckpt_path), words, bool(configs))
+        return evaluation_request(command, Path(ckpt_path), words, bool(configs), trust)
     if command != "fit" and ckpt_path is None and not wants_config(words):
         raise UsageError(
             f"{command} needs --ckpt_path runs/.../checkpoints/best.ckpt; null stands for an untrained network"
@@ -85,7 +91,7 @@ def prepare(args: Sequence[str]) -> Request:
     return Request(command, [command, *words], experiment=experiments[0] if experiments else "", job_file=job)
 
 
-def resume_request(command: str, folder: Path, words: list[str]) -> Request:
+def resume_request(command: str, folder: Path, words: list[str], trust: bool) -> Request:
     """`fit --resume RUN`: the run's own config, then the flags given now; its checkpoint is chosen later."""
     if command != "fit":
         raise UsageError(f"--resume goes with fit, not with {command}; give --ckpt_path instead")
@@ -101,7 +107,10 @@ def resume_request(command: str, folder: Path, words: list[str]) -> Request:
                 f"--resume {folder}: {path} does not exist; give the folder of a run, runs/<name>/version_N"
             )
     check_config(command, config)
-    return Request(command, [command, f"--config={config}", *words], folder.parent.name, folder)
+    imports = allowed_imports(config, trust, words)
+    return Request(
+        command, [command, f"--config={config}", *words], folder.parent.name, folder, imports=imports
+    )
 
 
 def checkpoint_of(path: Path) -> Path:
@@ -110,7 +119,9 @@ def checkpoint_of(path: Path) -> Path:
     return next((each for name in names if (each := path / "checkpoints" / name).exists()), path)
 
 
-def evaluation_request(command: str, checkpoint: Path, words: list[str], has_config: bool) -> Request:
+def evaluation_request(
+    command: str, checkpoint: Path, words: list[str], has_config: bool, trust: bool
+) -> Request:
     """`test --ckpt_path RUN/checkpoints/best.ckpt`: the run's own config, then the flags given now."""
     if not checkpoint.is_file() and not (checkpoint / "meta.pt").is_file():  # meta.pt: FSDP's shards
         if checkpoint.is_dir():
@@ -123,13 +134,13 @@ def evaluation_request(command: str, checkpoint: Path, words: list[str], has_con
     folder = Path(os.path.relpath(checkpoint.absolute().parent.parent))
     if has_config:
         return Request(command, [command, *words])
-    if not (folder / "config.yaml").is_file():
-        raise UsageError(
-            f"{folder / 'config.yaml'} does not exist, so the model is unknown; give its --config too"
-        )
-    check_config(command, folder / "config.yaml")
+    config = folder / "config.yaml"
+    if not config.is_file():
+        raise UsageError(f"{config} does not exist, so the model is unknown; give its --config too")
+    check_config(command, config)
+    imports = allowed_imports(config, trust, words)
     return Request(
-        command, [command, f"--config={folder / 'config.yaml'}", *words], folder.parent.name, folder
+        command, [command, f"--config={config}", *words], folder.parent.name, folder, imports=imports
     )
 
 
@@ -139,6 +150,7 @@ def comparison_requests(words: Sequence[str]) -> tuple[Request, Request]:
     Raises:
         UsageError: unless two runs or checkpoints come first, before any flags.
     """
+    trust, words = take_flag(words, "--trust")
     names, flags = words[:2], list(words[2:])
     if len(names) < 2 or any(name.startswith("-") for name in names):
         raise UsageError(
@@ -153,7 +165,7 @@ def comparison_requests(words: Sequence[str]) -> tuple[Request, Request]:
         if not path.is_file():
             raise UsageError(f"{path} does not exist; give a run, runs/<name>/version_N, or a checkpoint")
         return evaluation_request(
-            "predict", path, [f"--ckpt_path={path}", *one_device, *flags], has_config=False
+            "predict", path, [f"--ckpt_path={path}", *one_device, *flags], has_config=False, trust=trust
         )
 
     return request(names[0]), request(names[1])
@@ -204,3 +216,14 @@ def take_option(words: list[str], name: str) -> tuple[str | None, list[str]]:
             continue
         kept.append(word)
     return values[-1], kept
+
+
+def take_flag(args: Sequence[str], name: str) -> tuple[bool, list[str]]:
+    """Whether a flag is set, alone or as `name true` or `name=true`, and the words without it."""
+    words, value = list(args), False
+    while found := [place for place, word in enumerate(words) if word.partition("=")[0] == name]:
+        given = words.pop(found[0]).partition("=")[2]
+        if not given and words[found[0] : found[0] + 1] in (["true"], ["false"]):
+            given = words.pop(found[0])
+        value = given != "false"
+    return value, words

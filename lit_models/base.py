@@ -94,9 +94,13 @@ class LitModel(pl.LightningModule):
         loss = self.task.loss(self(x), self.target(x, y))
         # A call of `self.log` costs as much as a step of a small network, so it is called only if its value is written.
         # Lightning's progress bar reads the last logged tensor at every step: a copy on the host is cheaper to read.
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        if self.logs_now():
             self.log("train/loss", loss.detach().cpu(), prog_bar=True, batch_size=len(x))
         return loss
+
+    def logs_now(self) -> bool:
+        """Whether the values of this step are written."""
+        return (self.global_step + 1) % self.trainer.log_every_n_steps == 0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.update_metrics(self.val_metrics, batch)

@@ -9,7 +9,8 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from runtime.private import logged_now, saves_within_epochs
+from callbacks.steps import steps_done
+from runtime.private import let_save_again, logged_now, saves_within_epochs
 from runtime.resume import STEPS_BETWEEN_AGREEMENTS
 
 SECONDS_BETWEEN_EPOCHS = 5.0  # between two checkpoints at the ends of short epochs
@@ -28,6 +29,7 @@ class BestCheckpoint(ModelCheckpoint):
         super().__init__(monitor=monitor, mode=mode, filename="best", enable_version_counter=False, **kwargs)
         self.best_metrics: dict[str, float] = {}
         self._validated: set[str] = set()  # names of what the last validation logged
+        self._saved_step = 0
 
     def on_train_batch_end(self, *args: Any) -> None:
         """Save during an epoch only if steps or minutes were asked for."""
@@ -37,11 +39,13 @@ class BestCheckpoint(ModelCheckpoint):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         before = self.best_model_score
         self._validated = logged_now(trainer)
+        self._notice_steps(trainer)
         super().on_validation_end(trainer, pl_module)
         self._remember(trainer, before)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         before = self.best_model_score
+        self._notice_steps(trainer)
         super().on_train_epoch_end(trainer, pl_module)
         self._remember(trainer, before)
 
@@ -51,7 +55,7 @@ class BestCheckpoint(ModelCheckpoint):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and best:
                 # The step lets TensorBoard hide this entry once the run is resumed.
-                logger.log_hyperparams(_columns(trainer.lightning_module), best, step=trainer.global_step)
+                logger.log_hyperparams(_columns(trainer.lightning_module), best, step=steps_done(trainer))
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "best_metrics": self.best_metrics}
@@ -68,6 +72,12 @@ class BestCheckpoint(ModelCheckpoint):
         """Remember the metrics before saving, because a run may resume from this very file."""
         self._remember(trainer, None)
         super()._save_checkpoint(trainer, filepath)
+        self._saved_step = steps_done(trainer)
+
+    def _notice_steps(self, trainer: Trainer) -> None:
+        """Lightning saves once for each `global_step`, which some optimizers of manual optimization leave at 0."""
+        if steps_done(trainer) != self._saved_step:
+            let_save_again(self)
 
     def _remember(self, trainer: Trainer, before: object) -> None:
         if self.best_model_score is before:
@@ -78,7 +88,7 @@ class BestCheckpoint(ModelCheckpoint):
             for name, value in trainer.callback_metrics.items()
             if name in known or name.startswith("val/")
         }
-        self.best_metrics = {"epoch": trainer.current_epoch, "step": trainer.global_step, **metrics}
+        self.best_metrics = {"epoch": trainer.current_epoch, "step": steps_done(trainer), **metrics}
 
 
 def _columns(model: LightningModule) -> dict[str, Any]:
@@ -97,7 +107,7 @@ class LastCheckpoint(Checkpoint):
     Args:
         dirpath: folder of checkpoints.
         every_n_minutes: time between two checkpoints within an epoch.
-        every_n_steps: optimizer steps between two checkpoints, used instead of minutes.
+        every_n_steps: steps between two checkpoints, used instead of minutes.
     """
 
     def __init__(
@@ -116,12 +126,12 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         resumed_elsewhere = trainer.ckpt_path is not None and Path(trainer.ckpt_path) != self.path
-        self._saved_step = -1 if resumed_elsewhere else trainer.global_step
+        self._saved_step = -1 if resumed_elsewhere else steps_done(trainer)
         self._saved_at = time.monotonic()
         self._has_saved = (
             trainer.ckpt_path is not None
         )  # not `path.exists()`, on which NFS clients may disagree
-        if trainer.global_step == 0:
+        if steps_done(trainer) == 0:
             self._saved_at -= SECONDS_BETWEEN_EPOCHS  # the first epoch is always saved
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -129,12 +139,12 @@ class LastCheckpoint(Checkpoint):
 
     def between_steps(self, trainer: Trainer, batches_done: int) -> None:
         """Save if it is time."""
-        if trainer.global_step > self._saved_step and self._is_due(trainer, batches_done):
+        if steps_done(trainer) > self._saved_step and self._is_due(trainer, batches_done):
             self._save(trainer)
 
     def after_last_step(self, trainer: Trainer) -> None:
         """Save unless nothing has changed since the last save; runs before averaged weights replace the weights."""
-        if trainer.global_step > self._saved_step or trainer.should_stop:
+        if steps_done(trainer) > self._saved_step or trainer.should_stop:
             self._save(trainer)
 
     def _is_due(self, trainer: Trainer, batches_done: int) -> bool:
@@ -142,7 +152,7 @@ class LastCheckpoint(Checkpoint):
         if self._validated_first:
             return True
         if self.every_n_steps is not None:
-            enough = trainer.global_step - self._saved_step >= self.every_n_steps
+            enough = steps_done(trainer) - self._saved_step >= self.every_n_steps
             if enough or batches_done:
                 return enough
         seconds = 60 * self.every_n_minutes if batches_done else SECONDS_BETWEEN_EPOCHS
@@ -153,5 +163,5 @@ class LastCheckpoint(Checkpoint):
 
     def _save(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.path, weights_only=False)  # with the optimizer's state
-        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        self._saved_step, self._saved_at = steps_done(trainer), time.monotonic()
         self._has_saved, self._validated_first = True, False

@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
 from runtime.errors import UsageError
-from runtime.resume import FIGURES, NOTHING, PART_OF_A_STEP, lost_by_resuming
+from runtime.resume import FIGURES, NOTHING, PART_OF_A_STEP, first_step_to_log, lost_by_resuming
 
 VERSION = "pytorch-lightning_version"
 LOSSES = {
@@ -82,7 +82,12 @@ def newest_valid(folder: Path) -> Path:
             refused.append(str(error).removesuffix(INSTEAD))
         else:
             lost = lost_by_resuming(checkpoint)
-            valid[path] = (-lost, checkpoint["global_step"], checkpoint["epoch"], path.name == "last.ckpt")
+            valid[path] = (
+                -lost,
+                first_step_to_log(checkpoint),
+                checkpoint["epoch"],
+                path.name == "last.ckpt",
+            )
     if not valid:
         reasons = "\n".join(refused) or f"{folder / 'checkpoints'} holds none"
         raise UsageError(f"--resume {folder}: there is no checkpoint to resume from; train anew\n{reasons}")

@@ -1,5 +1,6 @@
-"""The loaders of a training, as the user's code makes them: those that can be replayed are, the others are named."""
+"""The loaders that the user's code makes: those of a training that can be replayed are, the others are named."""
 
+import os
 from functools import wraps
 from typing import Any
 
@@ -9,8 +10,15 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
 from datamodules.resumable import ResumableLoader, derived_seed
+from runtime.evaluation_loaders import share_evaluation
 from runtime.private import batches_ahead
 from runtime.replay import ReplayLoader
+
+
+def prepare_loaders(source: Any, trainer: pl.Trainer) -> None:
+    """Let a training replay its batches, and an evaluation in several processes see each row once."""
+    replay_training(source, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
+    share_evaluation(source, trainer)
 
 
 def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:

@@ -21,6 +21,7 @@ from callbacks.checkup.report import summary
 from callbacks.checkup.subject import Subject
 from callbacks.checkup.untouched import untouched
 from callbacks.diagnostics.verdict import Verdict, worst_first
+from callbacks.steps import steps_done
 
 
 class Checkup(pl.Callback):
@@ -55,7 +56,7 @@ class Checkup(pl.Callback):
         return self.verdicts
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step > 0:  # a resumed run was checked when it began
+        if steps_done(trainer) > 0:  # a resumed run was checked when it began
             return
         self.outcomes, self.why_not = [], ""
         if trainer.world_size > 1:

@@ -31,6 +31,8 @@ from callbacks.diagnostics.monitor import Cadence, Monitor
 from callbacks.diagnostics.origin import all_finite, find_origin
 from callbacks.diagnostics.probe import Layer, Probe
 from callbacks.diagnostics.reduction import is_sharded, local, scaler_of, sum_over_processes, to_host
+from callbacks.observing import Observing
+from callbacks.steps import steps_done
 from callbacks.tensorboard import write_scalars
 
 SMALLEST_SCALE = 1.0  # with a loss scale below 1, the true gradient itself is beyond fp16's 65504
@@ -54,6 +56,7 @@ class NonFiniteGuard(Monitor):
     """
 
     charts = ("nonfinite",)
+    raises = (FloatingPointError,)
 
     def __init__(self, action: str = "warn", *, every_n_steps: int | None = None) -> None:
         if action not in ("warn", "stop"):
@@ -66,6 +69,8 @@ class NonFiniteGuard(Monitor):
         self.reports: list[str] = []
         self.overflows = self.bad_steps = 0
         self._bad = False  # whether the step before was bad
+        self._written: dict[str, float] = {}  # counts of the step `_written_step`
+        self._written_step: int | None = None
 
     def _clear(self) -> None:
         self._loss: Tensor | None = None
@@ -113,7 +118,7 @@ class NonFiniteGuard(Monitor):
         gradients = [p.grad for p in parameters if p.grad is not None]
         if not self._anywhere(trainer, not _all_finite(gradients, loss)):
             self._bad = False
-            if self._checks_all and self._logs.due(trainer.global_step):
+            if self._checks_all and self._logs.due(steps_done(trainer)):
                 self._write_counts(trainer, {layer.tag: 0.0 for layer in self.probe.layers})
             return
         layers = self.probe.layers
@@ -156,15 +161,19 @@ class NonFiniteGuard(Monitor):
         return sum_over_processes(trainer, numbers) if self._sharded else numbers
 
     def _write_counts(self, trainer: pl.Trainer, counts: dict[str, float]) -> None:
-        write_scalars(
-            trainer, {f"nonfinite/{tag}": count for tag, count in counts.items()}, trainer.global_step
-        )
+        """Write the counts of a step; if several optimizers step in it, the largest."""
+        step = steps_done(trainer)
+        if step == self._written_step:
+            counts = {tag: max(count, self._written.get(tag, 0.0)) for tag, count in counts.items()}
+        if step != self._written_step or counts != self._written:
+            write_scalars(trainer, {f"nonfinite/{tag}": count for tag, count in counts.items()}, step)
+        self._written_step, self._written = step, counts
 
     def _judge(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor | None, layers: list[str]
     ) -> None:
         """Decide what happened, report it once, and stop if asked to. `layers` have non-finite gradients."""
-        step = trainer.global_step
+        step = steps_done(trainer)
         scaler = scaler_of(trainer)
         loss_is_finite = loss is None or bool(torch.isfinite(loss))
         if scaler is not None and loss_is_finite and scaler.get_scale() >= SMALLEST_SCALE:
@@ -185,7 +194,7 @@ class NonFiniteGuard(Monitor):
         self._bad = True
         origin = None
         if self._batch is not None:
-            with self.probe.paused():
+            with Observing(self), self.probe.paused():
                 origin = find_origin(trainer, pl_module, *self._batch)
         says = origin is not None or trainer.is_global_zero  # another process may have the bad batch
         if origin is None:

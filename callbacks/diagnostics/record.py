@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from callbacks.diagnostics.curve import Curve
 from callbacks.diagnostics.evidence import Evidence
 from callbacks.diagnostics.probe import Layer
+from callbacks.steps import steps_done
 
 
 @dataclass
@@ -67,14 +68,16 @@ class TrainingRecord:
 
     def update(self, trainer: pl.Trainer) -> None:
         """Note how far the training is."""
-        self.step, self.epoch = trainer.global_step, trainer.current_epoch
+        self.step, self.epoch = steps_done(trainer), trainer.current_epoch
         epochs, steps = trainer.max_epochs or 0, trainer.max_steps
+        if steps > 0 and trainer.global_step != self.step:  # `max_steps` counts each of a GAN's optimizers
+            steps = round(steps * self.step / trainer.global_step) if trainer.global_step else -1
         per_epoch = trainer.num_training_batches / max(trainer.accumulate_grad_batches, 1)
         ends = [steps] if steps > 0 else []
         ends += [int(epochs * per_epoch)] if epochs > 0 and per_epoch < float("inf") else []
         self.planned_steps = min(ends, default=0)
         if steps > 0 and self.planned_steps == steps:
-            self.more = f"--trainer.max_steps {5 * steps}"
+            self.more = f"--trainer.max_steps {5 * trainer.max_steps}"
         else:
             self.more = f"--trainer.max_epochs {5 * max(epochs, self.epoch, 1)}"
 

@@ -13,6 +13,7 @@ from callbacks.diagnostics.monitor import Monitor
 from callbacks.diagnostics.probe import clean_path
 from callbacks.diagnostics.reduction import local
 from callbacks.diagnostics.verdict import Verdict
+from callbacks.steps import steps_done
 
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 _NORMS = nn.modules.batchnorm._NormBase
@@ -28,8 +29,10 @@ class Upkeep(Monitor):
         super()._forget()
         self.verdicts: dict[str, Verdict] = {}
         self._modes: dict[str, bool] | None = None  # of all modules, at the first batch
-        self._stepped: dict[int, Optimizer] = {}  # at the last probe step, and not cleared since
         self._backwards = 0  # since then
+
+    def _clear(self) -> None:
+        self._stepped: dict[int, Optimizer] = {}  # at the last probe step, and not cleared since
 
     def is_due(self, step: int) -> bool:
         self._probing = super().is_due(step)
@@ -64,14 +67,10 @@ class Upkeep(Monitor):
         if self._stepped.pop(id(optimizer), None) is not None:
             # without a call of `manual_backward` nothing is known of the time between
             if self._backwards:
-                self.verdicts["gradients are not cleared"] = _not_cleared(trainer.global_step)
+                self.verdicts["gradients are not cleared"] = _not_cleared(steps_done(trainer))
         elif self._probing and _changes_weights(optimizer):
             self._stepped[id(optimizer)] = optimizer
             self._backwards = 0
-
-    def stop(self) -> None:
-        super().stop()
-        self._stepped = {}
 
 
 def _holds_gradients(optimizer: Optimizer) -> bool:

@@ -10,6 +10,7 @@ import torch
 from callbacks.pictures.base import Picture, datamodule, fixed_batch
 from callbacks.pictures.images import has_images, ink
 from callbacks.pictures.network import array, class_name, is_autoencoder
+from callbacks.steps import steps_done
 from callbacks.tensorboard import on_tensorboard
 
 
@@ -29,6 +30,6 @@ class Projector(Picture):
         on_tensorboard(
             trainer,
             lambda writer: writer.add_embedding(
-                codes, metadata=names, label_img=images, global_step=trainer.global_step, tag="code"
+                codes, metadata=names, label_img=images, global_step=steps_done(trainer), tag="code"
             ),
         )

@@ -35,7 +35,7 @@ def parser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parser:
     for name, text in MODULES.items():
         (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    from parts_of_mine import Part  # type: ignore[import-not-found]
+    from parts_of_mine import Part
 
     parser = Parser(exit_on_error=False)
     kinds: list[Any] = [Part, list[Part], list[Part] | Part, Part | int | list[Part], dict[str, Part] | Part]

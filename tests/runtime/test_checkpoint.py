@@ -42,7 +42,7 @@ def fit(folder: Path, losses: list[float], max_epochs: int, **options: Any) -> B
         max_epochs=max_epochs, callbacks=callbacks, num_sanity_val_steps=0, **QUIET, default_root_dir=folder
     )
     loader = DataLoader(TensorDataset(torch.zeros(1)))
-    trainer.fit(Scripted(losses), loader, loader, **options)
+    trainer.fit(options.pop("model", None) or Scripted(losses), loader, loader, **options)
     return best
 
 
@@ -94,6 +94,29 @@ def test_the_first_of_equals_is_kept(tmp_path: Path) -> None:
     best = fit(tmp_path, [0.5, 0.5], 2)
     assert best.best_metrics["epoch"] == 0
     assert epochs_trained(tmp_path, "best.ckpt") == 1
+
+
+class Raw(Scripted):
+    """Lightning does not count the steps of its optimizer."""
+
+    def __init__(self, losses: list[float]) -> None:
+        super().__init__(losses)
+        self.automatic_optimization = False
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        optimizer.zero_grad()
+        self.manual_backward(-self.weight)
+        optimizer.step()
+
+
+def test_steps_that_lightning_does_not_count_are_saved(tmp_path: Path) -> None:
+    losses = [0.5, 0.25, 0.75, 0.5]
+    best = fit(tmp_path, losses, 3, model=Raw(losses))
+    assert (best.best_metrics["epoch"], best.best_metrics["step"]) == (1, 2)
+    assert (epochs_trained(tmp_path, "best.ckpt"), epochs_trained(tmp_path, "last.ckpt")) == (2, 3)
+    fit(tmp_path, losses, 4, model=Raw(losses), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    assert (epochs_trained(tmp_path, "best.ckpt"), epochs_trained(tmp_path, "last.ckpt")) == (2, 4)
 
 
 @pytest.mark.parametrize("losses", [[float("nan"), 0.5], [0.5, float("nan")]])

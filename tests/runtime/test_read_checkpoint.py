@@ -132,7 +132,9 @@ def test_one_that_resumes_exactly_is_preferred(tmp_path: Path) -> None:
     run = write_run(tmp_path, last=5, best=9, other=11)
     for name, lost in {"last": NOTHING, "best": FIGURES, "other": PART_OF_A_STEP}.items():
         path = run / f"checkpoints/{name}.ckpt"
-        torch.save({**torch.load(path, weights_only=True), KEY: [{"lost": lost}]}, path)
+        checkpoint = torch.load(path, weights_only=True)
+        state = {"lost": lost, "logged_steps": checkpoint["global_step"]}
+        torch.save({**checkpoint, KEY: [state]}, path)
     assert newest_valid(run).name == "last.ckpt"
     for removed, left, warning in (
         ("last", "best", "figures of the step"),
