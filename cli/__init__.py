@@ -4,6 +4,7 @@ main                                `run = build(request); run.fit(); report(run
 request, config_files, overview     what is answered or refused without PyTorch
 build, flags, parser, defaults      settings, model, data, callbacks and Trainer of one command
 checks, checkpoint_checks           what is refused once PyTorch is loaded
+resume_checks                       flags that contradict what a run is resumed from
 reports                             the summary table
 wrong_settings                      which setting made a library fail
 cluster                             jobs that a scheduler restarts

@@ -1,5 +1,6 @@
 """What every run has besides its model and data: callbacks, loggers and plugins, unless the config has its own."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,17 @@ from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from callbacks.summary import LayerSummary
 from cli.monitor_checks import MonitorCheck
+from cli.resume_checks import check_callbacks
 from runtime.checkpoint import BestCheckpoint, LastCheckpoint
 from runtime.checkpoint_io import AtomicIO
 from runtime.direction import mode_of
 from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV
-from runtime.resume import first_step_to_log
+from runtime.loop import use_lean_loop
+from runtime.own_loggers import RunTrainer, keep_files
+from runtime.restored import RestoredState
+from runtime.resume import ExactResume, first_step_to_log
 from runtime.stop import StopOnSignal
+from runtime.training_loaders import refuse_few_samples, replay_training
 
 if TYPE_CHECKING:
     from cli.build import Run
@@ -103,6 +109,21 @@ def plugins_of(given: Any) -> list[Any]:
 def has(given: list[Callback], kind: type) -> bool:
     """Whether one of the callbacks is of that class."""
     return any(isinstance(each, kind) for each in given)
+
+
+def prepare(run: "Run", trainer: RunTrainer) -> None:
+    """Let a Trainer train as a run does: lean, resumable, and with its files in the run's folder."""
+    source = run.datamodule or run.model
+    if run.request.command == "predict":
+        refuse_few_samples(source, trainer)
+    if run.request.command != "fit":
+        return
+    use_lean_loop(trainer)
+    if run.checkpoint is not None:
+        check_callbacks(trainer.callbacks, run.changed, run.checkpoint, run.settings.ckpt_path)
+    trainer.callbacks[:0] = [RestoredState(run.changed, run.settings.ckpt_path), ExactResume()]
+    keep_files(trainer, run.folder, run.purge_step)
+    replay_training(source, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
 
 
 def as_list(given: Any) -> list[Any]:

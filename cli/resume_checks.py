@@ -22,7 +22,7 @@ from runtime.restored import Changed
 if TYPE_CHECKING:
     from cli.build import Run
 
-# Where the data are, and how they are cut into batches; all else decides which rows a run learns from, and how they are scaled.
+# Where the data are, and how they are cut into batches. All else decides which rows a run learns from, or their scale.
 FREE = {
     "batch_size",
     "eval_batch_size",
