@@ -17,7 +17,12 @@ tensorboard --logdir runs                                                  curve
 
 import sys
 
-from cli import main
+from runtime.errors import explain
+
+try:
+    from cli import main
+except ModuleNotFoundError as error:  # in an environment where nothing is installed yet
+    sys.exit(explain(error))
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:], description=__doc__))

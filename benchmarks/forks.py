@@ -1,39 +1,46 @@
-"""Commands of `train.py` in processes forked from one that has imported everything; they can be awaited or killed."""
+"""Commands in processes forked from one that has imported everything; they can be awaited or killed."""
 
+import gc
 import os
 import signal
 import socket
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from benchmarks.killed_training import PHASE, PHASES
-from cli import main as train
 
 
 @dataclass
 class Job:
-    """One command, in one or more forked processes; `words` are those after `train.py`."""
+    """One command, in one or more forked processes; it returns an exit code."""
 
-    words: list[str]
-    processes: int
+    command: Callable[[], int]
+    processes: int = 1
     pids: dict[int, int | None] = field(default_factory=dict)  # with the exit code once there is one
 
     def start(self) -> None:
         """Start the processes, without waiting for them."""
         PHASE[0] = 0
         port = free_port()
+        gc.collect()
+        gc.freeze()  # a collection in a fork would copy all that the parent has imported
         for rank in range(self.processes):
             if (pid := os.fork()) == 0:
                 become(rank, self.processes, port)
                 code = 1
                 try:
-                    code = train(self.words)
+                    code = self.command()
+                except BaseException:
+                    traceback.print_exc()
                 finally:
                     sys.stdout.flush()
+                    sys.stderr.flush()
                     os._exit(code)
             self.pids[pid] = None
 
@@ -63,11 +70,12 @@ class Job:
         self.wait()
         return phase
 
-    def check(self) -> None:
-        """Stop the benchmark if the command failed."""
-        if set(self.pids.values()) != {0}:
-            logs = "\n".join(Path(f"log_{rank}.txt").read_text()[-3000:] for rank in range(self.processes))
-            raise SystemExit(f"{' '.join(self.words)} ended with {list(self.pids.values())}\n{logs}")
+    def failure(self) -> str:
+        """What a command that has ended wrote last, if it failed; empty if it did not."""
+        if set(self.pids.values()) == {0}:
+            return ""
+        logs = [Path(f"log_{rank}.txt").read_text()[-1500:] for rank in range(self.processes)]
+        return "\n".join([f"exit codes {list(self.pids.values())}", *logs])
 
 
 def become(rank: int, processes: int, port: int) -> None:

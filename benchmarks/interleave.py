@@ -50,6 +50,7 @@ def time_interleaved(
     clock: str = "wall",
     seldom: Collection[str] = (),
     rounds_per_process: int | None = None,
+    prepare_together: bool = False,
     title: str = "taking turns",
 ) -> dict[str, Ratio]:
     """Time the contenders' turns.
@@ -61,6 +62,7 @@ def time_interleaved(
         seldom: contenders that are too slow for every round. They take part in every fourth; with `rounds_per_process`,
             in the rounds of every fourth generation of processes.
         rounds_per_process: rounds after which the processes are replaced.
+        prepare_together: let all have their first turn at once, where there are cores for that.
         title: of the progress bar.
     """
     turns: list[Turns] = []
@@ -72,7 +74,13 @@ def time_interleaved(
                 workers = {name: Worker(contenders[name]) for name in chosen}
                 for worker in workers.values():
                     stack.callback(worker.stop)
-                for number in range(-WARM_UP, min(rounds_per_process or rounds, rounds - first)):
+                if prepare_together:
+                    for worker in workers.values():
+                        worker.begin()
+                    for worker in workers.values():
+                        worker.end()
+                begin = -WARM_UP + prepare_together
+                for number in range(begin, min(rounds_per_process or rounds, rounds - first)):
                     order = [name for name in chosen if name not in seldom or number < 0 or number % 4 == 0]
                     turn = {name: workers[name].turn()[clock] for name in order[:: -1 if number % 2 else 1]}
                     if number >= 0:
@@ -102,7 +110,15 @@ class Worker:
 
     def turn(self) -> dict[str, float]:
         """Let it work for one turn; returns the seconds on both clocks, and its peak megabytes before and after."""
+        self.begin()
+        return self.end()
+
+    def begin(self) -> None:
+        """Let it work."""
         self.baton.send("go")
+
+    def end(self) -> dict[str, float]:
+        """Wait for the end of its turn; returns what `turn` does."""
         answer = self.baton.recv()
         if isinstance(answer, str):
             raise RuntimeError(f"a contender failed:\n{answer}")

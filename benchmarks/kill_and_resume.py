@@ -1,84 +1,43 @@
-"""Kill training with `kill -9` at random moments, resume with `fit --resume`, and compare with an undisturbed run.
+"""Interrupt training in every way of training, resume it with `fit --resume`, and compare with an undisturbed run.
 
-python benchmarks/kill_and_resume.py                        50 trials: one process, tensors in memory and two workers
-python benchmarks/kill_and_resume.py --processes 2          50 trials: two processes (DDP, gloo)
-python benchmarks/kill_and_resume.py --trials 4 --seed 1    fewer, at other moments
+python benchmarks/kill_and_resume.py                     resume from 50 of the checkpoints that one run can write
+python benchmarks/kill_and_resume.py --random            50 runs, each killed at one or two random moments with `kill -9`
+python benchmarks/kill_and_resume.py --modes SWA dict    only the modes whose name contains one of these words
+python benchmarks/kill_and_resume.py --list              the names of all modes
+python benchmarks/kill_and_resume.py --times 4 --write   fewer; the results go into the table of docs/resume.md
 
-Each trial trains a small network with dropout, augmentation and a schedule. It is killed one to three times, and then
-finishes. Equal means `torch.equal` for the weights and for the state of the optimizer and the schedule, and the same text
-for every figure in metrics.csv and every scalar that TensorBoard shows. A trial takes a few seconds, because the children
-are forked from a process that has imported everything.
+Equal means `torch.equal` for the weights and for the state of the optimizers and schedules, and the same text for every
+figure in metrics.csv and every scalar that TensorBoard shows (`benchmarks/equality.py`). A resumed run takes one or two
+seconds, because it is forked from a process that has imported everything.
 """
 
 import argparse
 import logging
 import os
 import random
-import shutil
 import sys
 import tempfile
-import time
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from rich.progress import track
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the config names classes in benchmarks.killed_training
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the configs name classes in benchmarks/
 
-from benchmarks.equality import difference
-from benchmarks.forks import Job
+from benchmarks.report import DOCS, write_between
+from benchmarks.resume_modes import MODES, Mode
+from benchmarks.resume_trials import Result, kill_at_random, resume_everywhere
 
 ROOT = Path(__file__).parents[1]
-COMMON = {
-    "model": {
-        "class_path": "lit_models.LitMLP",
-        "init_args": {"hidden_sizes": [16], "dropout": 0.2, "optimizer": {"class_path": "torch.optim.Adam"}},
-    },
-    "trainer": {
-        "accelerator": "cpu",
-        "max_epochs": 4,
-        "log_every_n_steps": 3,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "callbacks": [{"class_path": "benchmarks.killed_training.ReportPhase"}],
-    },
-    "save_every_n_steps": 4,
-    "pictures": False,
-}
-VARIANTS: dict[str, dict[str, Any]] = {
-    "tensors": {
-        "data": {
-            "class_path": "datamodules.MNISTDataModule",
-            "init_args": {
-                "batch_size": 16,
-                "eval_batch_size": 16,
-                "augment": {"degrees": 20.0, "shift": 2.0},
-            },
-        },
-        "scheduler": {"class_path": "torch.optim.lr_scheduler.OneCycleLR", "init_args": {"max_lr": 0.02}},
-    },
-    "workers": {
-        "data": {"class_path": "benchmarks.killed_training.WorkerData"},
-        "scheduler": {
-            "class_path": "torch.optim.lr_scheduler.ReduceLROnPlateau",
-            "init_args": {"patience": 0, "factor": 0.5},
-        },
-    },
-}
+HEAD = ["| way of training | resumed from its checkpoints | killed at random moments |", "|---|---|---|"]
+UNKNOWN = "-"
 
 
-def write_configs() -> None:
-    """Write the configs, and images like MNIST's: a bright bar, lower in the image for higher labels."""
-    for name, variant in VARIANTS.items():
-        config = {**COMMON, "data": variant["data"], "model": {**COMMON["model"]}}
-        config["model"]["init_args"] = {**COMMON["model"]["init_args"], "scheduler": variant["scheduler"]}
-        Path(f"{name}.yaml").write_text(yaml.safe_dump(config))
+def write_images() -> None:
+    """Write images like MNIST's: a bright bar, lower in the image for higher labels."""
     generator = np.random.default_rng(0)
-    for prefix, count in (("train", 640), ("t10k", 40)):
+    for prefix, count in (("train", 160), ("t10k", 40)):
         labels = generator.permutation(np.arange(count) % 10).astype(np.uint8)
         images = generator.integers(0, 60, (count, 28, 28), dtype=np.uint8)
         for image, label in zip(images, labels, strict=True):
@@ -89,80 +48,79 @@ def write_configs() -> None:
             Path(f"data/{prefix}-{kind}-ubyte").write_bytes(header + values.tobytes())
 
 
-def fit_words(variant: str, name: str, processes: int) -> list[str]:
-    """The words of a new run, or of one that resumes if there is a checkpoint."""
-    folder = Path("runs", name, "version_0")
-    if any(folder.glob("checkpoints/*.ckpt")):
-        return ["fit", "--resume", str(folder)]
-    shutil.rmtree(folder, ignore_errors=True)  # killed before the first checkpoint, so nothing is lost
-    words = ["fit", "--config", f"{variant}.yaml", "--run_name", name]
-    return words + (
-        ["--trainer.strategy", "ddp", "--trainer.devices", str(processes)] if processes > 1 else []
+def measure(name: str, mode: Mode, options: argparse.Namespace) -> Result:
+    """Interrupt one mode; prints what went wrong, and the result."""
+    if options.random:
+        trials = kill_at_random(name, mode, options.times, random.Random(f"{options.seed} {name}"))
+    else:
+        trials = resume_everywhere(name, mode, options.times)
+    for result in track(trials, description=f"{name:42}", total=options.times):
+        if result.wrong and is_promised(mode, options.random):
+            print(f"  {name}: {result.wrong.pop()}", flush=True)
+    doing = ", ".join(f"{count} in {phase}" for phase, count in result.kills.most_common())
+    print(f"{name}: {cell(result, mode, options.random)}{f' ({doing})' if doing else ''}", flush=True)
+    return result
+
+
+def is_promised(mode: Mode, at_random: bool) -> bool:
+    """Whether every resumed run of a mode is to be equal. From within an epoch, a stream cannot be."""
+    return mode.promised == "everywhere" or (mode.promised == "between epochs" and not at_random)
+
+
+def cell(result: Result, mode: Mode, at_random: bool) -> str:
+    """A result in the table."""
+    kills = f" ({result.kills.total()} kills)" if at_random else ""
+    where = " between epochs" if mode.promised == "between epochs" and not at_random else ""
+    remark = "" if is_promised(mode, at_random) else "; not promised"
+    return f"{result.good} of {result.times}{where}{kills}{remark}"
+
+
+def write_table(column: int, cells: dict[str, str], docs: Path = DOCS) -> None:
+    """Put new cells into one column of the table in docs/resume.md; what was not measured now stays."""
+    rows = {name: [UNKNOWN, UNKNOWN] for name in MODES}
+    for line in (docs / "resume.md").read_text(encoding="utf-8").splitlines():
+        name, *old = [part.strip() for part in line.strip("|").split("|")]
+        if name in rows and len(old) == 2:
+            rows[name] = old
+    for name, new in cells.items():
+        rows[name][column] = new
+    write_between(
+        "resume", [*HEAD, *(f"| {name} | {' | '.join(both)} |" for name, both in rows.items())], docs
     )
-
-
-def undisturbed(variant: str, processes: int) -> float:
-    """Train without a kill; returns the seconds from the first step to the end."""
-    job = Job(fit_words(variant, f"{variant}_whole", processes), processes)
-    job.start()
-    job.wait(until_training=True)
-    begun = time.monotonic()
-    job.wait()
-    job.check()
-    return time.monotonic() - begun
-
-
-def trial(name: str, variant: str, processes: int, seconds: float, dice: random.Random) -> list[str]:
-    """Kill one run one to three times, then finish it; returns what it was doing each time."""
-    phases: list[str] = []
-    while not phases:  # a run that ended before the kill does not count
-        shutil.rmtree(Path("runs", name), ignore_errors=True)
-        for _ in range(dice.randint(1, 3)):
-            job = Job(fit_words(variant, name, processes), processes)
-            job.start()
-            if dice.random() > 0.1:  # the others are killed while they start
-                job.wait(until_training=True)
-            if job.wait(dice.uniform(0, 0.9 * seconds)):
-                job.check()
-                break
-            phases.append(job.kill())
-    job = Job(fit_words(variant, name, processes), processes)
-    job.start()
-    job.wait()
-    job.check()
-    return phases
 
 
 def main() -> int:
-    """Run the trials; returns 0 if all were equal."""
+    """Interrupt the chosen modes; returns 0 if every run ended as was promised."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--trials", type=int, default=50)
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--random", action="store_true", help="kill at random moments")
+    parser.add_argument("--modes", nargs="+", default=[""], metavar="WORD", help="default: all")
+    parser.add_argument("--list", action="store_true", help="print the names of the modes")
+    parser.add_argument("--times", type=int, default=50, help="resumed runs of each mode")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
+    parser.add_argument("--write", action="store_true", help="write docs/resume.md after each mode")
     options = parser.parse_args()
-    dice = random.Random(options.seed)
+    chosen = {name: mode for name, mode in MODES.items() if any(word in name for word in options.modes)}
+    if options.list:
+        print("\n".join(chosen))
+        return 0
     torch.set_num_threads(1)
     logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it reports every hidden step
-    good, hits = 0, Counter[str]()
-    with tempfile.TemporaryDirectory() as folder:
+    broken = []
+    memory = Path("/dev/shm")  # a disk has to be waited for at every checkpoint
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         os.chdir(folder)
-        write_configs()
-        variants = list(VARIANTS)[: options.trials]
-        seconds = {variant: undisturbed(variant, options.processes) for variant in variants}
-        for number in track(range(options.trials), description="killing"):
-            variant = variants[number % len(variants)]
-            name = f"{variant}_{number}"
-            phases = trial(name, variant, options.processes, seconds[variant], dice)
-            odd = difference(Path(f"runs/{variant}_whole/version_0"), Path(f"runs/{name}/version_0"))
-            good += not odd
-            hits.update(phases)
-            print(f"{name}: killed in {', '.join(phases)}: {odd or 'equal'}", flush=True)
+        write_images()
+        for name, mode in chosen.items():
+            result = measure(name, mode, options)
+            if result.good != result.times and is_promised(mode, options.random):
+                broken.append(name)
+            if options.write:
+                write_table(int(options.random), {name: cell(result, mode, options.random)})
         os.chdir(ROOT)
-    print("kills:", ", ".join(f"{count} in {phase}" for phase, count in hits.most_common()))
-    print(f"{good} of {options.trials}")
-    return int(good != options.trials)
+    print(f"{len(chosen) - len(broken)} of {len(chosen)} modes as promised", *broken, sep="\n  ")
+    return int(bool(broken))
 
 
 if __name__ == "__main__":

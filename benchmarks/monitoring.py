@@ -3,8 +3,10 @@
 python benchmarks/monitoring.py                     about 25 minutes on one CPU core
 python benchmarks/monitoring.py --rounds 8          quick and noisy
 python benchmarks/monitoring.py --write             also put the table into docs/monitoring.md
+python benchmarks/monitoring.py --device gpu        on a graphics card
+python benchmarks/monitoring.py --quick             only the default set, over no monitoring
 
-Every way trains the same network in a plain `pl.Trainer` on batches of 64 that are in memory, logging to TensorBoard.
+Every way trains the same network in a plain `pl.Trainer` on batches of 64 that are on the device, logging to TensorBoard.
 A turn is 1 to 8 periods of 50 steps, the default cadence. A figure is the time over that without monitoring in the same
 round (see `interleave.py`): median and quartiles.
 """
@@ -108,13 +110,15 @@ SELDOM: dict[str, Way] = {
     "`norm().item()` and `add_scalar` per parameter": (ItemPerParameter, list),
     "a histogram of every parameter": (Histograms, list),
 }
+QUICK = ("no monitoring", "no monitoring once more", "**all four: the default set**")
 
 
 class Batches:
     """Batches made in advance, so that the loader costs nothing: x (64, 1, 28, 28), y (64,)."""
 
-    def __init__(self, periods: int, end_turn: EndTurn) -> None:
-        self.batches = [(torch.randn(64, 1, 28, 28), torch.randint(0, 10, (64,))) for _ in range(PERIOD)]
+    def __init__(self, device: str, periods: int, end_turn: EndTurn) -> None:
+        made = [(torch.randn(64, 1, 28, 28), torch.randint(0, 10, (64,))) for _ in range(PERIOD)]
+        self.batches = [(x.to(device), y.to(device)) for x, y in made]
         self.periods, self.end_turn = periods, end_turn
 
     def __len__(self) -> int:
@@ -127,7 +131,7 @@ class Batches:
             self.end_turn()
 
 
-def train(name: str, way: Way, end_turn: EndTurn) -> None:
+def train(name: str, way: Way, device: str, end_turn: EndTurn) -> None:
     """A contender."""
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -135,7 +139,8 @@ def train(name: str, way: Way, end_turn: EndTurn) -> None:
     module_class, callbacks = way
     with tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(
-            accelerator="cpu",
+            accelerator=device,
+            devices=1,
             max_epochs=-1,
             callbacks=callbacks(),
             logger=TensorBoardLogger(folder),
@@ -143,13 +148,22 @@ def train(name: str, way: Way, end_turn: EndTurn) -> None:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(module_class(MODELS[name]()), Batches(PERIODS_PER_TURN[name], end_turn))
+        batches = Batches({"gpu": "cuda"}.get(device, device), PERIODS_PER_TURN[name], end_turn)
+        trainer.fit(module_class(MODELS[name]()), batches)
 
 
-def measure(name: str, rounds: int, clock: str) -> dict[str, Ratio]:
-    ways = {way: partial(train, name, chosen) for way, chosen in (OFTEN | SELDOM).items()}
+def measure(name: str, ways: dict[str, Way], options: argparse.Namespace) -> dict[str, Ratio]:
+    on_gpu = (
+        options.device == "gpu"
+    )  # there the memory of the process does not decide, and starting one takes long
     ratios = time_interleaved(
-        ways, rounds, clock=clock, seldom=SELDOM, rounds_per_process=ROUNDS_PER_PROCESS, title=name
+        {way: partial(train, name, chosen, options.device) for way, chosen in ways.items()},
+        options.rounds or ROUNDS[name],
+        clock=options.clock,
+        seldom=SELDOM,
+        rounds_per_process=None if on_gpu else ROUNDS_PER_PROCESS,
+        prepare_together=on_gpu,
+        title=name,
     )
     for way, ratio in ratios.items():
         print(f"{name:16}  {way:50}  {ratio}   {step_time(name, ratio):.2f} ms", flush=True)
@@ -166,6 +180,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, help="the slow ways take part in few")
+    parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument("--quick", action="store_true", help="only the default set, over no monitoring")
     parser.add_argument("--model", choices=list(MODELS), action="append", help="default: all of them")
     parser.add_argument("--write", action="store_true", help="put the table into docs/monitoring.md")
     clock_options(parser)
@@ -173,9 +189,10 @@ def main() -> None:
     keep_freed_memory()  # otherwise it is chance which way of monitoring makes the C library return pages
     torch.set_num_threads(options.threads)
     models = options.model or list(MODELS)
-    results = {name: measure(name, options.rounds or ROUNDS[name], options.clock) for name in models}
+    ways = {way: chosen for way, chosen in (OFTEN | SELDOM).items() if not options.quick or way in QUICK}
+    results = {name: measure(name, ways, options) for name in models}
     lines = ["| " + " | ".join(["time per step", *models]) + " |", "|---" * (len(models) + 1) + "|"]
-    for way in OFTEN | SELDOM:
+    for way in ways:
         lines.append("| " + " | ".join([way, *(str(results[name][way]) for name in models)]) + " |")
     steps = (f"{name} {step_time(name, results[name]['no monitoring']):.2f} ms" for name in models)
     lines += ["", f"A step without monitoring: {', '.join(steps)}; {machine(options.threads)}."]

@@ -107,12 +107,18 @@ class InMemory:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         x, y = self.tensors
+        if self.batch_size == len(x):
+            yield from [(x, y)] * self.passes
+            return
+        for rows in self.rows():
+            yield x.index_select(0, rows), y.index_select(0, rows)
+
+    def rows(self) -> Iterator[Tensor]:
+        """The rows of each batch; those of a full batch need no order."""
+        number, device = len(self.tensors[0]), self.tensors[0].device
+        arrange = torch.arange if self.batch_size == number else torch.randperm
         for _ in range(self.passes):
-            if self.batch_size == len(x):
-                yield x, y
-                continue
-            for rows in torch.randperm(len(x), device=x.device).split(self.batch_size):
-                yield x.index_select(0, rows), y.index_select(0, rows)
+            yield from arrange(number, device=device).split(self.batch_size)
 
 
 class TorchvisionMNIST(datasets.MNIST):

@@ -2,10 +2,11 @@
 
 python benchmarks/speed.py                      the convolutional network, the MLP and Titanic; about 15 minutes
 python benchmarks/speed.py mlp titanic          some of them
-python benchmarks/speed.py fast                 how long `mnist_fast` trains; about a minute
+python benchmarks/speed.py fast                 how long `mnist_fast` trains; about a minute (see `fast.py`)
 python benchmarks/speed.py ddp                  two processes against one on the same total batch; about 2 minutes
 python benchmarks/speed.py --write              also put the table into docs/speed.md
-python benchmarks/speed.py --device gpu         on a graphics card
+python benchmarks/speed.py --device gpu         on a graphics card, with the step captured as a CUDA graph, too
+python benchmarks/speed.py --quick              without the slowest ways, on a third of the images
 
 A turn is an epoch with its validation, checkpoints and logs: 860 batches of 64 from MNIST (288 with the convolutional
 network), or 500 full-batch steps on Titanic. A figure is the time over that of the raw loop in the same round (see
@@ -14,10 +15,10 @@ network), or 500 full-batch steps on Titanic. A figure is the time over that of 
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
-import time
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -30,11 +31,10 @@ from rich.progress import track
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from benchmarks import contenders
+from benchmarks.fast import fast
 from benchmarks.interleave import Contender, Ratio, time_interleaved
 from benchmarks.problems import Problem
 from benchmarks.report import ROOT, clock_options, machine, write_between
-from cli.build import Run, build
-from cli.request import prepare
 
 TITLES = {
     "conv": "conv 16-64-128, batch 64",
@@ -49,19 +49,20 @@ SLOW = (
 TWO_FEATURES = {"features": ["male", "Age"], "missing": "drop", "num_folds": None}
 
 
-def problem(name: str, data_dir: str) -> Problem:
+def problem(name: str, data_dir: str, quick: bool = False) -> Problem:
     mnist = {"data_dir": str(Path(data_dir).resolve()), "batch_size": 64}
-    if name == "conv":  # a part of it, because an epoch takes half a minute
-        return Problem("convnet", "MNISTDataModule", {**mnist, "subset": 18_432})
+    part = {**mnist, "subset": 18_432}
+    if name == "conv":  # because an epoch takes half a minute
+        return Problem("convnet", "MNISTDataModule", part)
     if name == "mlp":
-        return Problem("mlp", "MNISTDataModule", mnist)
+        return Problem("mlp", "MNISTDataModule", part if quick else mnist)
     titanic = {**TWO_FEATURES, "batch_size": None, "passes_per_epoch": 500}
     return Problem("tiny_mlp", "TitanicDataModule", titanic, lr=0.05)
 
 
-def all_contenders(name: str, data_dir: str, device: str) -> dict[str, Contender]:
+def all_contenders(name: str, data_dir: str, device: str, quick: bool) -> dict[str, Contender]:
     """The contenders by their names in the table; the first is the baseline."""
-    task = problem(name, data_dir)
+    task = problem(name, data_dir, quick)
     by_hand, ours = (partial(way, task, device=device) for way in (contenders.by_hand, contenders.ours))
     chosen: dict[str, Contender] = {
         "raw loop": by_hand,
@@ -73,11 +74,18 @@ def all_contenders(name: str, data_dir: str, device: str) -> dict[str, Contender
         "**this template, everything on**": ours,
         "the same, fused Adam": partial(ours, fused=True),
     }
-    if name == "titanic":
-        del chosen["raw loop, torchvision DataLoader"]
     if name == "conv":
         chosen["**fast recipe, everything on**"] = partial(contenders.fast, task, device=device)
-    return chosen
+    if device == "gpu":
+        graph = ["--graph=true"]
+        chosen["raw loop, captured as a CUDA graph"] = partial(contenders.captured, task)
+        chosen["**this template, `--graph true`**"] = partial(ours, flags=graph)
+        chosen["the same, `--graph true` and fused Adam"] = partial(ours, fused=True, flags=graph)
+        if name == "conv":
+            fast = partial(contenders.fast, task, device=device, flags=graph)
+            chosen["**fast recipe, `--graph true`**"] = fast
+    left_out = SLOW if quick else SLOW[:1] if name == "titanic" else ()
+    return {way: contender for way, contender in chosen.items() if way not in left_out}
 
 
 def table(results: dict[str, dict[str, Ratio]]) -> list[str]:
@@ -97,10 +105,11 @@ def compare(names: list[str], options: argparse.Namespace) -> None:
     results: dict[str, dict[str, Ratio]] = {}
     for name in names:
         results[name] = time_interleaved(
-            all_contenders(name, options.data_dir, options.device),
+            all_contenders(name, options.data_dir, options.device, options.quick),
             options.rounds or ROUNDS[name],
             clock=options.clock,
             seldom=SLOW if name == "mlp" else (),
+            prepare_together=options.device == "gpu",
             title=TITLES[name],
         )
         for contender, ratio in results[name].items():
@@ -109,38 +118,6 @@ def compare(names: list[str], options: argparse.Namespace) -> None:
     print("", *lines, "", machine(options.threads), sep="\n", flush=True)
     if options.write:
         write_between("speed", [*lines, "", machine(options.threads) + "."])
-
-
-def seconds_of_training(run: Run) -> float:
-    """Train; returns the seconds from the first batch to the end of the last epoch."""
-    times: list[float] = []
-    run.model.on_train_start = run.model.on_train_end = lambda: times.append(time.perf_counter())
-    run.fit()
-    return times[1] - times[0]
-
-
-def fast(options: argparse.Namespace) -> None:
-    """Seconds from the first batch to the last, and the accuracy on the test set."""
-    config = ROOT / "configs" / "mnist_fast.yaml"
-    common = [
-        f"--data.data_dir={Path(options.data_dir).resolve()}",
-        f"--trainer.accelerator={options.device}",
-        "--pictures=false",
-    ]
-    seconds, accuracies = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        for seed in range(options.rounds or 3):  # each run shows its own progress
-            run = build(prepare(["fit", f"--config={config}", f"--seed_everything={seed}", *common]))
-            seconds.append(seconds_of_training(run))
-            checkpoint = run.folder / "checkpoints" / "last.ckpt"
-            tested = build(prepare(["test", f"--ckpt_path={checkpoint}"]))
-            tested.test()
-            accuracies.append(float(tested.trainer.callback_metrics["test/accuracy"]))
-    print(
-        f"mnist_fast, {len(seconds)} seeds: {median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f})"
-    )
-    print(f"test accuracy {sum(accuracies) / len(accuracies):.4f}; {machine(options.threads)}")
 
 
 def ddp(options: argparse.Namespace) -> None:
@@ -186,8 +163,10 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, help="for fast, seeds")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument("--quick", action="store_true", help="without the slowest ways, on fewer images")
     parser.add_argument("--data_dir", default="data", help="where MNIST is or goes")
     parser.add_argument("--write", action="store_true", help="put the table into docs/speed.md")
+    parser.add_argument("--flags", default="", help="for fast, flags of `train.py fit` in one argument")
     clock_options(parser)
     options = parser.parse_args()
     if unknown := set(options.parts) - {*TITLES, "fast", "ddp"}:
@@ -197,7 +176,8 @@ def main() -> None:
     if names:
         compare(names, options)
     if "fast" in options.parts:
-        fast(options)
+        fast(options.device, options.data_dir, options.rounds or 3, shlex.split(options.flags))
+        print(machine(options.threads))
     if "ddp" in options.parts:
         ddp(options)
 

@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 from torch import nn
 
 from callbacks.diagnostics.probe import Layer, find_layers
+from callbacks.observing import observed
 
 MAX_ROWS = 30  # if there are more layers, the middle ones are left out
 
@@ -16,6 +17,7 @@ class LayerSummary(pl.Callback):
     Lightning's summary has a line for each child of the module, including metrics, which have nothing to learn.
     """
 
+    @observed
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
             print("\n".join(summary(pl_module)), flush=True)

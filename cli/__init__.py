@@ -2,13 +2,16 @@
 
 main                                `run = build(request); run.fit(); report(run)`
 request, config_files, overview     what is answered or refused without PyTorch
+trust                               whose configs may import code
 build, flags, parser, defaults      settings, model, data, callbacks and Trainer of one command
+parser_errors                       what lies below an error of the parser: of a constructor, an import, a value
 checks, checkpoint_checks           what is refused once PyTorch is loaded
 resume_checks                       flags that contradict what a run is resumed from
 reports                             the summary table
 wrong_settings                      which setting made a library fail
 cluster                             jobs that a scheduler restarts
-sweep, tune_lr                      commands that train many times, or to find a learning rate
+sweep                               many runs
+tune_lr, range_test                 a learning rate
 compare, row_scores, paired_tests   `train.py compare`: is the difference between two runs real?
 """
 

@@ -23,7 +23,7 @@ from cli import checks
 from cli.cluster import check_leftovers, note_run
 from cli.defaults import AfterFirstStep, as_list, callbacks_of, loggers_of, plugins_of, prepare
 from cli.flags import add_flags, import_all_classes
-from cli.parser import Parser, constructor_error
+from cli.parser import Parser
 from cli.request import Request
 from cli.resume_checks import changed_settings, check_objects
 from cli.saved_config import as_plain_values, write_config
@@ -105,7 +105,7 @@ class Run(LightningCLI):
                 run=False,
                 trainer_class=RunTrainer,
                 parser_class=Parser,
-                parser_kwargs={"allow_abbrev": False, "prog": f"train.py {request.command}"},
+                parser_kwargs={"prog": f"train.py {request.command}", "imports": request.imports},
                 seed_everything_default=42,
                 auto_configure_optimizers=False,
                 save_config_callback=None,
@@ -148,13 +148,10 @@ class Run(LightningCLI):
         return self.request.command == "fit" and self.request.run_folder is not None
 
     def instantiate_classes(self) -> None:
-        """Make model, data and Trainer; report a constructor's error in the constructor's words."""
+        """Make model, data and Trainer."""
         if self.request.command == "fit" and self.checkpoint is None:  # a checkpoint has its own rate
             checks.check_learning_rate(self.settings.model, self.request.args)
-        try:
-            super().instantiate_classes()
-        except ValueError as error:
-            raise constructor_error(error) from None
+        super().instantiate_classes()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer | None:
         """Check what needs the model, claim the run's folder, and add what every run has."""

@@ -8,6 +8,7 @@ import torch
 import yaml
 from torch import nn
 
+from runtime.commands import train_py
 from runtime.errors import UsageError
 from runtime.read_checkpoint import VERSION, check_complete, check_types
 
@@ -81,9 +82,10 @@ def check_length(checkpoint: dict[str, Any], config: Path, max_epochs: int | Non
         return
     planned = yaml.safe_load(config.read_text(encoding="utf-8"))["trainer"]["max_epochs"]
     if planned and max_epochs and (max_epochs == -1 or max_epochs > planned):
+        anew = train_py("fit", "--config", config, "--trainer.max_epochs", max_epochs)
         raise UsageError(
             f"trainer.max_epochs is {max_epochs}, but the learning rate's schedule ends after {planned}; "
-            f"leave the flag out, or train anew with fit --config {config} --trainer.max_epochs {max_epochs}"
+            f"leave the flag out, or train anew with: {anew}"
         )
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import yaml
 
 from cli.overview import CONFIGS
-from runtime.errors import UsageError, did_you_mean
+from runtime.commands import path_from_here, train_py
+from runtime.errors import UsageError, closest, did_you_mean
 
 # The first word of every flag, and the keys of a config.
 SETTINGS = (
     "model data trainer monitor monitor_mode checkup diagnostics pictures run_name resume ckpt_path seed_everything "
-    "save_every_n_steps weights_only sweep debug config print_config help"
+    "save_every_n_steps graph weights_only sweep debug config print_config help"
 )
 # Settings that people expect at the top level, and where they really are.
 ELSEWHERE = (
@@ -40,9 +41,7 @@ def check_config(command: str, path: str | Path) -> None:
         UsageError: in one line that names the file, the place and what was found there.
     """
     if not os.path.isfile(path):  # pathlib would accept "mine.yaml/"
-        names = (str(file.relative_to(CONFIGS.parent)) for file in CONFIGS.rglob("*.yaml"))
-        hint = did_you_mean(str(path), names, otherwise="python train.py lists the experiments")
-        raise UsageError(f"--config {path} does not exist; {hint}")
+        raise UsageError(f"--config {path} does not exist; {existing_config(str(path))}")
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -68,6 +67,14 @@ def check_config(command: str, path: str | Path) -> None:
         shown = reprlib.repr(content)
         raise UsageError(f"--config {path} holds {shown}, not settings such as `model:` and `data:`")
     check_sections(command, path, content)
+
+
+def existing_config(path: str) -> str:
+    """Which config of this project was probably meant, as a path from the current folder."""
+    files = {str(file.relative_to(CONFIGS.parent)): file for file in CONFIGS.rglob("*.yaml")}
+    if (name := closest(path, files)) is None:
+        return f"{train_py()} lists the experiments"
+    return f"did you mean {path_from_here(files[name])!r}?"
 
 
 def check_sections(command: str, path: str | Path, content: Mapping[Any, Any]) -> None:

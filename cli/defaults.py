@@ -1,12 +1,11 @@
 """What every run has besides its model and data: callbacks, loggers and plugins, unless the config has its own."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import BasePredictionWriter, Callback, ModelSummary, ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import CheckpointIO
@@ -27,13 +26,15 @@ from cli.resume_checks import check_callbacks
 from runtime.checkpoint import BestCheckpoint, LastCheckpoint
 from runtime.checkpoint_io import AtomicIO
 from runtime.direction import mode_of
+from runtime.graph.loop import use_graph_loop
 from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV
 from runtime.loop import use_lean_loop
 from runtime.own_loggers import RunTrainer, keep_files
 from runtime.restored import RestoredState
 from runtime.resume import ExactResume, first_step_to_log
+from runtime.sharding import ContiguousWeights
 from runtime.stop import StopOnSignal
-from runtime.training_loaders import refuse_few_samples, replay_training
+from runtime.training_loaders import prepare_loaders
 
 if TYPE_CHECKING:
     from cli.build import Run
@@ -56,6 +57,7 @@ def callbacks_of(run: "Run", given: list[Callback]) -> list[Callback]:
         own.append(PredictionWriter(folder))
     if command != "fit":
         return own
+    own.append(ContiguousWeights())
     if settings.trainer.enable_model_summary is not False and not has(given, ModelSummary):
         own.append(LayerSummary())
     if settings.checkup and not has(given, Checkup):
@@ -106,6 +108,11 @@ def plugins_of(given: Any) -> list[Any]:
     return plugins
 
 
+def choose_loop(settings: Namespace, trainer: Trainer) -> None:
+    """The loop over the batches of an epoch."""
+    use_graph_loop(trainer) if settings.graph else use_lean_loop(trainer)
+
+
 def has(given: list[Callback], kind: type) -> bool:
     """Whether one of the callbacks is of that class."""
     return any(isinstance(each, kind) for each in given)
@@ -113,17 +120,14 @@ def has(given: list[Callback], kind: type) -> bool:
 
 def prepare(run: "Run", trainer: RunTrainer) -> None:
     """Let a Trainer train as a run does: lean, resumable, and with its files in the run's folder."""
-    source = run.datamodule or run.model
-    if run.request.command == "predict":
-        refuse_few_samples(source, trainer)
+    prepare_loaders(run.datamodule or run.model, trainer)
     if run.request.command != "fit":
         return
-    use_lean_loop(trainer)
+    choose_loop(run.settings, trainer)
     if run.checkpoint is not None:
         check_callbacks(trainer.callbacks, run.changed, run.checkpoint, run.settings.ckpt_path)
     trainer.callbacks[:0] = [RestoredState(run.changed, run.settings.ckpt_path), ExactResume()]
     keep_files(trainer, run.folder, run.purge_step)
-    replay_training(source, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
 
 
 def as_list(given: Any) -> list[Any]:

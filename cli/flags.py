@@ -35,6 +35,9 @@ def add_flags(parser: LightningArgumentParser) -> None:
     parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
     parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
     parser.add_argument(
+        "--graph", type=bool, default=False, help="Replay the training step as a CUDA graph (docs/gpu.md)."
+    )
+    parser.add_argument(
         "--sweep",
         type=dict[str, Any] | None,
         help="What the command sweep varies; fit itself ignores it.",

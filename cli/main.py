@@ -8,7 +8,6 @@
 0 done, 1 failed, 2 wrong input; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
 """
 
-import shlex
 import signal
 import sys
 import time
@@ -17,8 +16,9 @@ from importlib import import_module
 
 from cli.cluster import forget_run, rank, requeue, slurm_job
 from cli.overview import overview
-from cli.request import COMPARE_USAGE, STUDIES, Request, comparison_requests, prepare
+from cli.request import STUDIES, Request, compare_usage, comparison_requests, prepare, take_flag
 from cli.wrong_settings import malformed_checkpoint, wrong_settings
+from runtime.commands import train_py
 from runtime.errors import exit_code, explain
 from runtime.signals import Interrupted, already_raised, ignore_signals, raised_at_once
 
@@ -59,17 +59,6 @@ def main(args: Sequence[str], description: str = "") -> int:
             return exit_code(error)
 
 
-def take_flag(args: Sequence[str], name: str) -> tuple[bool, list[str]]:
-    """Whether a flag is set, alone or as `name true` or `name=true`, and the words without it."""
-    words, value = list(args), False
-    while found := [place for place, word in enumerate(words) if word.partition("=")[0] == name]:
-        given = words.pop(found[0]).partition("=")[2]
-        if not given and words[found[0] : found[0] + 1] in (["true"], ["false"]):
-            given = words.pop(found[0])
-        value = given != "false"
-    return value, words
-
-
 def run_command(args: Sequence[str]) -> int:
     """Run one command without catching errors."""
     command, words = args[0], list(args[1:])
@@ -108,7 +97,7 @@ def say_that_it_loads(request: Request) -> None:
 def compare(words: Sequence[str]) -> int:
     """Compare two runs on the same test rows."""
     if {"-h", "--help"} & set(words):
-        print(f"{COMPARE_USAGE}\nIs the difference between them on the same test rows real?")
+        print(f"{compare_usage()}\nIs the difference between them on the same test rows real?")
         return 0
     requests = comparison_requests(words)
     from cli.compare import compare_runs
@@ -133,5 +122,5 @@ def how_to_resume(stop: Interrupted) -> str:
     if stop.folder is None:
         return f"{stop} while no training was under way"
     if (stop.folder / "checkpoints" / "last.ckpt").exists():
-        return f"{stop}; the run is saved. Resume it with: python train.py fit --resume {shlex.quote(str(stop.folder))}"
+        return f"{stop}; the run is saved. Resume it with: {train_py('fit', '--resume', stop.folder)}"
     return f"{stop} before the first checkpoint; start the run anew"

@@ -1,7 +1,6 @@
 """The metrics that a run waits for: they must be logged, and followed in the right direction."""
 
 import difflib
-import shlex
 from pathlib import Path
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -9,8 +8,10 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
 from lit_models.base import LitModel
-from runtime.direction import direction
+from runtime.commands import train_py
+from runtime.direction import direction, nearest
 from runtime.errors import UsageError, did_you_mean
+from runtime.metric_schedules import check_validated, followers
 from runtime.private import logged_now
 
 VALIDATION = ("validation_step", "on_validation_epoch_end")
@@ -63,10 +64,11 @@ class MonitorCheck(Callback):
                 warn_of_direction(name, metric, getattr(callback, "mode", None), pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for config in trainer.lr_scheduler_configs:
-            if config.reduce_on_plateau and config.monitor is not None:
-                name, mode = type(config.scheduler).__name__, getattr(config.scheduler, "mode", None)
-                warn_of_direction(name, config.monitor, mode, pl_module)
+        check_validated(trainer)
+        for config in followers(trainer):
+            name, mode = type(config.scheduler).__name__, getattr(config.scheduler, "mode", None)
+            check_logged(config.monitor, pl_module, f"{name}: monitor")
+            warn_of_direction(name, config.monitor, mode, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.sanity_checking:
@@ -79,21 +81,8 @@ class MonitorCheck(Callback):
         trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt", weights_only=False)
         raise UsageError(
             f"--monitor {self.monitor} is not logged; {nearest(self.monitor, self.measured, [*logged])}\n"
-            f"the epoch is saved; resume with: python train.py fit --resume {shlex.quote(str(self.folder))} --monitor ..."
+            f"the epoch is saved; resume with: {train_py('fit', '--resume', self.folder, '--monitor', '...')}"
         )
-
-
-def nearest(metric: str, measured: list[str], logged: list[str]) -> str:
-    """What was probably meant: rather a metric of the validation than one of the training.
-
-    With several validation loaders, Lightning adds the loader's number to each name.
-    """
-    numbered = [name for name in measured if name.startswith(f"{metric}/dataloader_idx_")]
-    if numbered:
-        return f"there are several validation loaders: take one of {', '.join(sorted(numbered))}"
-    return did_you_mean(
-        metric, measured if difflib.get_close_matches(metric, measured, cutoff=0.5) else logged
-    )
 
 
 def warn_of_direction(owner: str, metric: str, mode: object, model: LightningModule) -> None:

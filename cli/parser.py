@@ -1,14 +1,13 @@
 """A parser with error messages of one or two lines that name what was probably meant.
 
-jsonargparse reports an error as one exception with the others as its causes, down to the import that failed, or to
-this parser's error for a nested class. Our message is built from these; from the library's text only the value is used.
+Our message is built from the exceptions below the library's own (`cli/parser_errors.py`); from its text only the value
+is used.
 """
 
 import ast
 import contextlib
 import inspect
 import re
-import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from types import UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
@@ -16,17 +15,28 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 import pytorch_lightning as pl
 import torch
 from jsonargparse import ArgumentParser
-from pytorch_lightning.cli import LightningArgumentParser
+from pytorch_lightning.cli import LightningArgumentParser, ReduceLROnPlateau
 
 import callbacks
 import datamodules
 import lit_models
 from cli.config_files import ELSEWHERE
-from runtime.errors import UsageError, did_you_mean
-from runtime.private import NSKeyError, flags_of, type_of
+from cli.parser_errors import (
+    came_up_in_import,
+    causes,
+    class_in,
+    constructor_error,
+    is_of_nested_import,
+    several_classes,
+    unknown_name,
+    value_in,
+)
+from cli.private import ImportDenied, flags_of, let_name_mean, only_imports, type_of
+from runtime.errors import UsageError, did_you_mean, how_to_install
 
 PLAIN = (bool, int, float, str)
 LISTS = (list, tuple, Sequence, Iterable)
+NOT_TRUSTED = "{name} is code from elsewhere, in a config that you did not write here; to run it, add --trust"
 OTHER_NAMES = {
     "fp16": "16-mixed",
     "float16": "16-mixed",
@@ -34,6 +44,8 @@ OTHER_NAMES = {
     "bfloat16": "bf16-mixed",
     "fp32": "32-true",
 }
+
+let_name_mean(ReduceLROnPlateau)  # Lightning's extends PyTorch's of the same name: it can be given a metric
 
 
 class WrongSettingError(UsageError):
@@ -50,12 +62,29 @@ class WrongSettingError(UsageError):
 
 
 class Parser(LightningArgumentParser):
-    """Raises a `WrongSettingError` instead of printing the usage and ending the process."""
+    """Raises a `WrongSettingError` instead of printing the usage and ending the process.
+
+    Args:
+        imports: modules and classes that settings may import; None for any. See `cli/trust.py`.
+    """
+
+    def __init__(self, *args: Any, imports: Sequence[str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+        self.imports = imports
+
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the settings."""
+        with only_imports(self.imports):
+            return super().parse_args(*args, **kwargs)
 
     def instantiate(self, *args: Any, **kwargs: Any) -> Any:
-        """Make the objects; a note in jsonargparse's log would ask the data module for its loaders before `setup`."""
-        with shown_plainly(pl.LightningDataModule):
-            return super().instantiate(*args, **kwargs)
+        """Make the objects; report a constructor's error in the constructor's words."""
+        try:
+            # A note in jsonargparse's log would ask the data module for its loaders before `setup`.
+            with shown_plainly(pl.LightningDataModule), only_imports(self.imports):
+                return super().instantiate(*args, **kwargs)
+        except ValueError as error:
+            raise constructor_error(error) from None
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         raise explained(self, message, ex) from ex
@@ -76,6 +105,8 @@ def explained(parser: ArgumentParser, message: str, error: BaseException | None)
     """The one reason that matters, and what was probably meant."""
     key = match[1] if (match := re.search(r'[Pp]arser key "([^"]+)"', message)) else ""
     chain = list(causes(error))
+    if denied := next((each for each in chain if isinstance(each, ImportDenied)), None):
+        return WrongSettingError(key, NOT_TRUSTED.format(name=str(denied).split("'")[1]))
     if inner := next((each for each in chain if isinstance(each, WrongSettingError)), None):
         return WrongSettingError(f"{key}.{place_within(message, inner)}".strip("."), inner.reason)
     if unknown := unknown_name(message, chain):
@@ -86,56 +117,26 @@ def explained(parser: ArgumentParser, message: str, error: BaseException | None)
         )
     for cause in chain:
         if isinstance(cause, ModuleNotFoundError):
-            return WrongSettingError(
-                key, f"there is no module {cause.name!r}; it has to be installed, or lie next to train.py"
-            )
+            return WrongSettingError(key, missing_module(cause))
         if isinstance(cause, AttributeError) and inspect.ismodule(cause.obj):
             return WrongSettingError(
                 key, f"there is no {cause.name!r} in {cause.obj.__name__}; {names_in(cause)}"
             )
+        if came_up_in_import(cause):
+            return WrongSettingError(key, f"its module cannot be imported: {type(cause).__name__}: {cause}")
+    messages = [message, *map(str, chain)]
     if re.search(r"arguments are required: \w*\.?model$", message):
         return WrongSettingError("", "the config has no model; add --model LitMLP, or a `model:` to it")
-    if (value := value_in([message, *map(str, chain)])) is not None:
-        return WrongSettingError(key, wrong_value(key, value, type_of(parser, key)))
+    if found := several_classes(messages):
+        name, paths = found
+        return WrongSettingError(key, f"several classes are called {name}: {paths}; give one of these paths")
+    expected = type_of(parser, key)
+    may_be_plain = any(kind in PLAIN for kind in members(expected))
+    if (given := class_in(messages)) and (not may_be_plain or re.search(r"^[A-Z]|\.", given)):
+        return WrongSettingError(key, wrong_class(key, given, expected))
+    if (value := value_in(messages)) is not None:
+        return WrongSettingError(key, wrong_value(value, expected))
     return WrongSettingError("", " ".join(re.sub(r"^argument (\S+):", r"\1:", message).split()))
-
-
-def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception, the exception that caused it, and so on."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-
-
-def constructor_error(error: BaseException) -> BaseException:
-    """The error that the constructor of a model, data module or callback raised, unwrapped from jsonargparse's."""
-    for cause in causes(error):
-        modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(cause.__traceback__)]
-        if modules and not modules[-1].startswith("jsonargparse"):
-            return cause
-    return error
-
-
-def value_in(messages: list[str]) -> str | None:
-    """The value named by the innermost message that shows one; None if none does."""
-    for message in reversed(messages):
-        if found := re.search(r"^(?:- )?Import path (\S+) does not", message, re.MULTILINE):
-            return found[1]
-        if found := re.search(
-            r"(?:Got value|Given value|dot import path string): ?(.*)$", message, re.DOTALL
-        ):
-            return found[1].strip("\"' ")
-    return None
-
-
-def unknown_name(message: str, chain: list[BaseException]) -> tuple[str, str] | None:
-    """The kind ("flag", or "option" of a class) and name of what does not exist; None if the error is another one."""
-    if flag := re.search(r"unrecognized arguments: ([^\s=]+)", message):
-        return "flag", flag[1]
-    is_key_error = any(isinstance(cause, NSKeyError) for cause in chain)
-    if is_key_error and (option := re.search(r"(?:option|key) '([\w.]+)'", message, re.IGNORECASE)):
-        return "option", option[1]
-    return None
 
 
 def known_names(parser: ArgumentParser) -> list[str]:
@@ -143,6 +144,13 @@ def known_names(parser: ArgumentParser) -> list[str]:
     deeper = [name for name in ELSEWHERE.split() if name.count(".") > 1]
     flags = flags_of(parser)
     return [*flags, *(flag[2:] for flag in flags), *deeper]
+
+
+def missing_module(error: ModuleNotFoundError) -> str:
+    """Says that a module has to be installed: one that was asked for, or one that this imports."""
+    if is_of_nested_import(error):
+        return f"its module cannot be imported: {error}; {how_to_install(error) or 'install it'}"
+    return f"there is no module {error.name!r}; it has to be installed, or lie next to train.py"
 
 
 def names_in(error: AttributeError) -> str:
@@ -176,7 +184,7 @@ def path_to(value: object, name: str) -> str:
     return ""
 
 
-def wrong_value(key: str, value: str, expected: Any) -> str:
+def wrong_value(value: str, expected: Any) -> str:
     """Says what is wrong with a value that does not have the expected type."""
     kinds = list(members(expected))
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
@@ -184,18 +192,21 @@ def wrong_value(key: str, value: str, expected: Any) -> str:
         hint = f"; did you mean {OTHER_NAMES[value]}?" if OTHER_NAMES.get(value) in choices else ""
         return f"{value!r} is not one of {', '.join(map(str, choices))}{hint}"
     plain = [kind for kind in kinds if kind in PLAIN]
-    if plain or not any(map(is_class, kinds)):
-        names = dict.fromkeys(describe(kind) for kind in plain or kinds)
-        if any(get_origin(kind) in LISTS for kind in kinds) and re.fullmatch(r"[0-9.e+-]+", value):
-            return f"expected {' or '.join(names)}, not {value}; write [{value}]"
-        return f"expected {' or '.join(names)}, not {value or repr(value)}"
-    base = next(filter(is_class, kinds))
-    if re.fullmatch(r"[A-Za-z_]\w*", value):
-        return f"there is no class {value!r}; {did_you_mean(value, class_names(key))}"
-    if re.fullmatch(r"[A-Za-z_][\w.]*", value):
-        return f"{value} is no {class_name(base)}"
-    wanted = f"{'an' if class_name(base)[0] in 'AEIOU' else 'a'} {class_name(base)}"
-    return f"expected {wanted}, as its name or as class_path and init_args, not {value or repr(value)}"
+    classes = [with_article(class_name(kind)) for kind in kinds if is_class(kind)]
+    wanted = " or ".join(dict.fromkeys([*map(describe, plain or ([] if classes else kinds)), *classes[:1]]))
+    if any(items_of(kind) in PLAIN for kind in kinds) and re.fullmatch(r"[0-9.e+-]+", value):
+        return f"expected {wanted}, not {value}; write [{value}]"
+    given = f", as its name or as class_path and init_args, not {value or repr(value)}"
+    return f"expected {wanted}{given}" if classes else f"expected {wanted}, not {value or repr(value)}"
+
+
+def wrong_class(key: str, name: str, expected: Any) -> str:
+    """Says that there is no class of this name, or that it is one of another kind."""
+    if "." not in name:
+        return f"there is no class {name!r}; {did_you_mean(name, class_names(key))}"
+    kinds = [inner for kind in members(expected) for inner in (kind, *members(items_of(kind)))]
+    base = next(filter(is_class, kinds), None)
+    return f"{name} is no {class_name(base)}" if base else f"{name} is no such class"
 
 
 def members(kind: Any) -> Iterator[Any]:
@@ -208,9 +219,9 @@ def members(kind: Any) -> Iterator[Any]:
 
 
 def is_class(kind: Any) -> bool:
-    """Whether the type is an object made from settings: a class (not a builtin), or a function that returns one."""
+    """Whether the type is an object made from settings: a class (no builtin, no tensor), or a function of one."""
     if isinstance(kind, type):
-        return kind not in PLAIN and kind.__module__ not in (
+        return kind not in (*PLAIN, torch.Tensor) and kind.__module__ not in (
             "builtins",
             "collections.abc",
             "jsonargparse.typing",
@@ -226,6 +237,16 @@ def describe(kind: Any) -> str:
     return f"{name} of {inside[0].__name__}" if inside and name in ("list", "tuple", "set") else name
 
 
+def items_of(kind: Any) -> Any:
+    """The type of a list's items; None if it says none or the type is no list."""
+    return get_args(kind)[0] if get_origin(kind) in LISTS and get_args(kind) else None
+
+
+def with_article(name: str) -> str:
+    """`a Logger`, `an Optimizer`."""
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
+
+
 def class_name(kind: Any) -> str:
     """Name of a class, or of what a function returns."""
     return kind.__name__ if isinstance(kind, type) else str(next(members(get_args(kind)[-1])).__name__)
@@ -238,6 +259,8 @@ def class_names(key: str) -> list[str]:
         "data": datamodules,
         "optimizer": torch.optim,
         "scheduler": torch.optim.lr_scheduler,
+        "logger": pl.loggers,
+        "plugins": pl.plugins,
     }
     home = homes.get(key.rpartition(".")[2])
     if home is None:

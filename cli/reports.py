@@ -1,7 +1,6 @@
 """What a command prints at its end."""
 
 import math
-import shlex
 import time
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from callbacks.pictures.base import pictures_of
 from callbacks.predictions import PredictionWriter
 from runtime.checkpoint import BestCheckpoint
+from runtime.commands import tensorboard, train_py
 from runtime.tables import number, print_table
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def report_fit(run: "Run") -> None:
     if drawing:
         rows["of that drawing"] = f"{drawing:.1f} s"
     rows["run folder"] = str(run.folder)
-    rows["test it"] = f"python train.py test --ckpt_path {shlex.quote(str(checkpoint))}"
-    rows["look inside"] = f"tensorboard --logdir {shlex.quote(str(run.folder.parent.parent))}"
+    rows["test it"] = train_py("test", "--ckpt_path", checkpoint)
+    rows["look inside"] = tensorboard(run.folder.parent.parent)
     print_table(title, rows)
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from cli.cluster import interrupted_run, job_file
 from cli.config_files import ELSEWHERE, check_config, settings
+from cli.trust import allowed_imports
+from runtime.commands import train_py
 from runtime.errors import UsageError, did_you_mean
 
 COMMANDS = ("fit", "validate", "test", "predict", "compare")
-COMPARE_USAGE = "python train.py compare RUN_A RUN_B [flags for both, like --data.data_dir DIR]"
 # commands with words of their own, and the module of their `main`
 STUDIES = {"check": "cli.check", "sweep": "cli.sweep", "tune-lr": "cli.tune_lr"}
 
@@ -25,6 +26,7 @@ class Request:
         experiment: name of the folder below `runs`; empty if no config names one.
         run_folder: the run to resume or evaluate; None for a new one.
         job_file: notes a new run, in case a scheduler restarts this job; None without a scheduler.
+        imports: names of the modules and classes that the config may import; None for any. See `cli/trust.py`.
     """
 
     command: str
@@ -32,31 +34,35 @@ class Request:
     experiment: str = ""
     run_folder: Path | None = None
     job_file: Path | None = None
+    imports: tuple[str, ...] | None = None
 
 
 def prepare(args: Sequence[str]) -> Request:
     """Check the words and complete them; a run's config is found next to its checkpoint.
 
     Raises:
-        UsageError: for an unknown command, a flag before the command, or a file that is missing or unreadable.
+        UsageError: for an unknown command, a flag before the command, or a file that is missing or unreadable; for a
+            run's config that is not trusted.
     """
     command, words = args[0], list(args[1:])
+    trust, words = take_flag(words, "--trust")
     if command.startswith("-"):
-        raise UsageError(f"{command} stands before the command; write: python train.py fit {command} ...")
+        raise UsageError(f"{command} stands before the command; write: {train_py('fit', command, '...')}")
     if command not in COMMANDS:
         raise UsageError(f"there is no command {command!r}; {did_you_mean(command, [*COMMANDS, *STUDIES])}")
     if {"-h", "--help"} & set(words):
         return Request(command, [command, *words])
 
     if words and not words[0].startswith("-"):
-        raise UsageError(f"{words[0]} follows no flag; write: python train.py {command} --config {words[0]}")
+        raise UsageError(f"{words[0]} follows no flag; write: {train_py(command, '--config', words[0])}")
     check_flags(command, words)
     resume, words = take_option(words, "--resume")
     if resume is not None:
-        return resume_request(command, Path(resume), words)
+        return resume_request(command, Path(resume), words, trust)
     job = job_file(args) if command == "fit" else None
     if job is not None and (folder := interrupted_run(job)) is not None:
-        return dataclasses.replace(resume_request(command, folder, []), job_file=job)
+        request = resume_request(command, folder, [], trust=True)  # this very job began it
+        return dataclasses.replace(request, job_file=job)
     paths = option_values(words, "--config", "-c")
     for path in paths:
         check_config(command, path)
@@ -72,18 +78,18 @@ def prepare(args: Sequence[str]) -> Request:
         if (found := checkpoint_of(Path(ckpt_path))) != Path(ckpt_path):
             _, words = take_option(words, "--ckpt_path")
             words, ckpt_path = [*words, f"--ckpt_path={found}"], str(found)
-        return evaluation_request(command, Path(ckpt_path), words, bool(configs))
+        return evaluation_request(command, Path(ckpt_path), words, bool(configs), trust)
     if command != "fit" and ckpt_path is None and not wants_config(words):
         raise UsageError(
             f"{command} needs --ckpt_path runs/.../checkpoints/best.ckpt; null stands for an untrained network"
         )
     if not configs and not option_values(words, "--model") and not wants_config(words):
-        raise UsageError(f"{command} needs --config configs/....yaml; python train.py lists the experiments")
+        raise UsageError(f"{command} needs --config configs/....yaml; {train_py()} lists the experiments")
     experiments = [path.stem for path in configs if path.parent.name not in ("presets", "sweeps")]
     return Request(command, [command, *words], experiment=experiments[0] if experiments else "", job_file=job)
 
 
-def resume_request(command: str, folder: Path, words: list[str]) -> Request:
+def resume_request(command: str, folder: Path, words: list[str], trust: bool) -> Request:
     """`fit --resume RUN`: the run's own config, then the flags given now; its checkpoint is chosen later."""
     if command != "fit":
         raise UsageError(f"--resume goes with fit, not with {command}; give --ckpt_path instead")
@@ -99,7 +105,10 @@ def resume_request(command: str, folder: Path, words: list[str]) -> Request:
                 f"--resume {folder}: {path} does not exist; give the folder of a run, runs/<name>/version_N"
             )
     check_config(command, config)
-    return Request(command, [command, f"--config={config}", *words], folder.parent.name, folder)
+    imports = allowed_imports(config, trust, words)
+    return Request(
+        command, [command, f"--config={config}", *words], folder.parent.name, folder, imports=imports
+    )
 
 
 def checkpoint_of(path: Path) -> Path:
@@ -108,7 +117,9 @@ def checkpoint_of(path: Path) -> Path:
     return next((each for name in names if (each := path / "checkpoints" / name).exists()), path)
 
 
-def evaluation_request(command: str, checkpoint: Path, words: list[str], has_config: bool) -> Request:
+def evaluation_request(
+    command: str, checkpoint: Path, words: list[str], has_config: bool, trust: bool
+) -> Request:
     """`test --ckpt_path RUN/checkpoints/best.ckpt`: the run's own config, then the flags given now."""
     if not checkpoint.is_file() and not (checkpoint / "meta.pt").is_file():  # meta.pt: FSDP's shards
         if checkpoint.is_dir():
@@ -121,13 +132,13 @@ def evaluation_request(command: str, checkpoint: Path, words: list[str], has_con
     folder = Path(os.path.relpath(checkpoint.absolute().parent.parent))
     if has_config:
         return Request(command, [command, *words])
-    if not (folder / "config.yaml").is_file():
-        raise UsageError(
-            f"{folder / 'config.yaml'} does not exist, so the model is unknown; give its --config too"
-        )
-    check_config(command, folder / "config.yaml")
+    config = folder / "config.yaml"
+    if not config.is_file():
+        raise UsageError(f"{config} does not exist, so the model is unknown; give its --config too")
+    check_config(command, config)
+    imports = allowed_imports(config, trust, words)
     return Request(
-        command, [command, f"--config={folder / 'config.yaml'}", *words], folder.parent.name, folder
+        command, [command, f"--config={config}", *words], folder.parent.name, folder, imports=imports
     )
 
 
@@ -137,13 +148,14 @@ def comparison_requests(words: Sequence[str]) -> tuple[Request, Request]:
     Raises:
         UsageError: unless two runs or checkpoints come first, before any flags.
     """
+    trust, words = take_flag(words, "--trust")
     names, flags = words[:2], list(words[2:])
     if len(names) < 2 or any(name.startswith("-") for name in names):
         raise UsageError(
-            f"compare needs two runs, each a folder runs/<name>/version_N or a checkpoint: {COMPARE_USAGE}"
+            f"compare needs two runs, each a folder runs/<name>/version_N or a checkpoint: {compare_usage()}"
         )
     if option_values(flags, "--config", "-c") or option_values(flags, "--ckpt_path"):
-        raise UsageError(f"compare takes each run's own config and checkpoint; write: {COMPARE_USAGE}")
+        raise UsageError(f"compare takes each run's own config and checkpoint; write: {compare_usage()}")
     one_device = ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
 
     def request(name: str) -> Request:
@@ -151,10 +163,15 @@ def comparison_requests(words: Sequence[str]) -> tuple[Request, Request]:
         if not path.is_file():
             raise UsageError(f"{path} does not exist; give a run, runs/<name>/version_N, or a checkpoint")
         return evaluation_request(
-            "predict", path, [f"--ckpt_path={path}", *one_device, *flags], has_config=False
+            "predict", path, [f"--ckpt_path={path}", *one_device, *flags], has_config=False, trust=trust
         )
 
     return request(names[0]), request(names[1])
+
+
+def compare_usage() -> str:
+    """How `compare` is called."""
+    return f"{train_py('compare', 'RUN_A', 'RUN_B')} [flags for both, like --data.data_dir DIR]"
 
 
 def wants_config(words: Sequence[str]) -> bool:
@@ -197,3 +214,14 @@ def take_option(words: list[str], name: str) -> tuple[str | None, list[str]]:
             continue
         kept.append(word)
     return values[-1], kept
+
+
+def take_flag(args: Sequence[str], name: str) -> tuple[bool, list[str]]:
+    """Whether a flag is set, alone or as `name true` or `name=true`, and the words without it."""
+    words, value = list(args), False
+    while found := [place for place, word in enumerate(words) if word.partition("=")[0] == name]:
+        given = words.pop(found[0]).partition("=")[2]
+        if not given and words[found[0] : found[0] + 1] in (["true"], ["false"]):
+            given = words.pop(found[0])
+        value = given != "false"
+    return value, words

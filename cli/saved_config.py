@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 from pytorch_lightning.cli import LightningArgumentParser
 
 from callbacks.files import replacing
+from cli.trust import with_mark
 from runtime.errors import UsageError
 
 NOT_YAML = (
@@ -43,6 +44,8 @@ def write_config(parser: LightningArgumentParser, settings: Namespace, path: Pat
             temporary.write_text(text, encoding="utf-8")
         else:
             left_out = []
+        if (marked := with_mark(text)) != text:
+            temporary.write_text(marked, encoding="utf-8")
         pattern = re.sub(r"[0-9.e+-]+", "0", text)
         if pattern in _read_back and not left_out:
             return

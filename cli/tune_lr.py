@@ -8,7 +8,6 @@ rates (for rings, one at which 1,500 steps learn nothing).
 """
 
 import math
-import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from callbacks.pictures.style import BLUE, GRAY, VERMILION, drawing, new_figure,
 from cli.build import Run, build
 from cli.request import Request, prepare, take_option
 from cli.sweep import QUIET
+from runtime.commands import train_py
 from runtime.errors import UsageError
 from runtime.run_folder import ROOT
 from runtime.tables import print_table
@@ -122,8 +122,8 @@ def main(given: list[str]) -> int:
         "suggestion": f"{rate:.2g}",
         "tested": f"{test.rates[0]:.2g} to {test.rates[-1]:.2g}, {len(test.rates)} steps",
         "picture": str(path),
-        "train with it": f"python train.py fit {shlex.join(words)} --{flag} {rate:.2g}",
-        "measure": f"python train.py sweep {shlex.join(words)} --vary {flag}={rate / 3:.2g},{rate:.2g},{rate * 3:.2g}",
+        "train with it": train_py("fit", *words, f"--{flag}", f"{rate:.2g}"),
+        "measure": train_py("sweep", *words, "--vary", f"{flag}={rate / 3:.2g},{rate:.2g},{rate * 3:.2g}"),
     }
     print_table(f"{name}: the loss falls fastest", rows)
     return 0

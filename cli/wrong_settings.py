@@ -7,8 +7,13 @@ from typing import Any
 
 from runtime.errors import UsageError
 
-LIBRARIES = ("torch.optim.", "pytorch_lightning.callbacks.")
-KINDS = {"Optimizer": "optimizer", "LRScheduler": "scheduler", "Callback": "callback"}  # by name: no import
+LIBRARIES = ("torch.optim.", "pytorch_lightning.callbacks.", "pytorch_lightning.loggers.")
+KINDS = {  # by name: no import
+    "Optimizer": "optimizer",
+    "LRScheduler": "scheduler",
+    "Callback": "callback",
+    "Logger": "logger",
+}
 
 CONNECTOR = "pytorch_lightning.trainer.connectors.checkpoint_connector"
 RESTORING = {  # module and function
@@ -24,14 +29,15 @@ def wrong_settings(error: Exception) -> UsageError | None:
     """The same error with the object's class and settings, or None if these did not cause it.
 
     They did if the error comes from PyTorch's or Lightning's code for that object: for a scheduler or a callback at
-    any time, for an optimizer only while it is made. Its steps call operations that fail for other reasons, such as
-    memory.
+    any time, for an optimizer or a logger only while it is made. Later they fail for other reasons, such as memory or a
+    full disk.
     """
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     owner = frame.f_locals.get("self")
     kind = next((KINDS[cls.__name__] for cls in type(owner).__mro__ if cls.__name__ in KINDS), None)
     is_library = frame.f_globals.get("__name__", "").startswith(LIBRARIES)
-    if kind is None or not is_library or (kind == "optimizer" and frame.f_code.co_name != "__init__"):
+    may_fail_later = kind in ("optimizer", "logger") and frame.f_code.co_name != "__init__"
+    if kind is None or not is_library or may_fail_later:
         return None
     remedy = "; one of these must not be 0" if isinstance(error, ZeroDivisionError) else ""
     return UsageError(f"the {kind} {call(owner, frame)} does not work: {error}{remedy}")

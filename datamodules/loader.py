@@ -1,12 +1,34 @@
 """Batches of tensors held in memory: one `index_select` per batch, in an order that can be replayed."""
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from datamodules.resumable import ResumableLoader, derived_seed
+from datamodules.resumable import ResumableLoader, derived_seed, global_batches
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A batch that is not gathered yet.
+
+    Args:
+        loader: that made it.
+        numbers: its rows (B,), on the device of the data; None if the batch is always all rows as they are stored.
+    """
+
+    loader: "TensorLoader"
+    numbers: Tensor | None
+
+    def gather(self, numbers: Tensor | None = None) -> tuple[Tensor, ...]:
+        """The batch; `numbers` (B,) takes the place of its own rows."""
+        rows = self.numbers if numbers is None else numbers
+        tensors = self.loader.tensors
+        first, *rest = tensors if rows is None else (tensor.index_select(0, rows) for tensor in tensors)
+        transform = self.loader.transform
+        return (first if transform is None else transform(first), *rest)
 
 
 class TensorLoader(ResumableLoader):
@@ -53,6 +75,7 @@ class TensorLoader(ResumableLoader):
         self.shuffle = shuffle
         self.passes = passes
         self.transform = transform
+        self.defers = False  # whether a batch may come as `Rows`, which the one who asks for it gathers
         assert all(len(tensor) == self.num_rows for tensor in tensors)
 
     def cut(self) -> dict[str, int]:
@@ -66,25 +89,22 @@ class TensorLoader(ResumableLoader):
     def __len__(self) -> int:
         return self.passes * len(self._batch_bounds())
 
-    def batches_from(self, first: int) -> Iterator[tuple[Tensor, ...]]:
+    def batches_from(self, first: int) -> Iterator[Any]:
         bounds = self._batch_bounds()
         order_pass, order = -1, None
         for number in range(first, self.passes * len(bounds)):
             pass_index, batch_index = divmod(number, len(bounds))
             if pass_index != order_pass:
                 order_pass, order = pass_index, self._order(pass_index)
-            yield self._gather(order, *bounds[batch_index])
+            yield self._batch(order, *bounds[batch_index])
 
     def _batch_bounds(self) -> list[tuple[int, int]]:
         """First and last row (exclusive) of every global batch, as positions in the order."""
         num_rows = self.num_rows
         if self.shuffle:
             num_rows -= num_rows % self.world_size
-        cuts = [*range(0, num_rows, self.global_batch_size), num_rows]
-        # If the last batch has fewer rows than processes, some would wait: the batch before takes these rows.
-        if len(cuts) > 2 and cuts[-1] - cuts[-2] < self.world_size:
-            del cuts[-2]
-        return list(pairwise(cuts))
+        # If the last batch had fewer rows than processes, some would wait.
+        return global_batches(num_rows, self.global_batch_size, self.world_size)
 
     def _order(self, pass_index: int) -> Tensor | None:
         """Row numbers (N,) of one pass; None if rows come as they are stored."""
@@ -95,12 +115,13 @@ class TensorLoader(ResumableLoader):
         order = torch.randperm(self.num_rows, generator=torch.Generator().manual_seed(seed))
         return order.to(self.tensors[0].device)
 
-    def _gather(self, order: Tensor | None, start: int, stop: int) -> tuple[Tensor, ...]:
+    def _batch(self, order: Tensor | None, start: int, stop: int) -> Any:
         """This process's rows of the global batch `order[start:stop]`."""
         own = slice(start + self.rank, stop, self.world_size)
-        if order is None:
-            first, *rest = (tensor[own] for tensor in self.tensors)
-        else:
-            rows = order[own]
-            first, *rest = (tensor.index_select(0, rows) for tensor in self.tensors)
+        if order is not None:
+            rows = Rows(self, order[own])
+            return rows if self.defers else rows.gather()
+        if self.defers and stop - start == self.num_rows and self.world_size == 1:
+            return Rows(self, None)
+        first, *rest = (tensor[own] for tensor in self.tensors)
         return (first if self.transform is None else self.transform(first), *rest)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,6 +75,17 @@ class ResumableLoader(ABC):
         for batch in self.batches_from(self._next_batch):
             self._next_batch += 1  # before the yield, so that a checkpoint after the batch's step is right
             yield batch
+
+
+def global_batches(num_rows: int, size: int, world_size: int) -> list[tuple[int, int]]:
+    """First and last row (exclusive) of the batches of all processes together, of `size` rows.
+
+    The last has at least `world_size` rows, if there are as many: if fewer are left, the batch before takes them.
+    """
+    cuts = [*range(0, num_rows, size), num_rows]
+    if len(cuts) > 2 and cuts[-1] - cuts[-2] < world_size:
+        del cuts[-2]
+    return list(pairwise(cuts))
 
 
 def derived_seed(*numbers: int) -> int:

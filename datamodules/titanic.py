@@ -8,12 +8,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from datamodules import titanic_table as tt
 from datamodules.base import Split, TensorDataModule, check_choice, check_seed
+from datamodules.loader import TensorLoader
 from datamodules.spec import DataSpec
+from datamodules.table_file import read_table
 
 FILES = Path(__file__).parent / "files"
 AXIS_NAMES = {"male": "sex", "Age": "age (years)", "Fare": "fare (pounds)"}
@@ -31,8 +34,8 @@ class TitanicDataModule(TensorDataModule):
     predict split is the 418 rows of the competition's test table, whose labels are not public.
 
     Missing values. "drop" removes rows in which a used feature is missing, from all splits but predict: there
-    every row gets a prediction, and missing values are filled in as with "impute". "impute" fills in the
-    median of the training split. A missing cabin is not a missing value but a category, `deck_unknown`.
+    every row gets a prediction, and missing values are filled in as with "impute"; a warning says how many. "impute"
+    fills in the median of the training split. A missing cabin is not a missing value but a category, `deck_unknown`.
 
     Args:
         features: names from `titanic_table.FEATURES`, or "all".
@@ -62,7 +65,7 @@ class TitanicDataModule(TensorDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.features = _feature_names(features)
+        self.features = tt.feature_names(features)
         self.spec = DataSpec(
             task="binary",
             in_shape=[len(self.features)],
@@ -93,6 +96,7 @@ class TitanicDataModule(TensorDataModule):
         self.csv = csv
         self.train_csv = train_csv
         self.no_labels = ""  # why `csv` cannot be evaluated
+        self.left_out: dict[str | Path, str] = {}  # by table: how many of its rows "drop" has removed
 
     def setup(self, stage: str | None = None) -> None:
         if stage == "fit" and self.csv is not None:
@@ -103,6 +107,9 @@ class TitanicDataModule(TensorDataModule):
         super().setup(stage)
         if stage in ("validate", "test") and self.no_labels:
             raise ValueError(f"data.csv cannot be evaluated, only predicted: {self.no_labels}")
+        own = {"fit": self.train_csv, "validate": self.csv, "test": self.csv}.get(stage or "fit")
+        if own in self.left_out:
+            rank_zero_warn(self.left_out.pop(own))
 
     def load(self) -> dict[str, Split]:
         x, y = self._labeled(FILES / "train.csv" if self.train_csv is None else self.train_csv)
@@ -132,12 +139,27 @@ class TitanicDataModule(TensorDataModule):
         fill = torch.from_numpy(np.nanmedian(x.numpy(), axis=0))
         return super().fit_statistics(_filled(x, fill), y) | {"fill": fill}
 
+    def predict_dataloader(self) -> TensorLoader:
+        x, _ = self.splits["predict"]
+        missing = x.isnan()
+        if self.missing == "drop" and missing.any():
+            values = zip(
+                self.features, self.statistics["fill"].tolist(), missing.any(0).tolist(), strict=True
+            )
+            filled = ", ".join(f"{name} {value:.4g}" for name, value, is_filled in values if is_filled)
+            rank_zero_warn(
+                f"{int(missing.any(1).sum())} of {len(x)} rows of {self.csv or 'the test table'} have missing values; "
+                f"they are predicted with the medians of the training split ({filled}), although with "
+                "data.missing drop the network has learned from complete rows only"
+            )
+        return super().predict_dataloader()
+
     def prepare_inputs(self, x: Tensor) -> Tensor:
         return super().prepare_inputs(_filled(x, self.statistics["fill"].to(x.device)))
 
     def _labeled(self, path: str | Path) -> Split:
         """Features (N, F) with NaN where a value is missing, and labels (N,)."""
-        table = tt.read_table(path)
+        table = read_table(path)
         with _naming(path):
             x = torch.from_numpy(tt.feature_matrix(table, self.features))
             y = torch.from_numpy(tt.labels(table))
@@ -146,11 +168,16 @@ class TitanicDataModule(TensorDataModule):
         complete = ~x.isnan().any(1)
         if not complete.any():
             raise ValueError(f"{path} has no row without a missing value; use data.missing impute")
+        if not complete.all():
+            self.left_out[path] = (
+                f"{int((~complete).sum())} of {len(x)} rows of {path} have missing values and are left out, because "
+                "data.missing is drop"
+            )
         return x[complete], y[complete]
 
     def _unlabeled(self, path: str | Path) -> Split:
         """Features (N, F) of every row, and the ids of the rows (N,)."""
-        table = tt.read_table(path)
+        table = read_table(path)
         with _naming(path):
             x = torch.from_numpy(tt.feature_matrix(table, self.features))
             if "PassengerId" in table.columns:
@@ -170,17 +197,6 @@ class TitanicDataModule(TensorDataModule):
         folds = StratifiedKFold(self.num_folds, shuffle=True, random_state=self.split_seed).split(y, y)
         train, held_out = list(folds)[self.fold]
         return torch.from_numpy(train), torch.from_numpy(held_out)
-
-
-def _feature_names(features: str | list[str]) -> list[str]:
-    if features == "all":
-        return list(tt.ALL_FEATURES)
-    names = [features] if isinstance(features, str) else list(features)
-    for name in names:
-        check_choice("data.features", name, ["all", *tt.FEATURES])
-    if not names or "all" in names or len(set(names)) < len(names):
-        raise ValueError(f"data.features is {names}; it must be 'all' or a list of different features")
-    return names
 
 
 @contextmanager

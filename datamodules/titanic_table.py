@@ -1,14 +1,11 @@
-"""The Titanic table: read it from a CSV file, and turn its columns into numeric features.
+"""The Titanic table: turn its columns into numeric features.
 
 Every feature has a fixed vocabulary, so the number of inputs is known before a file is read. A missing value is NaN
 here; `TitanicDataModule` decides what to do with it.
 """
 
-import csv
-import io
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -32,47 +29,7 @@ TITLES = {
     "Master": "master",
 }
 CHILD_YEARS = 5  # "young" means younger than this
-EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # what programs write into an empty cell
 MAX_ID = 2**53  # larger whole numbers are not exact as floating-point numbers
-
-
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV file as text, NaN for empty cells.
-
-    pandas would pad rows that are too short, shift rows that are too long, and rename the second of two columns with
-    the same name; here they are refused.
-
-    Raises:
-        ValueError: if there is no such file, if it is not a UTF-8 table with as many cells in every row as in the
-            heading, or if it has no rows.
-    """
-    try:
-        if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
-            raise ValueError("it is no file but a pipe or a device")  # reading it might never end
-        text = Path(path).read_bytes().decode("utf-8-sig")
-        lines = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
-        heading, *rows = [line for line in lines if line not in ([], [""])] or [[]]
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is not UTF-8 text ({error.reason}); save the table as CSV in UTF-8"
-        ) from None
-    except csv.Error as error:
-        raise ValueError(f"{path} is not a CSV table: {error} in line {lines.line_num}") from None
-    except (OSError, ValueError) as error:  # a ValueError: a zero byte in the path
-        raise ValueError(f"cannot read the table {path}: {getattr(error, 'strerror', error)}") from None
-    if not rows:
-        state = "has a heading but no rows" if heading else "is not a CSV table: it is empty"
-        raise ValueError(f"{path} {state}")
-    if twice := [name for name in heading if heading.count(name) > 1]:
-        raise ValueError(f"{path} has two columns {twice[0]!r}; remove or rename one")
-    for number, row in enumerate(rows, start=1):
-        if len(row) != len(heading):
-            raise ValueError(
-                f"{path} is not a CSV table: row {number} has {len(row)} cells, but the heading {len(heading)}; "
-                "the file may be damaged or cut off"
-            )
-    table = pd.DataFrame(rows, columns=heading, dtype=str)
-    return table.mask(table.isin(EMPTY))
 
 
 def cells(table: pd.DataFrame, column: str) -> pd.Series:
@@ -95,11 +52,23 @@ def numbers(table: pd.DataFrame, column: str) -> Column:
         ValueError: at the first cell that is something else.
     """
     text = cells(table, column)
-    values = pd.to_numeric(text, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    values = pd.to_numeric(with_points(text), errors="coerce").to_numpy(np.float64, na_value=np.nan)
     wrong = text.notna().to_numpy() & ~(np.isfinite(values) & (values >= 0))
     if wrong.any():
-        _complain(text, wrong, "a number of at least 0")
+        _complain(text, wrong, "a number of at least 0, without a comma that may separate thousands")
     return values
+
+
+def with_points(text: pd.Series) -> pd.Series:
+    """Numbers with a decimal comma, such as 7,25, with a point instead.
+
+    If a column also has points, or if three digits follow each comma, its commas may separate thousands: they stay.
+    """
+    has_comma = text.str.fullmatch(r"[+-]?\d*,\d+", na=False)
+    may_be_thousands = text.str.fullmatch(r"[+-]?\d{1,3},\d{3}", na=False)
+    if (has_comma == may_be_thousands).all() or text.str.contains(".", regex=False, na=False).any():
+        return text
+    return text.where(~has_comma, text.str.replace(",", ".", regex=False))
 
 
 def categories(table: pd.DataFrame, column: str, known: tuple[object, ...]) -> pd.Series:
@@ -109,7 +78,7 @@ def categories(table: pd.DataFrame, column: str, known: tuple[object, ...]) -> p
         ValueError: at the first cell that is something else.
     """
     # Programs write whole numbers with a decimal point if the column has empty cells.
-    text = cells(table, column).str.removesuffix(".0")
+    text = cells(table, column).str.removesuffix(".0").str.removesuffix(",0")
     wrong = text.notna() & ~text.isin([str(value) for value in known])
     if wrong.any():
         _complain(text, wrong.to_numpy(), "one of " + ", ".join(map(str, known)))
@@ -217,6 +186,49 @@ FEATURES: dict[str, Callable[[pd.DataFrame], Column]] = {
 ALL_FEATURES = [name for name in FEATURES if name not in ("age_known", "is_young_male", "Fare", "Pclass")]
 
 ONE_HOT = ("class", "embarked", "title", "deck")  # one column of 0 and 1 for each value
+# What people call a feature, or the column that it comes from: its name, or the name of its group.
+SYNONYMS = {
+    "sex": "male",
+    "gender": "male",
+    "female": "male",
+    "name": "title",
+    "cabin": "deck",
+    "port": "embarked",
+    "family": "family_size",
+}
+
+
+def feature_names(given: str | list[str]) -> list[str]:
+    """The names of features as a list; "all" stands for `ALL_FEATURES`.
+
+    Raises:
+        ValueError: for names that are unknown, with those that were probably meant, or that appear twice.
+    """
+    if given == "all":
+        return list(ALL_FEATURES)
+    names = [name.strip() for name in given.split(",")] if isinstance(given, str) else list(given)
+    meant = [each for name in names for each in meant_features(name)]
+    if unknown := [name for name in names if name not in FEATURES and name != "all"]:
+        shown = ", ".join(map(repr, unknown))
+        unclear = not all(map(meant_features, names))
+        hint = "choose from all, " + ", ".join(FEATURES) if unclear else f"did you mean [{','.join(meant)}]?"
+        raise ValueError(f"data.features: there is no {shown}; {hint}")
+    if isinstance(given, str) and len(names) > 1:
+        raise ValueError(f"data.features is {given}; a list has brackets: [{','.join(names)}]")
+    if not names or "all" in names or len(set(names)) < len(names):
+        raise ValueError(f"data.features is {names}; it must be 'all' or a list of different features")
+    return names
+
+
+def meant_features(name: str) -> list[str]:
+    """The features that a name stands for: itself, those of a group, or the one that is spelled most like it."""
+    if name in FEATURES:
+        return [name]
+    lower = name.lower()
+    meant = SYNONYMS.get(lower, lower)
+    if meant in ONE_HOT:
+        return [feature for feature in FEATURES if feature.startswith(f"{meant}_")]
+    return [close] if (close := closest_name(meant, FEATURES)) else []
 
 
 def group_features(names: list[str]) -> dict[str, list[int]]:

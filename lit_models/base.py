@@ -30,8 +30,8 @@ class LitModel(pl.LightningModule):
         label_smoothing: see `Multiclass`.
         optimizer: a class from torch.optim, or any function from parameters to an optimizer.
         scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler. Missing
-            arguments of OneCycleLR and CyclicLR are filled in: `total_steps` with the length of the training,
-            `max_lr` with the optimizer's `lr`.
+            arguments are filled in: `total_steps` of OneCycleLR with the length of the training, `max_lr` of OneCycleLR
+            and CyclicLR with the optimizer's `lr`, `monitor` of ReduceLROnPlateau with "val/loss".
         scheduler_interval: the unit that the scheduler counts; default: steps for OneCycleLR and CyclicLR, else epochs.
         compile: compile the network in place with `torch.compile`; the names in checkpoints stay the same.
 
@@ -94,9 +94,13 @@ class LitModel(pl.LightningModule):
         loss = self.task.loss(self(x), self.target(x, y))
         # A call of `self.log` costs as much as a step of a small network, so it is called only if its value is written.
         # Lightning's progress bar reads the last logged tensor at every step: a copy on the host is cheaper to read.
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        if self.logs_now():
             self.log("train/loss", loss.detach().cpu(), prog_bar=True, batch_size=len(x))
         return loss
+
+    def logs_now(self) -> bool:
+        """Whether the values of this step are written."""
+        return (self.global_step + 1) % self.trainer.log_every_n_steps == 0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.update_metrics(self.val_metrics, batch)
@@ -150,7 +154,9 @@ class LitModel(pl.LightningModule):
         config = {
             "scheduler": scheduler,
             "interval": self.scheduler_interval or ("step" if isinstance(scheduler, CYCLES) else "epoch"),
-            "monitor": getattr(scheduler, "monitor", "val/loss"),  # read for ReduceLROnPlateau only
+            # These two are read for ReduceLROnPlateau only, which waits until its metric is measured.
+            "monitor": getattr(scheduler, "monitor", "val/loss"),
+            "strict": False,
         }
         return {"optimizer": optimizer, "lr_scheduler": config}
 

@@ -1,9 +1,10 @@
-"""What a learning-rate schedule needs from the rest of the training: its length and the optimizer's rate."""
+"""What a learning-rate schedule needs from the rest of the training: its length, the optimizer's rate, a metric."""
 
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
 from pytorch_lightning.cli import LRSchedulerCallable
+from pytorch_lightning.cli import ReduceLROnPlateau as PlateauOfMetric
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
@@ -21,7 +22,14 @@ class WithoutPeak(Protocol):
         """The schedule of this optimizer."""
 
 
-SchedulerCallable: TypeAlias = LRSchedulerCallable | WithoutPeak
+class WithoutMetric(Protocol):
+    """Makes a schedule from an optimizer and the name of the metric that it follows; see `WithoutPeak`."""
+
+    def __call__(self, optimizer: Optimizer, monitor: Any) -> LRScheduler:
+        """The schedule of this optimizer."""
+
+
+SchedulerCallable: TypeAlias = LRSchedulerCallable | WithoutPeak | WithoutMetric
 
 
 def build_scheduler(
@@ -38,12 +46,14 @@ def build_scheduler(
     filled_in: dict[str, Any] = {}
     if given.get("total_steps", 0) is None and given.get("epochs") is None:
         filled_in["total_steps"] = total_steps()
-    if is_cycle(factory) and given.get("max_lr") is None:
+    if makes(factory, CYCLES) and given.get("max_lr") is None:
         filled_in["max_lr"] = [float(group["lr"]) for group in optimizer.param_groups]
+    if makes(factory, PlateauOfMetric) and given.get("monitor") is None:
+        filled_in["monitor"] = "val/loss"
     return factory(optimizer, **filled_in)
 
 
-def is_cycle(factory: Any) -> bool:
-    """Whether it makes one of `CYCLES`; the command line wraps the class as an argument of a function."""
+def makes(factory: Any, classes: type | tuple[type, ...]) -> bool:
+    """Whether it makes one of these classes; the command line wraps the class as an argument of a function."""
     parts = (factory, getattr(factory, "func", None), *getattr(factory, "args", ()))
-    return any(isinstance(part, type) and issubclass(part, CYCLES) for part in parts)
+    return any(isinstance(part, type) and issubclass(part, classes) for part in parts)

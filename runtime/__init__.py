@@ -7,14 +7,17 @@ loop, step_plan, logged_values      run an epoch with a third of Lightning's cal
 checkpoint, checkpoint_io           when and how best.ckpt and last.ckpt are written: whole, or not at all
 kept_values                         which values a checkpoint keeps, and how they load without running code
 read_checkpoint                     which checkpoint a run resumes from
-resume, epoch_state                 resume exactly where the checkpoint was written
+resume, epoch_state, module_modes   resume exactly where the checkpoint was written
 restored                            settings that the checkpoint overrides: applied, refused or reported
 replay, training_loaders            batches that can be drawn again, of loaders from elsewhere
+evaluation_loaders                  each row once in several processes, of loaders from elsewhere
 samplers, generators                what such loaders keep: counts, lists, random generators
 direction                           whether a metric should be small or large
 ending, run_lock                    why a training ended; one process at a time in a run's folder
 stop, signals                       Ctrl-C, SIGTERM and SIGUSR1
 loggers                             TensorBoard and metrics.csv
 process                             what is set once for the whole process
+sharding                            weights in the layout that FSDP assumes
 run_folder, run_lock, tables, errors  what the commands share
+commands                            commands as they are printed
 """

@@ -1,8 +1,9 @@
-"""Whether the smallest or the largest value of a metric is the best: said by the metric object or by its name.
+"""What the name of a metric says: whether its smallest or its largest value is the best, and which one was meant.
 
 A direction that is only probable is not used, because a wrong one keeps the worst epoch as the best.
 """
 
+import difflib
 import re
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from typing import Any, Literal
 from torch import nn
 from torchmetrics import Metric, MetricCollection
 
-from runtime.errors import UsageError
+from runtime.errors import UsageError, did_you_mean
 
 Mode = Literal["min", "max"]
 
@@ -116,3 +117,16 @@ def part_direction(part: str) -> Mode | None:
     if (small := bool(bare & SMALL)) == bool(bare & LARGE):
         return None
     return "min" if small else "max"
+
+
+def nearest(metric: str, measured: list[str], logged: list[str]) -> str:
+    """What was probably meant: rather a metric of the validation than one of the training.
+
+    With several validation loaders, Lightning adds the loader's number to each name.
+    """
+    numbered = [name for name in measured if name.startswith(f"{metric}/dataloader_idx_")]
+    if numbered:
+        return f"there are several validation loaders: take one of {', '.join(sorted(numbered))}"
+    return did_you_mean(
+        metric, measured if difflib.get_close_matches(metric, measured, cutoff=0.5) else logged
+    )

@@ -10,6 +10,26 @@ HINTS = {  # what helps, by the operating system's message
 }
 
 
+OWN_PACKAGES = {  # the modules of what `setup.cfg` installs
+    *(
+        "filelock",
+        "google_crc32c",
+        "jsonargparse",
+        "matplotlib",
+        "numpy",
+        "optuna",
+        "pandas",
+        "pytorch_lightning",
+    ),
+    *("rich", "scipy", "sklearn", "tensorboard", "torch", "torchmetrics", "torchvision", "yaml"),
+}
+OTHER_NAMES = {
+    "PIL": "pillow",
+    "cv2": "opencv-python",
+    "skimage": "scikit-image",
+}  # packages, by their module
+
+
 class UsageError(Exception):
     """The command, a flag or a config is wrong."""
 
@@ -23,13 +43,29 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "--help lists
     known = sorted(known)
     if not known:
         return "there is none"
+    if close := closest(word, known):
+        return f"did you mean {close!r}?"
+    return f"it can be: {', '.join(known)}" if len(known) <= 20 else otherwise
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The name that was probably meant; None if no name is close."""
+    known = sorted(known)
     close = [name for name in known if name.rpartition(".")[2] == word.lstrip("-")][:1]  # --lr for --a.b.lr
     close = close or difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if not close and len(word) > 1:  # names that differ in case, or contain each other
         close = [name for name in known if word.lower() in name.lower() or name.lower() in word.lower()][:1]
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"it can be: {', '.join(known)}" if len(known) <= 20 else otherwise
+    return close[0] if close else None
+
+
+def how_to_install(error: BaseException) -> str | None:
+    """The `pip install` line for a missing package; None if the message has one, or does not name the package."""
+    if not isinstance(error, ModuleNotFoundError) or error.name is None or "pip install" in str(error):
+        return None
+    module = error.name.partition(".")[0]
+    if module in OWN_PACKAGES:
+        return "install what this project needs: pip install -c constraints.txt -e ."
+    return f"pip install {OTHER_NAMES.get(module, module)}"
 
 
 def exit_code(error: Exception) -> int:
@@ -48,5 +84,6 @@ def explain(error: Exception) -> str:
     if exit_code(error) == 1 and not isinstance(error, RunError):
         lines[0] = f"{type(error).__name__}: {lines[0]}"
         hints = [hint for cause, hint in HINTS.items() if cause in text]
+        hints += [install] if (install := how_to_install(error)) else []
         lines += hints or ["--debug shows where this comes from"]
     return "error: " + "\n  ".join(lines)

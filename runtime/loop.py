@@ -16,6 +16,7 @@ from torch import Tensor
 
 from runtime import private
 from runtime.logged_values import Results
+from runtime.metric_schedules import MetricSchedules, followers
 from runtime.private import Closure, ClosureResult, DataFetcher, FitLoop, TrainingEpochLoop
 from runtime.step_plan import Epoch, why_not_lean
 
@@ -25,6 +26,7 @@ def use_lean_loop(trainer: pl.Trainer) -> None:
     usual, epochs = trainer.fit_loop, trainer.fit_loop.epoch_loop
     trainer.fit_loop = CompletingFitLoop(trainer, usual.min_epochs, usual.max_epochs)
     trainer.fit_loop.epoch_loop = LeanEpochLoop(trainer, epochs.min_steps, epochs.max_steps)
+    trainer.callbacks.insert(0, trainer.fit_loop.epoch_loop.metric_schedules)
 
 
 class CompletingFitLoop(FitLoop):
@@ -48,6 +50,7 @@ class LeanEpochLoop(TrainingEpochLoop):
     def __init__(self, trainer: pl.Trainer, min_steps: int | None, max_steps: int) -> None:
         super().__init__(trainer, min_steps, max_steps)
         self._results = Results(training=True)
+        self.metric_schedules = MetricSchedules()
         self.obstacle: str | None = "it has not begun"  # why this loop cannot be lean
 
     @property
@@ -74,11 +77,9 @@ class LeanEpochLoop(TrainingEpochLoop):
             super().advance(data_fetcher)  # what a resumed run has to reset is Lightning's business
             return
         trainer, epoch, progress, results = self.trainer, self._epoch, self.batch_progress, self._results
-        batch, batch_idx = next(data_fetcher)[0], progress.current.ready
+        batch, batch_idx = self._next_batch(data_fetcher), progress.current.ready
         progress.is_last_batch = data_fetcher.done
-        if not epoch.is_in_place(batch):
-            batch = private.before_transfer(epoch.model, batch)
-            batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+        batch = self._on_device(batch)
         progress.increment_ready()
         connector = private.logger_connector(trainer)
         private.begin_batch(connector)
@@ -87,9 +88,7 @@ class LeanEpochLoop(TrainingEpochLoop):
         if batch is None:
             self._warning_cache.warn("the training loader gave None instead of a batch; there is no step")
         else:
-            epoch.call("on_train_batch_start", batch, batch_idx)
-            progress.increment_started()
-            outputs = self._optimize(batch, batch_idx)
+            outputs, batch = self._step(batch, batch_idx)
         progress.increment_processed()
         if trainer.lr_scheduler_configs:
             self.update_lr_schedulers("step", update_plateau_schedulers=False)
@@ -117,16 +116,46 @@ class LeanEpochLoop(TrainingEpochLoop):
         if self.trainer.received_sigterm and not self._is_training_done:
             raise SIGTERMException
 
+    def _next_batch(self, data_fetcher: DataFetcher) -> Any:
+        return next(data_fetcher)[0]
+
+    def _on_device(self, batch: Any) -> Any:
+        if self._epoch.is_in_place(batch):
+            return batch
+        batch = private.before_transfer(self._epoch.model, batch)
+        return self.trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+
+    def _step(self, batch: Any, batch_idx: int) -> tuple[dict[str, Any], Any]:
+        """Run a step with its hooks; returns what `on_train_batch_end` gets: outputs and batch."""
+        self._epoch.call("on_train_batch_start", batch, batch_idx)
+        self.batch_progress.increment_started()
+        return self._optimize(batch, batch_idx), batch
+
+    def update_lr_schedulers(self, interval: str, update_plateau_schedulers: bool) -> None:
+        """Let schedules step, those that follow a metric only if it was measured."""
+        if not update_plateau_schedulers or not followers(self.trainer):
+            super().update_lr_schedulers(interval, update_plateau_schedulers)
+            return
+        if interval == "epoch":
+            self.metric_schedules.check_at_end_of_epoch(self.trainer)
+        with self.metric_schedules.only_measured(self.trainer):
+            super().update_lr_schedulers(interval, update_plateau_schedulers)
+
     def _optimize(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """Run the optimizer step with its forward pass; returns what `on_train_batch_end` gets."""
-        steps = self.automatic_optimization.optim_progress.optimizer.step
-        forward, zero_grad = partial(self._forward, batch, batch_idx), partial(self._zero_grad, batch_idx)
-        closure = Closure(forward, self._backward, zero_grad)
+        steps, closure = (
+            self.automatic_optimization.optim_progress.optimizer.step,
+            self._closure(batch, batch_idx),
+        )
         steps.increment_ready()
         self._epoch.optimizer.step(partial(self._gradients, closure))
         steps.increment_completed()
         result = closure.consume_result()
         return {} if result.loss is None else result.asdict()
+
+    def _closure(self, batch: Any, batch_idx: int) -> Closure:
+        forward, zero_grad = partial(self._forward, batch, batch_idx), partial(self._zero_grad, batch_idx)
+        return Closure(forward, self._backward, zero_grad)
 
     def _gradients(self, closure: Closure) -> Tensor | None:
         """The closure that the optimizer calls to get gradients. LBFGS calls it several times."""

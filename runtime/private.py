@@ -1,4 +1,4 @@
-"""Every private name of Lightning, torchmetrics and jsonargparse used here: why, and what would replace it.
+"""Every private name of Lightning and torchmetrics used here: why, and what would replace it.
 
 A new version of a library may change any of them. `tests/runtime/test_private.py` checks each name and signature, so
 that a change fails there with one message, and not somewhere during a training.
@@ -8,9 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
-from jsonargparse import ArgumentParser
-from jsonargparse._namespace import NSKeyError
-from pytorch_lightning.callbacks import ModelCheckpoint, Timer
+from pytorch_lightning.callbacks import ModelCheckpoint, StochasticWeightAveraging, Timer
 from pytorch_lightning.loops.fetchers import _DataFetcher as DataFetcher
 from pytorch_lightning.loops.fetchers import _PrefetchDataFetcher as PrefetchDataFetcher
 from pytorch_lightning.loops.fit_loop import _FitLoop as FitLoop
@@ -31,7 +29,6 @@ __all__ = [
     "LoggedSync",
     "LoggedValue",
     "LoggedValues",
-    "NSKeyError",
     "PrefetchDataFetcher",
     "TrainingEpochLoop",
 ]
@@ -111,12 +108,25 @@ def leave_no_schedule_out(trainer: pl.Trainer) -> None:
     trainer.fit_loop._restarting = False
 
 
-def load_loader_states(trainer: pl.Trainer) -> None:
-    """Give the loaders their states, which are lost if the loaders were made before the checkpoint was read."""
+def take_loader_states(trainer: pl.Trainer) -> list[tuple[Any, dict[str, Any]]]:
+    """The loaders that save a state, with the one to load: Lightning loses it in two cases.
+
+    They are: the loaders were made before the checkpoint was read, or the checkpoint was written between two epochs.
+    """
     fit_loop = trainer.fit_loop
-    if fit_loop.restarting and fit_loop._combined_loader_states_to_load:
-        fit_loop._load_combined_loader_states()
-        iter(fit_loop._data_fetcher)
+    states, fit_loop._combined_loader_states_to_load = fit_loop._combined_loader_states_to_load, []
+    loaders = fit_loop._combined_loader.flattened if fit_loop._combined_loader else []
+    return list(zip([each for each in loaders if is_stateful(each)], states, strict=False))
+
+
+def is_stateful(loader: Any) -> bool:
+    """Whether a loader saves its own state."""
+    return all(callable(getattr(loader, name, None)) for name in ("state_dict", "load_state_dict"))
+
+
+def begin_fetching(trainer: pl.Trainer) -> None:
+    """Make new iterators of the loaders."""
+    iter(trainer.fit_loop._data_fetcher)
 
 
 def draw_order_now(trainer: pl.Trainer) -> None:
@@ -124,10 +134,39 @@ def draw_order_now(trainer: pl.Trainer) -> None:
     trainer.fit_loop._resuming_from_checkpoint = False
 
 
+def resume_averaging(
+    callback: StochasticWeightAveraging, trainer: pl.Trainer, module: pl.LightningModule
+) -> None:
+    """Let the callback continue; Lightning's would begin anew at the next epoch, and change the learning rate then."""
+    if callback._scheduler_state is None or callback._initialized:
+        return
+    groups = trainer.optimizers[0].param_groups
+    before = [{name: value for name, value in group.items() if name != "params"} for group in groups]
+    callback.on_train_epoch_start(AtEpoch(trainer, callback._latest_update_epoch), module)
+    for group, values in zip(groups, before, strict=True):
+        group.update(values)
+    callback._accumulate_grad_batches = trainer.accumulate_grad_batches  # restored when training ends
+
+
+class AtEpoch:
+    """A Trainer, as it was in an earlier epoch."""
+
+    def __init__(self, trainer: pl.Trainer, epoch: int) -> None:
+        self.trainer, self.current_epoch = trainer, epoch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.trainer, name)
+
+
 def batches_ahead(trainer: pl.Trainer) -> int:
     """How many batches were read and not yet used: 1 if Lightning does not know how many there are, else 0."""
     fetched = trainer.fit_loop._data_fetcher.fetched if trainer.fit_loop._data_fetcher else 0
     return int(fetched > trainer.fit_loop.epoch_loop.batch_progress.current.ready)
+
+
+def spreads_samples(trainer: pl.Trainer) -> bool:
+    """Whether Lightning may spread samples over the processes (`use_distributed_sampler`)."""
+    return trainer._accelerator_connector.use_distributed_sampler
 
 
 # --- what `self.log` collects; would be replaced by: a public way to read and restore it ---
@@ -165,6 +204,14 @@ def continue_sums(trainer: pl.Trainer, latest: dict[str, Any], continued: bool) 
     if continued and not epoch_is_over:
         connector._first_loop_iter = True
     connector._callback_metrics.update(latest)
+
+
+def training_modes(trainer: pl.Trainer) -> dict[str, bool]:
+    """For each module, by name, whether it is in training mode when it trains; during a validation none is."""
+    modes = trainer.fit_loop.epoch_loop.val_loop._module_mode.mode
+    if modes and trainer.validating:
+        return dict(modes)
+    return {name: each.training for name, each in trainer.lightning_module.named_modules()}
 
 
 # --- the end ---
@@ -207,17 +254,3 @@ def restore_metric(metric: Metric, sums: dict[str, Any], updates: int) -> None:
         setattr(metric, name, value)
     metric._update_count = updates
     metric._computed = None
-
-
-# --- jsonargparse; would be replaced by: errors that carry the setting, the value and the type ---
-
-
-def flags_of(parser: ArgumentParser) -> list[str]:
-    """All flags of a parser, without --help."""
-    return [flag for flag in parser._option_string_actions if flag.startswith("--") and flag != "--help"]
-
-
-def type_of(parser: ArgumentParser, key: str) -> Any:
-    """The type of a setting of this parser; None if it has none."""
-    action = parser._option_string_actions.get(f"--{key}")
-    return getattr(action, "_typehint", None) or getattr(action, "type", None)

@@ -8,12 +8,15 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import StochasticWeightAveraging
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
+from datamodules.resumable import ResumableLoader
 from runtime import private
 from runtime.ending import End, end_of, limits_of, write_end
 from runtime.epoch_state import epoch_sums, random_states, restore_epoch_sums, restore_random_states
 from runtime.loggers import BufferedLogger
+from runtime.module_modes import module_modes, restore_module_modes
 
 KEY = "exact_resume"  # in the checkpoint: one state per process
 # What a run that is resumed from a checkpoint loses.
@@ -53,8 +56,10 @@ class ExactResume(Callback):
         if fit_loop.restarting and epochs.ready == epochs.completed:
             # With `max_steps`, Lightning treats every checkpoint as one within an epoch, and would skip the next epoch.
             private.count_as_begun(trainer)
-        # A schedule that asked for the length of the training made the loaders before there was a state.
-        private.load_loader_states(trainer)
+        load_loader_states(trainer)
+        for callback in trainer.callbacks:
+            if isinstance(callback, StochasticWeightAveraging):
+                private.resume_averaging(callback, trainer, pl_module)
         if fit_loop.restarting and self._pending and self._pending[0]["lost"] == NOTHING:
             private.count_step_as_done(trainer)
         private.call_before_fetch(trainer, partial(self._before_fetch, trainer))
@@ -96,6 +101,7 @@ class ExactResume(Callback):
             + (not step_is_over and not private.accumulates(trainer)),
             "plateau_due": epoch_is_over,
             "random": random_states(trainer.strategy.root_device),
+            "modes": module_modes(trainer, pl_module),
             "sums": epoch_sums(trainer, pl_module, epoch_is_over),
         }
         states = [state]
@@ -110,6 +116,8 @@ class ExactResume(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self._pending = checkpoint.get(KEY, [])
+        if self._pending and trainer.training:
+            restore_module_modes(self._pending[0]["modes"], pl_module)  # before DDP finds out what is trained
         end = self._pending[0]["end"] if self._pending else None
         self.end = End(**end) if end else None
 
@@ -148,6 +156,19 @@ class ExactResume(Callback):
         restore_epoch_sums(state["sums"], trainer)
         if state["plateau_due"]:
             trainer.fit_loop.epoch_loop.update_lr_schedulers("epoch", update_plateau_schedulers=True)
+
+
+def load_loader_states(trainer: Trainer) -> None:
+    """Load the states of the loaders that Lightning has left out.
+
+    Between two epochs, the batches of the last one do not matter, so this project's loaders may be cut into others then.
+    """
+    found = private.take_loader_states(trainer)
+    for loader, state in found:
+        is_within = trainer.fit_loop.restarting or not isinstance(loader, ResumableLoader)
+        loader.load_state_dict(state if is_within else {**state, "next_batch": 0})
+    if found:
+        private.begin_fetching(trainer)
 
 
 def record_end(trainer: Trainer, folder: Path) -> End | None:

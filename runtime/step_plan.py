@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -77,6 +77,11 @@ class Epoch:
             bool(trainer.gradient_clip_val) or is_overridden("configure_gradient_clipping", model),
         )
 
+    def without_callbacks(self) -> "Epoch":
+        """The same steps with the module's own hooks only."""
+        own = {name: step_hook(self.model, name) for name in STEP_HOOKS}
+        return replace(self, hooks={name: [hook] if hook else [] for name, hook in own.items()})
+
     def call(self, name: str, *args: Any) -> None:
         """Call a hook in every object that implements it; `self.log` needs the name of the running hook."""
         if hooks := self.hooks[name]:
@@ -85,6 +90,13 @@ class Epoch:
             for hook in hooks:
                 hook(*args)
             state["_current_fx_name"] = before
+
+    def log_again(self, hook: str, *args: Any, **options: Any) -> None:
+        """Call `self.log` as that hook did."""
+        state = vars(self.model)
+        before, state["_current_fx_name"] = state["_current_fx_name"], hook
+        self.model.log(*args, **options)
+        state["_current_fx_name"] = before
 
     def training_step(self, *args: Any) -> Any:
         """The forward pass."""

@@ -1,6 +1,7 @@
 """The loaders that the user's code makes: those of a training are replayed if they can be, and named if not."""
 
 import math
+import os
 from collections.abc import Iterable, Sized
 from functools import wraps
 from typing import Any
@@ -12,8 +13,16 @@ from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
 from datamodules.resumable import ResumableLoader, derived_seed
 from runtime.errors import UsageError
+from runtime.evaluation_loaders import share_evaluation
 from runtime.private import batches_ahead
 from runtime.replay import ReplayLoader
+
+
+def prepare_loaders(source: Any, trainer: pl.Trainer) -> None:
+    """Let a training replay its batches, and an evaluation in several processes see each row once."""
+    replay_training(source, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
+    share_evaluation(source, trainer)
+    refuse_few_samples(source, trainer)
 
 
 def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:

@@ -1,7 +1,6 @@
 """Train the waiting runs, and report the results."""
 
 import math
-import shlex
 import time
 
 import pandas as pd
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from callbacks.files import replacing
+from runtime.commands import tensorboard, train_py
 from runtime.tables import number, print_table
 from sweeps.bulk import FREE, MAX_RUNS, bundles, could_join, train_together
 from sweeps.pictures import draw_all
@@ -125,9 +125,9 @@ def write_report(plan: Plan, runs: pd.DataFrame) -> None:
     rows = {
         "best": " ".join(f"{flag}={short(value)}" for flag, value in best.items()),
         plan.monitor: number(settings["mean"].iloc[0]),
-        "train it": "python train.py fit " + shlex.join(plan.fit_words(best, plan.seeds[0])),
+        "train it": train_py("fit", *plan.fit_words(best, plan.seeds[0])),
         "tables": f"{plan.folder / 'settings.csv'}, {plan.folder / 'runs.csv'}",
         "pictures": f"{pictures[0].parent} ({', '.join(path.stem for path in pictures)})",
-        "look inside": f"tensorboard --logdir {plan.folder}",
+        "look inside": tensorboard(plan.folder),
     }
     print_table("best setting", rows)

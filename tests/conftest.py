@@ -14,6 +14,7 @@ import torch
 from datamodules.mnist_files import FILE_NAMES, find_files
 
 ROOT = Path(__file__).parents[1]
+ON_THE_CARD = "python -m pytest -m gpu"
 
 QUICK = """\
 # A network so small that an epoch takes a tenth of a second.
@@ -37,6 +38,32 @@ trainer:
   enable_model_summary: false
 pictures: false # they would take longer than all the rest; tests/cli/test_pictures.py has them
 """
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide the graphics cards, unless `-m gpu` asks for the tests that use one.
+
+    All other tests compare with figures of the CPU, and fork processes, which one that has used a card cannot do.
+    """
+    config.addinivalue_line("markers", f"gpu: trains on a graphics card; run by `{ON_THE_CARD}`")
+    if config.getoption("markexpr") != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests that are marked `gpu` where no card is seen."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and not torch.cuda.device_count():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=f"it takes a graphics card, and `{ON_THE_CARD}`"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder for settings, so that the key that marks configs is not written into the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("settings")))
+        yield
 
 
 @pytest.fixture(scope="module")

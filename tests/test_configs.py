@@ -8,10 +8,14 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from pytorch_lightning.accelerators import CPUAccelerator, CUDAAccelerator
+from pytorch_lightning.strategies import FSDPStrategy
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from benchmarks.reproduce import EXPERIMENTS, Experiment, holds, run
 from cli import main
+from cli.build import build
+from cli.request import prepare
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -157,6 +161,29 @@ def test_preset_is_understood(preset: Path, capsys: pytest.CaptureFixture[str]) 
         if not isinstance(value, dict):
             assert merged["trainer"][key] == value
     assert merged["data"]["init_args"]["name"] == "circles"
+
+
+@pytest.fixture
+def _two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Lightning and the command believe that there are two; nothing is moved to them before a training."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+
+
+@pytest.mark.usefixtures("_two_gpus")
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_preset_builds_its_trainer(preset: Path) -> None:
+    config = ROOT / "configs" / "circles.yaml"
+    trainer = build(prepare(["fit", f"--config={config}", f"--config={preset}"])).trainer
+    wanted = yaml.safe_load(preset.read_text()).get("trainer", {})
+    on_cpu, devices = wanted.get("accelerator") == "cpu", wanted.get("devices", "auto")
+    assert isinstance(trainer.accelerator, CPUAccelerator if on_cpu else CUDAAccelerator)
+    assert trainer.num_devices == (2 if devices == "auto" else devices)
+    assert trainer.precision == wanted.get("precision", "32-true")
+    assert isinstance(trainer.strategy, FSDPStrategy) == (preset.stem == "fsdp")
+    for name in ("max_epochs", "limit_train_batches", "overfit_batches", "log_every_n_steps"):
+        assert getattr(trainer, name) == wanted.get(name, getattr(trainer, name))
 
 
 @pytest.mark.parametrize("name", ["debug", "overfit", "cpu", "bf16", "profile"])

@@ -1,6 +1,8 @@
 """Dependencies point one way: train.py -> cli -> sweeps, runtime -> callbacks, datamodules, lit_models."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,13 @@ def test_a_package_uses_only_those_below_it(package: str) -> None:
     assert paths
     used = {name for path in paths for name in imported(path) if name in MAY_USE}
     assert used - {package} <= MAY_USE[package]
+
+
+def test_without_any_package_the_command_says_how_to_install_them() -> None:
+    words = [sys.executable, "-S", "-E", str(ROOT / "train.py"), "fit", "--config", "configs/rings.yaml"]
+    outcome = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 1
+    assert outcome.stderr.splitlines() == [
+        "error: ModuleNotFoundError: No module named 'yaml'",
+        "  install what this project needs: pip install -c constraints.txt -e .",
+    ]

@@ -9,8 +9,8 @@ Tags, with `NN_layer` the depth and name of the layer whose output goes through 
                                         for a sigmoid; |y| over 0.95 for tanh, RNN, LSTM, GRU; else no tag
     activation_dead_units/NN_layer      units that were 0 for every sample of the last `window` probe steps
 
-A unit is a feature (last axis); in a convolution, a channel. Nonlinearities of the output layer, such as a sigmoid that
-turns logits into probabilities, are not hidden units and are left out.
+A unit is a feature (last axis); in a convolution, a channel. Only what a later layer gets something from is a hidden
+unit: a sigmoid that turns logits into probabilities is left out, and so is a relu in the loss.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from callbacks.diagnostics.functions import SIGMOIDS, TANHS
 from callbacks.diagnostics.monitor import Monitor
-from callbacks.diagnostics.probe import SIGMOIDS, TANHS, Layer, Probe
-from callbacks.diagnostics.reduction import float64, local, norms, sum_over_processes, to_host
+from callbacks.diagnostics.probe import Layer, Probe
+from callbacks.diagnostics.reduction import float64, local, norms, to_host
 from callbacks.tensorboard import write_scalars
 
 QUANTITIES = ("mean", "std", "zero_fraction", "saturated", "dead_units")
@@ -119,6 +120,7 @@ class ActivationMonitor(Monitor):
 
     def _clear(self) -> None:
         self._found: dict[str, Activation] = {}
+        self._hidden: set[str] = set()  # those that a later layer gets something from
 
     def state_dict(self) -> dict[str, Any]:
         """The number of probe steps, and each unit's silent ones in a row, so that counting continues after a resume."""
@@ -133,6 +135,10 @@ class ActivationMonitor(Monitor):
         super().start(trainer, pl_module, probe)
         self._silent, self._restored = self._restored, {}
 
+    def skip(self) -> None:
+        super().skip()
+        self.dead = {}
+
     def on_activation(self, layer: Layer, key: str, function: str, y: Tensor) -> None:
         if y.ndim == 0:
             return
@@ -141,24 +147,28 @@ class ActivationMonitor(Monitor):
             self._found[key] = Activation(layer, function, self.probe.calls, y)
         self._found[key].add(y)
 
-    def finish(self, trainer: pl.Trainer, outputs: Any, step: int) -> None:
-        """Reduce over processes, copy to the host once, write one event."""
-        if self._found:
-            self._measure(trainer, step)
-        self._clear()
+    def end_batch(self) -> None:
+        self._hidden |= self.probe.paths.hidden
 
-    def _measure(self, trainer: pl.Trainer, step: int) -> None:
-        hidden = {key: a for key, a in self._found.items() if a.call < self.probe.calls}
+    def collect(self, trainer: pl.Trainer, outputs: Any, step: int) -> list[float]:
+        """Copy everything to the host at once."""
+        self._found = {
+            key: each
+            for key, each in self._found.items()
+            if key in self._hidden and each.call < self.probe.calls
+        }
+        return measured(list(self._found.values()))
+
+    def finish(self, trainer: pl.Trainer, numbers: list[float], step: int) -> None:
+        """Describe the step in numbers, and write one event."""
+        hidden = self._found
         self.latest, self.latest_step = {}, step
-        if not hidden:
-            return
-        found = sum_over_processes(trainer, measured(list(hidden.values())))
-        numbers, active = iter(found), np.array(found[5 * len(hidden) :]) != 0
+        of_all, active = iter(numbers), np.array(numbers[5 * len(hidden) :]) != 0
         first = 0
         for key, activation in hidden.items():
             tag = activation.layer.tag + key.removeprefix(activation.layer.name)
             units = slice(first, first + len(activation.fired))
-            sums = [next(numbers) for _ in range(5)]
+            sums = [next(of_all) for _ in range(5)]
             self._describe(tag, key, activation, sums, active[units])
             first = units.stop
         if self.writes:
@@ -166,6 +176,7 @@ class ActivationMonitor(Monitor):
                 f"activation_{q}/{tag}": v for q, values in self.latest.items() for tag, v in values.items()
             }
             write_scalars(trainer, names, step)
+        self._clear()
 
     def _describe(
         self, tag: str, key: str, activation: Activation, sums: list[float], active: np.ndarray

@@ -22,7 +22,7 @@ from callbacks.diagnostics.evidence import Evidence
 from callbacks.diagnostics.gradients import GradientMonitor
 from callbacks.diagnostics.history import History
 from callbacks.diagnostics.learning import in_words, judge_learning
-from callbacks.diagnostics.losses import LossMonitor, ValidationWatch
+from callbacks.diagnostics.losses import LossMonitor, ValidationWatch, logged_loss
 from callbacks.diagnostics.monitor import checked_cadence
 from callbacks.diagnostics.observer import Observer
 from callbacks.diagnostics.record import TrainingRecord, decay_over_gradient
@@ -30,6 +30,7 @@ from callbacks.diagnostics.report import markdown, table, write_json
 from callbacks.diagnostics.rules import Measurements, judge
 from callbacks.diagnostics.upkeep import Upkeep
 from callbacks.diagnostics.verdict import Verdict
+from callbacks.observing import observed
 from callbacks.step_hooks import skip_empty_hooks
 from callbacks.steps import steps_done
 from callbacks.tensorboard import on_tensorboard
@@ -114,10 +115,12 @@ class Diagnosis(pl.Callback):
         ]
         self._read_step_zero(trainer)
 
+    @observed
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if _is_validating(trainer):
             self._watch.begin(pl_module)
 
+    @observed
     def on_validation_batch_start(
         self,
         trainer: pl.Trainer,
@@ -128,6 +131,7 @@ class Diagnosis(pl.Callback):
     ) -> None:
         self._watch.next_batch(batch_idx, dataloader_idx)
 
+    @observed
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not _is_validating(trainer):
             return
@@ -141,9 +145,11 @@ class Diagnosis(pl.Callback):
             self._judge_learning(trainer, ended=False)
             self._announce(trainer, steps_done(trainer), before)
 
+    @observed
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._close(trainer)
 
+    @observed
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
@@ -284,15 +290,6 @@ class Diagnosis(pl.Callback):
         on_tensorboard(trainer, lambda writer: writer.add_text("diagnosis", text, self._judged or 0))
         if self._folder is not None and trainer.is_global_zero:
             write_json(Path(self._folder), self._history, self._run["step"], self._run["looks"])
-
-
-def logged_loss(trainer: pl.Trainer) -> float | None:
-    """The loss that the validation logged: the metric with "loss" in its name, and if possible "val"."""
-    names = [
-        name for name in trainer.callback_metrics if "loss" in name.lower() and "train" not in name.lower()
-    ]
-    names.sort(key=lambda name: "val" not in name.lower())
-    return float(trainer.callback_metrics[names[0]]) if names else None
 
 
 def _is_validating(trainer: pl.Trainer) -> bool:

@@ -18,7 +18,7 @@ In manual optimization the user clips before the step, so they are the gradients
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,8 +30,9 @@ from torch.optim import Optimizer
 
 from callbacks.diagnostics.measurement import StepMeasurement
 from callbacks.diagnostics.monitor import Monitor
-from callbacks.diagnostics.probe import Layer, Probe, tensors_in
-from callbacks.diagnostics.reduction import local, norms, sum_over_processes, to_host
+from callbacks.diagnostics.paths import LOSS
+from callbacks.diagnostics.probe import Layer, Probe
+from callbacks.diagnostics.reduction import local, norms, to_host
 from callbacks.tensorboard import on_tensorboard, write_scalars
 
 QUANTITIES = ("grad_norm", "grad_mean_abs", "delta_norm", "weight_norm", "update_ratio")
@@ -53,7 +54,8 @@ class GradientMonitor(Monitor):
 
     `latest` holds the newest measurement as `latest[quantity][tag]`, of the step `latest_step`. For layers called several
     times in a forward pass, such as the cell of a hand-written recurrent network, `calls[tag]` has the delta norm of
-    each call, in order of the forward pass. `missing` has the layers that got no gradient at all.
+    each call, in order of the forward pass. `missing` has the layers that got no gradient at all. `feeds[tag]` has the
+    layers that get something from a layer without another one in between, and `LOSS`.
     """
 
     charts = QUANTITIES
@@ -77,6 +79,7 @@ class GradientMonitor(Monitor):
         self.latest_loss: Any = None  # a number, still on the device; None if the step returned no loss
         self.calls: dict[str, list[float]] = {}
         self.missing: list[str] = []
+        self.feeds: dict[str, set[str]] = {}
 
     def _clear(self) -> None:
         self._handles: list[Any] = []
@@ -84,6 +87,7 @@ class GradientMonitor(Monitor):
         self._deltas: dict[str, list[Tensor]] = {}
         self._signals: dict[str, list[tuple[Tensor, int]]] = {}
         self._call_norms: dict[str, dict[int, Tensor | None]] = {}
+        self._calls: dict[str, list[float]] = {}
         self._optimizer_steps: list[StepMeasurement] = []
 
     @property
@@ -111,8 +115,8 @@ class GradientMonitor(Monitor):
     def start_batch(self, batch: Any, batch_idx: int) -> None:
         self._call_norms.clear()  # if a step has several batches, the last one counts
 
-    def on_layer_output(self, layer: Layer, output: Any) -> None:
-        for tensor in tensors_in(output):
+    def on_layer_output(self, layer: Layer, outputs: list[Tensor]) -> None:
+        for tensor in outputs:
             if tensor.requires_grad:
                 calls = self._call_norms.setdefault(layer.name, {})
                 calls[len(calls)] = None  # filled in by the backward pass
@@ -122,15 +126,25 @@ class GradientMonitor(Monitor):
                 self._signals.setdefault(layer.name, []).append((norms([values])[0], values.numel()))
 
     def _on_delta(self, name: str, call: int, gradient: Tensor) -> None:
-        norm = norms([local(gradient)])[0]
-        self._deltas.setdefault(name, []).append(norm)
-        self._call_norms[name][call] = norm
+        if self.skipped:
+            return
+        with self.shield:
+            norm = norms([local(gradient)])[0]
+            self._deltas.setdefault(name, []).append(norm)
+            self._call_norms[name][call] = norm
 
     def end_batch(self) -> None:
         # A layer may return one of its own parameters, which would keep the hook.
         for handle in self._handles:
             handle.remove()
         self._handles = []
+
+    def skip(self) -> None:
+        self.end_batch()
+        super().skip()
+
+    def before_backward(self, loss: Tensor) -> None:
+        self.probe.paths.add_loss(loss)
 
     # --- the optimizer step ---
 
@@ -145,18 +159,9 @@ class GradientMonitor(Monitor):
         if self.histograms and self.writes:
             self._write_histograms(trainer, found)
 
-    def finish(self, trainer: pl.Trainer, outputs: Any, step: int) -> None:
-        """Measure the weights again, reduce over processes, copy to the host once, write one event."""
+    def collect(self, trainer: pl.Trainer, outputs: Any, step: int) -> list[float]:
+        """Measure the weights again, and copy everything to the host at once."""
         self.latest_loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
-        if self._optimizer_steps:
-            self._measure(trainer)
-        self._clear()
-
-    def stop(self) -> None:
-        self.end_batch()
-        super().stop()
-
-    def _measure(self, trainer: pl.Trainer) -> None:
         clips = bool(trainer.gradient_clip_val) or is_overridden(
             "configure_gradient_clipping", trainer.lightning_module
         )
@@ -165,16 +170,31 @@ class GradientMonitor(Monitor):
         measured += [norm for calls in several.values() for norm in calls.values() if norm is not None]
         own = iter(to_host(measured))
         parts = [part for found in self._optimizer_steps for part in found.parts(trainer, own)]
-        numbers = iter(sum_over_processes(trainer, parts))
+        self._calls = {
+            name: [0.0 if norm is None else next(own) for norm in calls.values()]
+            for name, calls in several.items()
+        }
+        return parts
+
+    def finish(self, trainer: pl.Trainer, numbers: list[float], step: int) -> None:
+        """Describe the step in numbers, and write one event."""
+        if self._optimizer_steps:
+            self._describe(trainer, iter(numbers))
+        self._clear()
+
+    def stop(self) -> None:
+        self.end_batch()
+        super().stop()
+
+    def _describe(self, trainer: pl.Trainer, numbers: Iterator[float]) -> None:
         scalars: dict[str, dict[str, float]] = {}
         self.missing, scale = [], 1.0
         for found in self._optimizer_steps:
             scale = found.interpret(numbers, scalars, self.missing, self._selected, self.per_parameter)
-        tags = {layer.name: layer.tag for layer in self.probe.layers}
-        self.calls = {
-            tags[name]: [0.0 if norm is None else next(own) / scale for norm in calls.values()]
-            for name, calls in several.items()
-        }
+        tags = {layer.name: layer.tag for layer in self.probe.layers} | {LOSS: LOSS}
+        feeds = self.probe.paths.feeds
+        self.feeds = {tags[name]: {tags[each] for each in others} for name, others in feeds.items()}
+        self.calls = {tags[name]: [norm / scale for norm in norms] for name, norms in self._calls.items()}
         self.latest, self.latest_step = scalars, self._optimizer_steps[0].step
         if self.writes:
             flat_scalars = {

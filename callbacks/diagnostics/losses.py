@@ -17,12 +17,14 @@ from torch import Tensor, nn
 from callbacks.diagnostics.evidence import Evidence, Tally, evidence_of, new_tally
 from callbacks.diagnostics.loss_calls import REGRESSION_LOSSES, LossCall, LossRecorder
 from callbacks.diagnostics.monitor import Monitor
-from callbacks.diagnostics.probe import Layer, Probe, tensors_in
+from callbacks.diagnostics.probe import Probe, tensors_in
+from callbacks.observing import Observing
 
 BATCHES = 20  # of a validation that are watched
 RECENT = 10  # probe steps whose rows are counted together
 NO_CALL = "calls no loss function of torch"
 SEVERAL_CALLS = "calls several loss functions"
+NOT_WATCHED = "could not be watched"
 
 
 class LossMonitor(Monitor):
@@ -52,9 +54,6 @@ class LossMonitor(Monitor):
     def start_batch(self, batch: Any, batch_idx: int) -> None:
         self._batch, self._calls, self._counts = batch, 0, True
 
-    def on_layer_output(self, layer: Layer, output: Any) -> None:
-        """Nothing to do."""
-
     def on_loss_call(self, call: LossCall) -> None:
         if not self._counts or self.obstacle or not torch.is_grad_enabled():
             return
@@ -73,7 +72,11 @@ class LossMonitor(Monitor):
     def end_batch(self) -> None:
         self._batch = None
 
-    def finish(self, trainer: pl.Trainer, outputs: Any, step: int) -> None:
+    def skip(self) -> None:
+        super().skip()
+        self.obstacle = self.obstacle or NOT_WATCHED
+
+    def finish(self, trainer: pl.Trainer, numbers: list[float], step: int) -> None:
         self.latest_step = step
         if self._tally is None and not self._tallies:
             self.obstacle = self.obstacle or NO_CALL
@@ -147,7 +150,8 @@ class ValidationWatch:
                 return original(*args, **kwargs)
             with LossRecorder() as recorder:
                 output = original(*args, **kwargs)
-            self._count(recorder.calls)
+            with Observing(self):
+                self._count(recorder.calls)
             return output
 
         self._model = model
@@ -177,9 +181,22 @@ class ValidationWatch:
                 self._model.__dict__["validation_step"] = self._replaced
         self._model = None
 
+    def skip(self) -> None:
+        """Leave the rest of this validation alone."""
+        self.obstacle, self.active = NOT_WATCHED, False
+
     def _count(self, calls: list[LossCall]) -> None:
         if len(calls) > 1:
             self.obstacle = SEVERAL_CALLS
         elif calls:
             with torch.no_grad():
                 self._tally, self.obstacle = count(calls[0], self._tally, self._center)
+
+
+def logged_loss(trainer: pl.Trainer) -> float | None:
+    """The loss that the validation logged: the metric with "loss" in its name, and if possible "val"."""
+    names = [
+        name for name in trainer.callback_metrics if "loss" in name.lower() and "train" not in name.lower()
+    ]
+    names.sort(key=lambda name: "val" not in name.lower())
+    return float(trainer.callback_metrics[names[0]]) if names else None

@@ -35,13 +35,17 @@ class StepMeasurement:
         signals: dict[str, list[tuple[Tensor, int]]],
     ) -> None:
         self.step, self.optimizer, self.probe = steps_done(trainer), optimizer, probe
-        owned = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        self.parameters = [
+        owned = {id(p): p for group in optimizer.param_groups for p in group["params"]}
+        self.parameters: list[tuple[Layer | None, str, Tensor]] = [
             (layer, name, parameter)
             for layer in probe.layers
             for name, parameter in layer.parameters()
             if parameter.requires_grad and id(parameter) in owned
         ]
+        of_layers = {id(p) for _, _, p in self.parameters}
+        # The optimizer may have tensors that no module owns; they count in the total.
+        rest = [p for key, p in owned.items() if key not in of_layers and p.requires_grad]
+        self.parameters += [(None, "", p) for p in rest]
         if not self.parameters:
             return
         self.device = local(self.parameters[0][2]).device

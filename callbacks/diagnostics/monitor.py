@@ -9,6 +9,7 @@ from torch import Tensor
 
 from callbacks.diagnostics.observer import Observer
 from callbacks.diagnostics.probe import Layer
+from callbacks.observing import Observing
 from callbacks.step_hooks import skip_empty_hooks
 from callbacks.steps import steps_done
 
@@ -55,11 +56,14 @@ class Monitor(pl.Callback):
     """
 
     charts: tuple[str, ...] = ()  # the first parts of its tags
+    raises: tuple[type[Exception], ...] = ()  # what it raises on purpose while training
 
     def __init__(self, every_n_steps: int | None = None) -> None:
         self.every_n_steps = checked_cadence(every_n_steps)
         self.writes = True  # False if it only measures for another callback
         self.probe: Any = None  # a Probe while training
+        self.shield = Observing(self, meant=self.raises)
+        self.skipped = False  # whether the measurement of this step failed
         self._forget()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -76,7 +80,7 @@ class Monitor(pl.Callback):
     def _clear(self) -> None:
         """Drop what was collected for a measurement."""
 
-    # --- the Observer calls these, in this order ---
+    # --- the Observer calls these, in this order; what they raise is reported, and the step is skipped ---
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, probe: Any) -> None:
         """Before the first step."""
@@ -95,8 +99,8 @@ class Monitor(pl.Callback):
     def start_batch(self, batch: Any, batch_idx: int) -> None:
         """Before each of a step's batches."""
 
-    def on_layer_output(self, layer: Layer, output: Any) -> None:
-        """After each call of a layer."""
+    def on_layer_output(self, layer: Layer, outputs: list[Tensor]) -> None:
+        """After each call of a layer; `outputs` are the floating-point tensors that it returned."""
 
     def before_backward(self, loss: Tensor) -> None:
         """Before each backward pass."""
@@ -109,8 +113,23 @@ class Monitor(pl.Callback):
     def end_batch(self) -> None:
         """After each of a step's batches."""
 
-    def finish(self, trainer: pl.Trainer, outputs: Any, step: int) -> None:
-        """After the optimizer's step; `outputs` is what `training_step` returned, `step` is that of `is_due`."""
+    def collect(self, trainer: pl.Trainer, outputs: Any, step: int) -> list[float]:
+        """After the optimizer's step: the numbers of this process, which are then summed over all processes.
+
+        Args:
+            outputs: what `training_step` returned.
+            step: that of `is_due`.
+        """
+        return []
+
+    def finish(self, trainer: pl.Trainer, numbers: list[float], step: int) -> None:
+        """After `collect`, with the sums over all processes."""
+
+    def skip(self) -> None:
+        """Drop a measurement that failed; nothing of it may reach the next one, or a reader."""
+        self.skipped = True
+        self.latest, self.latest_step = {}, None
+        self._clear()
 
     def stop(self) -> None:
         """Release the model, however the training ends; may be called more than once."""

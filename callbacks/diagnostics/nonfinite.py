@@ -31,6 +31,7 @@ from callbacks.diagnostics.monitor import Cadence, Monitor
 from callbacks.diagnostics.origin import all_finite, find_origin
 from callbacks.diagnostics.probe import Layer, Probe
 from callbacks.diagnostics.reduction import is_sharded, local, scaler_of, sum_over_processes, to_host
+from callbacks.observing import Observing
 from callbacks.steps import steps_done
 from callbacks.tensorboard import write_scalars
 
@@ -55,6 +56,7 @@ class NonFiniteGuard(Monitor):
     """
 
     charts = ("nonfinite",)
+    raises = (FloatingPointError,)
 
     def __init__(self, action: str = "warn", *, every_n_steps: int | None = None) -> None:
         if action not in ("warn", "stop"):
@@ -192,7 +194,7 @@ class NonFiniteGuard(Monitor):
         self._bad = True
         origin = None
         if self._batch is not None:
-            with self.probe.paused():
+            with Observing(self), self.probe.paused():
                 origin = find_origin(trainer, pl_module, *self._batch)
         says = origin is not None or trainer.is_global_zero  # another process may have the bad batch
         if origin is None:

@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from callbacks.diagnostics.probe import Probe
+from callbacks.diagnostics.reduction import sum_over_processes
+from callbacks.observing import Observing
 from callbacks.step_hooks import skip_empty_hooks
 from callbacks.steps import steps_done
 from callbacks.tensorboard import write_layout
@@ -45,7 +47,8 @@ class Observer(pl.Callback):
         self._step: int | None = None  # the step in progress; None between two
         self._counted = 0  # optimizer steps of manual optimization, with or without Lightning's wrapper
         self._counters: list[Any] = []
-        self._due: list[Monitor] = []  # the monitors that measure in this step
+        self._started: list[Monitor] = []  # the monitors, but those whose start failed
+        self._due: list[Monitor] = []  # those of them that measure in this step
         self._listening: list[Monitor] = []  # those of them that need the probe
         skip_empty_hooks(self)
 
@@ -95,38 +98,59 @@ class Observer(pl.Callback):
     # --- the training ---
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.probe = Probe(pl_module)
-        for reader in self.readers:
-            reader.start_reading(trainer, self)
-        for monitor in self.monitors:
-            monitor.start(trainer, pl_module, self.probe)
-        self._step = None
+        self._started, self._step = [], None
         if not pl_module.automatic_optimization:
             optimizers = [each for each in trainer.optimizers if isinstance(each, Optimizer)]
             self._counters = [each.register_step_post_hook(self._count) for each in optimizers]
-        write_layout(trainer, [chart for each in self.monitors if each.writes for chart in each.charts])
+        with Observing(self):
+            self.probe = probe = Probe(pl_module)
+            for reader in self.readers:
+                with Observing(reader):
+                    reader.start_reading(trainer, self)
+            for monitor in self.monitors:
+                with Observing(monitor, meant=ValueError):
+                    monitor.start(trainer, pl_module, probe)
+                    self._started.append(monitor)
+            self._write_layout(trainer)
+
+    def _write_layout(self, trainer: pl.Trainer) -> None:
+        write_layout(trainer, [chart for each in self._started if each.writes for chart in each.charts])
+
+    def watches_next_step(self, trainer: pl.Trainer) -> bool:
+        """Whether anything is measured in the step to come; if not, its step hooks need not be called."""
+        return any(monitor.is_due(steps_done(trainer)) for monitor in self._started)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
+        if self._step is None or batch_idx == 0:
+            for monitor in self._started:
+                monitor.skipped = False
         if self._step is None:
             self._step, self._steps_before = steps_done(trainer), self._optimizer_steps(trainer)
-        self._due = [monitor for monitor in self.monitors if monitor.is_due(self._step)]
+        step = self._step
+        self._due = [monitor for monitor in self._started if monitor.is_due(step) and not monitor.skipped]
         for monitor in self._due:
-            monitor.start_batch(batch, batch_idx)
+            with monitor.shield:
+                monitor.start_batch(batch, batch_idx)
         self._listening = [monitor for monitor in self._due if monitor.listens()]
         if self._listening and self.probe is not None:
-            self.probe.attach(self._listening)
+            with Observing(self):
+                self.probe.attach(self._listening)
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
         for monitor in self._due:
-            monitor.before_backward(loss)
+            if not monitor.skipped:
+                with monitor.shield:
+                    monitor.before_backward(loss)
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         for monitor in self._due:
-            monitor.before_optimizer_step(trainer, pl_module, optimizer)
+            if not monitor.skipped:
+                with monitor.shield:
+                    monitor.before_optimizer_step(trainer, pl_module, optimizer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -134,16 +158,43 @@ class Observer(pl.Callback):
         due, listening = self._due, self._listening
         self._detach()
         for monitor in due:
-            monitor.end_batch()
+            with monitor.shield:
+                monitor.end_batch()
         if self._optimizer_steps(trainer) == self._steps_before:  # more batches follow in this step
             return
         self._step = None
         if not listening:
             return
+        own, step = {}, steps_done(trainer) - 1
         for monitor in listening:
-            monitor.finish(trainer, outputs, steps_done(trainer) - 1)
+            if not monitor.skipped:
+                with monitor.shield:
+                    own[monitor] = monitor.collect(trainer, outputs, step)
+        for monitor, numbers in self._summed(trainer, listening, own).items():
+            with monitor.shield:
+                monitor.finish(trainer, numbers, step)
         for reader in self.readers:
-            reader.read(trainer)
+            with Observing(reader):
+                reader.read(trainer)
+
+    def _summed(
+        self, trainer: pl.Trainer, listening: list[Monitor], own: dict[Monitor, list[float]]
+    ) -> dict[Monitor, list[float]]:
+        """The sums over all processes, of the monitors that have the same quantities in each of them.
+
+        Every process takes part, also one whose measurement failed: the others would wait for it forever.
+        """
+        if trainer.world_size == 1:
+            return own
+        counts = [float(len(own[monitor])) if monitor in own else -1.0 for monitor in listening]
+        found = sum_over_processes(trainer, counts + [count**2 for count in counts])
+        summed = {}
+        for monitor, total, squares in zip(listening, found, found[len(counts) :], strict=False):
+            if total**2 == trainer.world_size * squares and monitor in own:  # then all counts are equal
+                summed[monitor] = sum_over_processes(trainer, own[monitor])
+            else:
+                monitor.skip()
+        return summed
 
     def _optimizer_steps(self, trainer: pl.Trainer) -> int:
         return self._counted if self._counters else steps_done(trainer)
@@ -156,6 +207,12 @@ class Observer(pl.Callback):
         self._due, self._listening = [], []
         if self.probe is not None:
             self.probe.detach()
+
+    def skip(self) -> None:
+        """Measure nothing until the next batch."""
+        for monitor in self._due:
+            monitor.skip()
+        self._detach()
 
     # --- the end: Lightning calls `teardown`, or after an exception only `on_exception` ---
 
@@ -175,4 +232,4 @@ class Observer(pl.Callback):
         self._counters = []
         for monitor in self.monitors:
             monitor.stop()
-        self.monitors, self.readers, self.probe = [], [], None
+        self.monitors, self.readers, self.probe, self._started = [], [], None, []

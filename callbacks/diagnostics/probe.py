@@ -13,6 +13,7 @@ functions as well as modules.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -22,15 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from callbacks.diagnostics.loss_calls import LOSSES, LossCall, loss_call
-
-# Every elementwise nonlinearity of torch by the name of its function. A relu is the same, whether it is called as
-# nn.ReLU, F.relu, torch.relu, x.relu() or x.relu_() (the last underscore is removed before the lookup).
-RELU_LIKE = {"relu", "relu6", "threshold", "clamp_min", "leaky_relu", "rrelu", "prelu", "elu", "selu", "celu"}
-RELU_LIKE |= {"gelu", "silu", "mish", "softplus", "hardswish", "hardtanh"}
-SIGMOIDS = {"sigmoid", "hardsigmoid"}
-TANHS = {"tanh", "softsign"}
-NONLINEARITIES = RELU_LIKE | SIGMOIDS | TANHS
+from callbacks.diagnostics.functions import nonlinearity_of
+from callbacks.diagnostics.loss_calls import LossCall, loss_call
+from callbacks.diagnostics.paths import Paths
+from callbacks.observing import Observing
 
 # Wrappers that torch.compile, FSDP and activation checkpointing add to a module's path.
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
@@ -42,22 +38,34 @@ class Layer:
     def __init__(self, name: str, index: int) -> None:
         self.name, self.index, self.tag = name, index, name
         self.modules: list[nn.Module] = []  # one; several only if a parametrization is folded into its owner
+        self.lists: list[tuple[str, nn.Module]] = []  # its lists and dicts of parameters, by their path in it
 
     def parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        for module in self.modules:
+        for path, module in [*(("", module) for module in self.modules), *self.lists]:
             for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
                 if not isinstance(parameter, nn.parameter.UninitializedParameter):
-                    yield name, parameter
+                    yield path + name, parameter
 
 
 def find_layers(model: nn.Module) -> list[Layer]:
-    """The modules that own parameters, in order of registration. The model itself is called `root`."""
+    """The modules that own parameters, in order of registration. The model itself is called `root`.
+
+    A list or dict of parameters is part of the module that holds it, because it is never called.
+    """
     layers: dict[str, Layer] = {}
-    for path, module in model.named_modules():
-        if not owns_parameters(module) or isinstance(module, nn.ParameterList | nn.ParameterDict):
+    modules = dict(model.named_modules())
+    for path, module in modules.items():
+        if not owns_parameters(module):
             continue
-        name = clean_path(path.split(".parametrizations")[0]) or "root"
-        layers.setdefault(name, Layer(name, len(layers))).modules.append(module)
+        owner = path
+        while owner and isinstance(modules[owner], nn.ParameterList | nn.ParameterDict):
+            owner = owner.rpartition(".")[0]
+        name = clean_path(owner.split(".parametrizations")[0]) or "root"
+        layer = layers.setdefault(name, Layer(name, len(layers)))
+        if modules[owner] not in layer.modules:
+            layer.modules.append(modules[owner])
+        if owner != path:
+            layer.lists.append((path[len(owner) :].lstrip(".") + ".", module))
     return _numbered(list(layers.values()))
 
 
@@ -95,7 +103,7 @@ def _numbered(layers: list[Layer]) -> list[Layer]:
 
 
 def tensors_in(output: Any) -> Iterator[Tensor]:
-    """The floating-point tensors of a module's output: a tensor, or nested tuples, lists and dicts."""
+    """The floating-point tensors of a module's output: a tensor, or nested tuples, lists, dicts and dataclasses."""
     if isinstance(output, Tensor):
         if output.is_floating_point() or output.is_complex():
             yield output
@@ -103,13 +111,16 @@ def tensors_in(output: Any) -> Iterator[Tensor]:
         yield from (tensor for value in output.values() for tensor in tensors_in(value))
     elif isinstance(output, list | tuple):
         yield from (tensor for value in output for tensor in tensors_in(value))
+    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
+        yield from tensors_in([getattr(output, each.name) for each in dataclasses.fields(output)])
 
 
 class Probe:
     """The hooks on one LightningModule, attached only while somebody listens.
 
-    A listener has `on_layer_output(layer, output)` and optionally `on_activation(layer, key, function, y)`, which is
-    called for each nonlinearity, and `on_loss_call(call)`, for each call of a loss function.
+    A listener is a `Monitor`. It may have `on_layer_output(layer, outputs)`, `on_activation(layer, key, function, y)`,
+    which is called for each nonlinearity, and `on_loss_call(call)`, for each call of a loss function. `paths` are those
+    of the newest forward pass.
     """
 
     def __init__(self, model: pl.LightningModule) -> None:
@@ -120,6 +131,7 @@ class Probe:
         self.bottom: set[Layer] = set()
         self._listeners: Sequence[Any] = ()
         self._handles: list[Any] = []
+        self._replaced: Any = None  # the instance's own `training_step`
         self._begin_forward()
 
     def attach(self, listeners: Sequence[Any]) -> None:
@@ -131,8 +143,15 @@ class Probe:
     def detach(self) -> None:
         """Restore the model as it was."""
         self._listeners = ()
+        self.paths.release()
         if self._handles:
             self._remove()
+
+    def skip(self) -> None:
+        """Stop listening until the next batch, and let nobody use what was heard."""
+        listeners, self._listeners = self._listeners, ()
+        for listener in listeners:
+            listener.skip()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -146,6 +165,8 @@ class Probe:
     def _install(self) -> None:
         for layer in self.layers:
             for module in layer.modules:
+                if isinstance(module, torch.jit.ScriptModule):  # runs no hooks
+                    continue
                 enter, leave = functools.partial(self._enter, layer), functools.partial(self._leave, layer)
                 self._handles.append(module.register_forward_pre_hook(enter))
                 self._handles.append(module.register_forward_hook(leave))
@@ -166,7 +187,7 @@ class Probe:
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        del self.model.__dict__["training_step"]
+        self.model.__dict__.pop("training_step", None)
         if self._replaced is not None:
             self.model.__dict__["training_step"] = self._replaced
         self._replaced = None
@@ -176,6 +197,8 @@ class Probe:
         self._current: Layer | None = None  # the layer that was entered or left last
         self._since = 0  # nonlinearities since then
         self.calls = 0  # layers entered so far
+        self._entered: dict[Layer, int] = {}  # by layer: its number, when it was entered last
+        self.paths = Paths()
 
     @contextlib.contextmanager
     def _forward(self) -> Iterator[None]:
@@ -190,11 +213,20 @@ class Probe:
             self.layers, self.ordered = _numbered(self._finished + rest), True
             self.bottom.update(rest)  # their parameters are used without a call, if at all
 
+    def _heard(self, method: str, *what: Any) -> None:
+        """Call this method of all listeners that have it."""
+        for listener in self._listeners:
+            if not listener.skipped and hasattr(listener, method):
+                with listener.shield:
+                    getattr(listener, method)(*what)
+
     def _enter(self, layer: Layer, module: nn.Module, inputs: Any) -> None:
         self._current, self._since = layer, 0
         self.calls += 1
-        if not self.ordered and not any(tensor.requires_grad for tensor in tensors_in(inputs)):
-            self.bottom.add(layer)
+        self._entered[layer] = self.calls
+        with Observing(self):
+            if not self.ordered and not any(tensor.requires_grad for tensor in tensors_in(inputs)):
+                self.bottom.add(layer)
 
     def _leave(self, layer: Layer, module: nn.Module, inputs: Any, output: Any) -> None:
         # ignored in a backward pass: activation checkpointing runs the forward pass again there
@@ -204,36 +236,35 @@ class Probe:
             self._finished.append(layer)
         if self._current is not layer:  # other layers ran inside it
             self._current, self._since = layer, 0
-        with torch._C.DisableTorchFunction():  # what listeners call is not part of the model
-            for listener in self._listeners:
-                listener.on_layer_output(layer, output)
-        if isinstance(module, nn.RNNBase | nn.RNNCellBase):  # their nonlinearities run inside one fused call
-            relu = "relu" in (getattr(module, "nonlinearity", ""), getattr(module, "mode", "").lower()[4:])
-            self.nonlinearity("relu" if relu else "tanh", _hidden(output))
+        with torch._C.DisableTorchFunction(), Observing(self):  # what listeners call is not part of the model
+            outputs = list(tensors_in(output))
+            self.paths.add_output(layer.name, outputs, self._entered.get(layer, 0))
+            self._heard("on_layer_output", layer, outputs)
+            if outputs and isinstance(
+                module, nn.RNNBase | nn.RNNCellBase
+            ):  # one fused call runs nonlinearities, too
+                relu = "relu" in (
+                    getattr(module, "nonlinearity", ""),
+                    getattr(module, "mode", "").lower()[4:],
+                )
+                self.nonlinearity("relu" if relu else "tanh", *outputs)
 
-    def nonlinearity(self, function: str, y: Tensor) -> None:
-        """Assign y to the layer that feeds it; a second nonlinearity there gets the function's name in its key."""
+    def nonlinearity(self, function: str, y: Tensor, *others: Tensor) -> None:
+        """Assign y to the layer that feeds it; a second nonlinearity there gets the function's name in its key.
+
+        `others` came with it, as the last state of an LSTM comes with all of them.
+        """
         if self._current is None or not torch.is_grad_enabled():
             return
         key = self._current.name
         if self._since > 0:
             key += f".{function}" + (f"_{self._since}" if self._since > 1 else "")
         self._since += 1
-        for listener in self._listeners:
-            if hasattr(listener, "on_activation"):
-                listener.on_activation(self._current, key, function, y)
+        self.paths.add_activation(key, (y, *others), self.calls)
+        self._heard("on_activation", self._current, key, function, y)
 
     def loss_call(self, call: LossCall) -> None:
-        for listener in self._listeners:
-            if hasattr(listener, "on_loss_call"):
-                listener.on_loss_call(call)
-
-
-def _hidden(output: Any) -> Tensor:
-    """The hidden states of an RNN, LSTM or GRU, or of one of their cells: (N, T, H), (T, N, H) or (N, H)."""
-    while not isinstance(output, Tensor):
-        output = output[0]  # (output, h_n); (h, c) of an LSTMCell; PackedSequence.data
-    return output
+        self._heard("on_loss_call", call)
 
 
 class _Functions(TorchFunctionMode):
@@ -247,17 +278,10 @@ class _Functions(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict | None = None
     ) -> Any:
         output = func(*args, **(kwargs or {}))
-        name = getattr(func, "__name__", "").rstrip("_")
-        if name == "clamp" and _is_relu(*args, **(kwargs or {})):
-            name = "relu"
-        if name in NONLINEARITIES and isinstance(output, Tensor):
-            self.probe.nonlinearity(name, output)
-        elif name in LOSSES and (call := loss_call(func, args, kwargs or {}, output)) is not None:
-            self.probe.loss_call(call)
+        with Observing(self.probe):
+            name = nonlinearity_of(func, args, kwargs or {}, output)
+            if name:
+                self.probe.nonlinearity(name, output)
+            elif (call := loss_call(func, args, kwargs or {}, output)) is not None:
+                self.probe.loss_call(call)
         return output
-
-
-def _is_relu(*args: Any, **kwargs: Any) -> bool:
-    """Whether these arguments make clamp(input, min, max) a relu."""
-    low, high = (kwargs.get(name, args[k] if len(args) > k else None) for k, name in ((1, "min"), (2, "max")))
-    return isinstance(low, int | float) and low == 0 and high is None

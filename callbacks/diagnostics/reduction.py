@@ -14,6 +14,8 @@ try:
 except ImportError:  # a torch built without distributed
     DTensor = None  # type: ignore[assignment, misc]
 
+_COMPRESSED = (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+
 
 def float64(device: torch.device) -> torch.dtype:
     """The dtype to accumulate in. In float32 the square of 1e-30 is 0, but Apple's GPUs have no wider type."""
@@ -21,7 +23,7 @@ def float64(device: torch.device) -> torch.dtype:
 
 
 def local(tensor: Tensor) -> Tensor:
-    """This process's part of a tensor, dense and real: a DTensor's shard, a sparse tensor's values."""
+    """This process's part of a tensor, dense and real: a DTensor's shard, the values of a sparse or nested tensor."""
     tensor = tensor.detach()
     if DTensor is not None and isinstance(tensor, DTensor):
         tensor = (
@@ -31,7 +33,9 @@ def local(tensor: Tensor) -> Tensor:
         )
     if tensor.is_sparse:
         tensor = tensor.coalesce().values()
-    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    elif tensor.is_nested or tensor.layout in _COMPRESSED:
+        tensor = tensor.values()
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
 def share(tensor: Tensor, trainer: pl.Trainer) -> float:

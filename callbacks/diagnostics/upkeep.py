@@ -29,8 +29,10 @@ class Upkeep(Monitor):
         super()._forget()
         self.verdicts: dict[str, Verdict] = {}
         self._modes: dict[str, bool] | None = None  # of all modules, at the first batch
-        self._stepped: dict[int, Optimizer] = {}  # at the last probe step, and not cleared since
         self._backwards = 0  # since then
+
+    def _clear(self) -> None:
+        self._stepped: dict[int, Optimizer] = {}  # at the last probe step, and not cleared since
 
     def is_due(self, step: int) -> bool:
         self._probing = super().is_due(step)
@@ -69,10 +71,6 @@ class Upkeep(Monitor):
         elif self._probing and _changes_weights(optimizer):
             self._stepped[id(optimizer)] = optimizer
             self._backwards = 0
-
-    def stop(self) -> None:
-        super().stop()
-        self._stepped = {}
 
 
 def _holds_gradients(optimizer: Optimizer) -> bool:

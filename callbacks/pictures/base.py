@@ -32,6 +32,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from callbacks.diagnostics.reduction import is_sharded
+from callbacks.observing import Observing
 from callbacks.pictures.style import drawing, to_png
 from callbacks.steps import steps_done
 from callbacks.tensorboard import write_image
@@ -46,10 +47,14 @@ class Picture(pl.Callback):
     """Draws before training, after a few epochs (further and further apart), and at the end.
 
     The network runs in eval mode, without gradients, on rank zero, on one validation batch that stays the same;
-    random states stay unchanged. If drawing fails, there is one warning, and training continues.
+    random states stay unchanged. If drawing fails, there is one warning, and training continues without this picture. A
+    full disk is another matter: the picture itself is sound, and the run can draw it when it is resumed.
 
     Args:
         folder: for the PNG files; default: `pictures` in the folder of the Trainer's first logger.
+
+    Raises:
+        OSError: while training, if the system cannot write a picture.
 
     `seconds` is the time spent so far.
     """
@@ -100,20 +105,24 @@ class Picture(pl.Callback):
 
     # --- how ---
 
+    def skip(self) -> None:
+        """Never draw again."""
+        self._active = False
+
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._active:
+        def draw() -> None:
             with evaluating(pl_module, trainer):
-                self._attempt(self._draw_all, trainer, pl_module)
+                self._draw_all(trainer, pl_module)
+
+        if self._active:
+            self._attempt(draw)
 
     def _attempt(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call the function and count the time; if it fails, warn and never draw again."""
         started = time.perf_counter()
         try:
-            return function(*args)
-        except Exception as error:
-            self._active = False
-            reason = str(error).strip().partition("\n")[0] or "no reason given"
-            rank_zero_warn(f"{type(self).__name__} cannot be drawn ({type(error).__name__}: {reason})")
+            with Observing(self, "cannot be drawn"):
+                return function(*args)
         finally:
             self.seconds += time.perf_counter() - started
 

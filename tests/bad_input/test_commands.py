@@ -11,6 +11,7 @@ from tests.bad_input.conftest import Refused
 from tests.bad_input.process import ROOT, run
 
 FIT = "fit --config quick.yaml"
+TRAIN_PY = f"python {ROOT / 'train.py'}"  # as these processes are started
 BEST = "runs/quick/version_0/checkpoints/best.ckpt"
 
 
@@ -21,17 +22,17 @@ BEST = "runs/quick/version_0/checkpoints/best.ckpt"
         ("FIT --config quick.yaml", "did you mean 'fit'?"),
         (
             "--config quick.yaml fit",
-            "--config stands before the command; write: python train.py fit --config",
+            f"--config stands before the command; write: {TRAIN_PY} fit --config",
         ),
         ("--trainer.max_epochs 3 fit", "--trainer.max_epochs stands before the command"),
-        ("fit quick.yaml", "quick.yaml follows no flag; write: python train.py fit --config quick.yaml"),
-        ("fit", "fit needs --config configs/....yaml; python train.py lists the experiments"),
+        ("fit quick.yaml", f"quick.yaml follows no flag; write: {TRAIN_PY} fit --config quick.yaml"),
+        ("fit", f"fit needs --config configs/....yaml; {TRAIN_PY} lists the experiments"),
         ("test", "test needs --ckpt_path runs/.../checkpoints/best.ckpt"),
         ("predict --config quick.yaml", "predict needs --ckpt_path"),
         ("fit --config", "--config needs a value"),
-        ("fit --config titanic_mlp", "did you mean 'configs/titanic_mlp.yaml'?"),
-        ("fit --config configs/titanic_mlp.yml", "did you mean 'configs/titanic_mlp.yaml'?"),
-        ("fit --config nowhere/none.toml", "does not exist; python train.py lists the experiments"),
+        ("fit --config titanic_mlp", f"did you mean '{ROOT / 'configs/titanic_mlp.yaml'}'?"),
+        ("fit --config configs/titanic_mlp.yml", f"did you mean '{ROOT / 'configs/titanic_mlp.yaml'}'?"),
+        ("fit --config nowhere/none.toml", f"does not exist; {TRAIN_PY} lists the experiments"),
         ("fit --config quick.yaml/", "--config quick.yaml/ does not exist"),
         ("fit --resume runs", "runs/config.yaml does not exist; give the folder of a run"),
         (f"test --resume {BEST}", "--resume goes with fit, not with test"),
@@ -63,7 +64,11 @@ BEST = "runs/quick/version_0/checkpoints/best.ckpt"
         (f"{FIT} --model.optimizer.lrr 3", "model.optimizer: there is no option 'lrr'; did you mean 'lr'?"),
         (f"{FIT} --model.scheduler CosinAnnealingLR", "did you mean 'CosineAnnealingLR'?"),
         (f"{FIT} --model.activation rellu", "'rellu' is not one of sigmoid, tanh, relu"),
-        (f"{FIT} --data.features [mael]", "data.features is 'mael'; did you mean 'male'?"),
+        (f"{FIT} --data.features [mael]", "data.features: there is no 'mael'; did you mean [male]?"),
+        (
+            f"{FIT} --data.features [sex,age]",
+            "data.features: there is no 'sex', 'age'; did you mean [male,Age]?",
+        ),
         (
             f"{FIT} --monitor val/acuracy",
             "--monitor val/acuracy is not measured; did you mean 'val/accuracy'?",

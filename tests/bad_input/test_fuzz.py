@@ -21,6 +21,7 @@ from cli.config_files import check_config
 from cli.config_files import settings as known_settings
 from datamodules import titanic_table as tt
 from datamodules.idx import read_idx, read_images_and_labels
+from datamodules.table_file import read_table
 from datamodules.titanic import FILES
 from runtime.errors import UsageError
 from tests.conftest import QUICK
@@ -124,7 +125,7 @@ TABLES = st.tuples(st.lists(COLUMNS, max_size=12), st.lists(st.lists(CELLS, max_
 def test_tables(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(content)
-    table = read_or_refused(lambda: tt.read_table(path), path)
+    table = read_or_refused(lambda: read_table(path), path)
     if table is None:
         return
     assert len(table) > 0
@@ -175,4 +176,4 @@ def test_configs(content: bytes, tmp_path: Path) -> None:
 def test_a_table_of_ones_own_is_read_as_pandas_reads_it() -> None:
     """The bundled tables, cell by cell; the reader is not pandas' own."""
     for name in ("train.csv", "test.csv"):
-        pd.testing.assert_frame_equal(tt.read_table(FILES / name), pd.read_csv(FILES / name, dtype=str))
+        pd.testing.assert_frame_equal(read_table(FILES / name), pd.read_csv(FILES / name, dtype=str))

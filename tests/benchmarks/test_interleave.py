@@ -30,6 +30,14 @@ def test_one_works_at_a_time_in_an_order_that_is_reversed_from_round_to_round(tm
     assert not multiprocessing.active_children()
 
 
+def test_preparing_together_changes_only_the_first_round(tmp_path):
+    path = tmp_path / "turns"
+    contenders = {letter: writer(path, letter) for letter in "abc"}
+    time_interleaved(contenders, 2, prepare_together=True)
+    assert sorted(path.read_text()[:3]) == list("abc")
+    assert path.read_text()[3:] == "cba" "abc" "cba"  # fmt: skip
+
+
 def test_processes_are_replaced(tmp_path):
     path = tmp_path / "processes"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.main import take_flag
+from cli.request import take_flag
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Pictures on the command line: there by default, off with one flag, and nothing is learnt differently."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from cli import main
+from runtime.ending import recorded_end
 
 FIT = ["fit", "--config", "quick.yaml"]
 DEPTH = "--trainer.callbacks=callbacks.DepthPlot"
@@ -51,3 +53,28 @@ def test_a_run_that_goes_on_does_not_draw_its_beginning_anew() -> None:
     assert main(["fit", "--resume", "runs/going/version_0", "--trainer.max_epochs", "3"]) == 0
     assert first.stat().st_mtime_ns == drawn_at
     assert (first.parent / "fit_plane_000036.png").exists()
+
+
+@pytest.mark.parametrize("full_at", [12, 24])
+def test_a_full_disk_stops_a_run_and_a_resume_draws_what_is_missing(
+    full_at: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also in the last picture, when all training is done and saved."""
+    name, write = f"full_at_{full_at}", Path.write_bytes
+
+    def to_a_full_disk(path: Path, data: bytes) -> int:
+        if path.name.endswith(f"_{full_at:06d}.png"):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", to_a_full_disk)
+        assert main([*FIT, "--run_name", name, "--pictures", "true"]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    folder = Path(f"runs/{name}/version_0")
+    assert recorded_end(folder) is None
+    assert main(["fit", "--resume", str(folder)]) == 0
+    assert recorded_end(folder) is not None
+    expected = {path.name for path in Path("runs/with/version_0/pictures").iterdir()}
+    found = {path.name for path in (folder / "pictures").iterdir()}
+    assert found == {name for name in expected if not name.startswith("depth_gradients")}

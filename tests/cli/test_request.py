@@ -48,7 +48,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("fit --config", "--config needs a value"),
         ("fit --config --model LitMLP", "--config needs a value"),
         ("fit --config=", "--config needs a value"),
-        ("fit --config configs/titanic_mpl.yaml", "did you mean 'configs/titanic_mlp.yaml'?"),
+        ("fit --config configs/titanic_mpl.yaml", "configs/titanic_mlp.yaml'?"),
         ("fit --config list.yaml", "list.yaml holds [1, 2], not settings"),
         ("fit --config empty.yaml", "empty.yaml holds None, not settings"),
         ("fit --config broken.yaml", "broken.yaml is not YAML"),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from pytorch_lightning.callbacks import Timer
+from pytorch_lightning.loggers import CometLogger
 from torch import nn
 from torch.optim import LBFGS, SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
@@ -42,6 +43,10 @@ def stepped(scheduler: CosineAnnealingLR | StepLR) -> Callable[[], object]:
         (
             lambda: Adam(list(nn.Linear(1, 1).parameters()), betas=(0.5, 0.9), fused=True, foreach=True),
             "the optimizer Adam(betas=(0.5, 0.9), foreach=True, fused=True) does not work: `fused` and",
+        ),
+        (
+            lambda: CometLogger(workspace="mine"),
+            "the logger CometLogger(workspace='mine') does not work: Requirement",
         ),
         (lambda: Timer("soon"), "the callback Timer(duration='soon') does not work: "),
     ],

@@ -192,7 +192,9 @@ def test_a_class_without_images_is_named(tmp_path):
         ("train-images-idx3-ubyte", bytes([0, 0, 8, 1, 0, 0, 0, 2, 1, 1]), r"images should be \(N, 28, 28\)"),
         ("train-labels-idx1-ubyte", bytes([0, 0, 8, 1, 0, 0, 0, 2, 1, 1]), "there are 240 images"),
         ("train-labels-idx1-ubyte", bytes([0, 0, 8, 1, 0, 0, 0, 240]) + b"\x0a" * 240, "has the label 10"),
-        ("t10k-images-idx3-ubyte", gzip.compress(b"x" * 99, mtime=0)[:20], "is damaged"),
+        pytest.param(
+            "t10k-images-idx3-ubyte", gzip.compress(b"x" * 99)[:20], "is damaged", id="compressed and cut off"
+        ),
         ("t10k-labels-idx1-ubyte", bytes([0, 0, 8, 1]) + (10_000).to_bytes(4) + bytes(10_000), "not its MD5"),
     ],
 )

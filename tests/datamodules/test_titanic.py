@@ -207,7 +207,7 @@ def test_a_file_that_is_no_table_is_described(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"features": ["male", "age"]}, "data.features is 'age'; did you mean 'Age'"),
+        ({"features": ["male", "age"]}, "data.features: there is no 'age'; did you mean .male,Age"),
         ({"features": []}, r"data.features is \[\]"),
         ({"features": ["male", "male"]}, "list of different features"),
         ({"missing": "dorp"}, "data.missing is 'dorp'; did you mean 'drop'"),
@@ -239,3 +239,44 @@ def test_what_pictures_are_told_of_the_features() -> None:
     assert set(data.axis_names) | set(data.value_names) <= set(FEATURES)
     grouped = sorted(column for group in TitanicDataModule().feature_groups.values() for column in group)
     assert grouped == list(range(len(ALL_FEATURES)))
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (["sex", "age"], "there is no 'sex', 'age'; did you mean [male,Age]?"),
+        (["sex", "Age"], "there is no 'sex'; did you mean [male,Age]?"),
+        ("Gender", "there is no 'Gender'; did you mean [male]?"),
+        (["fare", "sibsp", "PCLASS"], "did you mean [Fare,SibSp,Pclass]?"),
+        (["Class"], "did you mean [class_1,class_2,class_3]?"),
+        (["embarked", "port"], "did you mean [embarked_C,embarked_Q,embarked_S,embarked_C,"),
+        (["Name"], "did you mean [title_mr,title_mrs,title_miss,title_master,title_rare]?"),
+        (["male", "shoe size"], "there is no 'shoe size'; choose from all, male, Age, "),
+        ("sex,age", "there is no 'sex', 'age'; did you mean [male,Age]?"),
+        ("male,Age", "data.features is male,Age; a list has brackets: [male,Age]"),
+    ],
+)
+def test_the_features_that_were_probably_meant_are_named(features, message):
+    with pytest.raises(ValueError, match=r"data\.features") as caught:
+        TitanicDataModule(features=features)
+    assert message in str(caught.value)
+
+
+def test_values_that_are_made_up_are_reported():
+    data = ready("predict", features=["male", "Age"], missing="drop", num_folds=None)
+    with pytest.warns(UserWarning, match=r"86 of 418 rows of the test table .* \(Age 28\)"):
+        data.predict_dataloader()
+
+
+@pytest.mark.filterwarnings("error")
+def test_nothing_is_reported_where_nothing_is_made_up():
+    ready("predict", features=["male", "Age"], missing="impute").predict_dataloader()
+    ready("predict", features=["male"], missing="drop").predict_dataloader()
+    ready("fit", features=["male", "Age"], missing="drop").train_dataloader()  # the documented 714 rows
+
+
+@pytest.mark.parametrize(("stage", "option"), [("test", "csv"), ("validate", "csv"), ("fit", "train_csv")])
+def test_rows_of_ones_own_table_that_are_left_out_are_reported(stage, option, tmp_path):
+    own = write(tmp_path / "own.csv", Age=[None, None] + [30.0] * 18)
+    with pytest.warns(UserWarning, match=r"2 of 20 rows of .*own.csv have missing values and are left out"):
+        ready(stage, features=["male", "Age"], missing="drop", num_folds=None, **{option: own})

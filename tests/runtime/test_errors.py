@@ -1,11 +1,14 @@
 """Messages and exit codes."""
 
 import pickle
+from configparser import ConfigParser
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from runtime.errors import UsageError, did_you_mean, exit_code, explain
+from runtime.errors import UsageError, did_you_mean, exit_code, explain, how_to_install
 
 
 @pytest.mark.parametrize(
@@ -58,3 +61,33 @@ def test_long_messages_are_cut() -> None:
     lines = explain(ValueError("\n".join(map(str, range(100))))).splitlines()
     assert len(lines) == 10
     assert lines[-1].strip() == "..."
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("no_such.part", "pip install no_such"),
+        ("cv2", "pip install opencv-python"),
+        ("rich.table", "constraints.txt -e ."),
+    ],
+)
+def test_how_to_install_what_is_missing(module: str, line: str) -> None:
+    error = ModuleNotFoundError(f"No module named {module!r}", name=module)
+    assert line in explain(error)
+    assert exit_code(error) == 1
+
+
+def test_a_line_that_a_library_gives_is_not_repeated() -> None:
+    error = ModuleNotFoundError("Requirement 'this>=1' not met. Try `pip install 'this>=1'`", name="this")
+    assert explain(error).count("pip install") == 1
+
+
+def test_whatever_this_project_needs_is_installed_together() -> None:
+    setup = ConfigParser()
+    setup.read(Path(__file__).parents[2] / "setup.cfg")
+    lines = [line for line in setup["options"]["install_requires"].splitlines() if line and line[0] != "#"]
+    for name in [line.partition("[")[0].partition(">")[0].strip() for line in lines]:
+        modules = [module for module, packages in packages_distributions().items() if name in packages]
+        assert modules, name
+        hints = [how_to_install(ModuleNotFoundError(name=module)) for module in modules]
+        assert "install what this project needs: pip install -c constraints.txt -e ." in hints, name

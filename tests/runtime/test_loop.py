@@ -5,7 +5,7 @@ import os
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, StochasticWeightAveraging
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, StochasticWeightAveraging
 from torch.utils.data import DataLoader
 
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
@@ -48,7 +48,7 @@ def run(tmp_path, make_model, lean, *callbacks, loader=None, resume=None, val_ba
     trainer = pl.Trainer(
         callbacks=[recorder, *callbacks],
         logger=logger,
-        enable_checkpointing=False,
+        enable_checkpointing=any(isinstance(each, Checkpoint) for each in callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
         **{name: flag() if callable(flag) else flag for name, flag in flags.items()},

@@ -1,8 +1,9 @@
 """The lean loop against Lightning's own, resumed from every checkpoint of a training."""
 
 import pytest
-from pytorch_lightning.callbacks import Callback
+import torch
 
+from benchmarks.killed_training import SaveEverywhere
 from tests.callbacks.plain import rows
 from tests.runtime.test_loop import assert_same, run
 from tests.runtime.ways import MODELS, Own, X, Y
@@ -26,27 +27,13 @@ def four_batches():
     return rows(X, Y, batch_size=8)
 
 
-class SaveOften(Callback):
-    """Saves in every hook in which a callback might: at the ends of batches, validations and epochs."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.saved = {}  # path: step
-
-    def save(self, trainer, *args):
-        if not trainer.sanity_checking:
-            path = self.folder / f"saved_{len(self.saved)}.ckpt"
-            trainer.save_checkpoint(path, weights_only=False)
-            self.saved[path] = trainer.global_step
-
-    on_train_batch_end = on_validation_end = on_train_epoch_start = on_train_epoch_end = save
-
-
 def assert_same_from_everywhere(tmp_path, make_model, obstacle=None, **flags):
     flags = {"max_epochs": 2, "loader": four_batches, "val_batch_size": 15} | flags
-    writer = SaveOften(tmp_path)
+    writer = SaveEverywhere(tmp_path, tmp_path / "copies")
     run(tmp_path, make_model, True, writer, **flags)
-    begun = [path for path, step in writer.saved.items() if step < max(writer.saved.values())]
+    paths = [copy / "checkpoints/last.ckpt" for copy in writer.saved]
+    steps = {path: torch.load(path, weights_only=True)["global_step"] for path in paths}
+    begun = [path for path in paths if steps[path] < max(steps.values())]
     assert len(begun) > 5
     for path in begun:
         assert_same(tmp_path, make_model, obstacle=obstacle, resume=path, **flags)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
-from jsonargparse import ArgumentParser
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningCLI
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -75,6 +74,7 @@ def test_attributes_of_the_loops(trainer: pl.Trainer) -> None:
     assert isinstance(
         inspect.getattr_static(_TrainingEpochLoop, "_skip_next_val", None), bool | property | None
     )
+    assert fit_loop.epoch_loop.val_loop._module_mode.mode == {}
 
 
 def test_attributes_of_the_connector(trainer: pl.Trainer) -> None:
@@ -110,17 +110,6 @@ def test_a_metric_can_be_restored() -> None:
     private.restore_metric(other, private.metric_sums(metric), private.metric_updates(metric))
     assert other.compute() == 4.0
     assert private.metric_updates(other) == 2
-
-
-def test_the_parser_gives_flags_types_and_its_own_error() -> None:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--rate", type=float)
-    parser.add_argument("--sizes", type=list[int])
-    assert {"--rate", "--sizes"} <= set(private.flags_of(parser))
-    assert "--help" not in private.flags_of(parser)
-    assert (private.type_of(parser, "rate"), private.type_of(parser, "sizes")) == (float, list[int])
-    assert private.type_of(parser, "other") is None
-    assert issubclass(private.NSKeyError, KeyError)
 
 
 def test_tensorboard_has_a_checksum_to_replace_and_a_writer_of_events(tmp_path: Path) -> None:

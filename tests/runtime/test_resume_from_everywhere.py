@@ -1,7 +1,5 @@
 """A run resumed from any of its checkpoints, whoever wrote it, ends like one that was never stopped."""
 
-import csv
-import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,10 +7,9 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint
-from torch import Tensor, nn
 
-from benchmarks.equality import equal
+from benchmarks.equality import equal, figures
+from benchmarks.killed_training import MANUAL, Noisy, SaveEverywhere
 from callbacks import ActivationMonitor, GradientMonitor, NonFiniteGuard
 from callbacks.steps import steps_done
 from datamodules.loader import TensorLoader
@@ -21,84 +18,22 @@ from runtime.loggers import MetricsCSV
 from runtime.loop import use_lean_loop
 from runtime.resume import FIGURES, NOTHING, PART_OF_A_STEP, ExactResume, first_step_to_log, lost_by_resuming
 
-MANUAL = ("two optimizers", "raw optimizers")  # the steps of the latter are not counted by Lightning
-
-
-class Noisy(pl.LightningModule):
-    """Draws numbers wherever it can, and logs in steps, epochs and hooks."""
-
-    def __init__(self, style: str = "") -> None:
-        super().__init__()
-        self.style = style
-        self.net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.Linear(4, 1))
-        self.automatic_optimization = style not in MANUAL
-
-    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor | None:
-        loss = self._loss(batch)
-        self.log("train/loss", loss, on_step=True, on_epoch=True)
-        if self.automatic_optimization:
-            return loss
-        for optimizer in self.optimizers(use_pl_optimizer=self.style != "raw optimizers"):
-            optimizer.zero_grad()
-            self.manual_backward(self._loss(batch))
-            optimizer.step()
-        return None
-
-    def on_train_epoch_end(self) -> None:
-        self.log("train/drawn", torch.rand(()))
-
-    def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
-        self.log("val/loss", self._loss(batch) + torch.rand(()))
-
-    def configure_optimizers(self) -> Any:
-        if self.style in MANUAL:
-            parts = self.net[0], self.net[3]
-            return [torch.optim.Adam(part.parameters(), 0.01) for part in parts]
-        optimizer = torch.optim.Adam(self.parameters(), 0.05)
-        if self.style == "plateau":
-            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=1.0)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/loss"}}
-        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
-        return [optimizer], [{"scheduler": schedule, "interval": self.style or "step"}]
-
-    def _loss(self, batch: list[Tensor]) -> Tensor:
-        return nn.functional.mse_loss(self.net(batch[0])[:, 0] + random.random(), batch[1])
-
-
-class SaveEverywhere(Checkpoint):
-    """Writes a checkpoint whenever a callback can, with a copy of the table as a kill just then would leave it."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-        self.saved: list[Path] = []
-
-    def save(self, trainer: pl.Trainer, *args: Any) -> None:
-        if self.folder is None or trainer.sanity_checking:
-            return
-        path = self.folder / f"{len(self.saved)}.ckpt"
-        trainer.save_checkpoint(path, weights_only=False)
-        table = self.folder / "metrics.csv"
-        shutil.copy(table, path.with_suffix(".csv")) if table.exists() else path.with_suffix(".csv").touch()
-        self.saved.append(path)
-
-    between_steps = after_last_step = on_train_batch_end = on_validation_end = on_train_epoch_end = save
-
 
 def fit(
     folder: Path, style: str, *, table: Path | None = None, resume: Path | None = None, **options: Any
 ) -> tuple[dict[str, Any], list[Path]]:
-    """Train, or resume with this table of figures; what a run ends with, and its checkpoints."""
+    """Train, or resume with this table of figures; what a run ends with, and the copies of it with their checkpoints."""
     pl.seed_everything(1 if resume is None else 2, verbose=False)
     folder.mkdir()
-    if table is not None:
-        shutil.copy(table, folder / "metrics.csv")
+    if table is not None and table.exists():
+        shutil.copy(table, folder)
     purge_step = first_step_to_log(torch.load(resume, weights_only=True)) if resume else None
-    saver = SaveEverywhere(folder if resume is None else None)
+    savers = [] if resume else [SaveEverywhere(folder, folder / "copies")]
     # They log at steps of their own, which must be those of the losses.
     monitors = [GradientMonitor(), ActivationMonitor(), NonFiniteGuard()] if style in MANUAL else []
     trainer = pl.Trainer(
         **{"max_epochs": 2, "log_every_n_steps": 1, "accelerator": "cpu", **options},
-        callbacks=[ExactResume(), *monitors, saver],
+        callbacks=[ExactResume(), *monitors, *savers],
         logger=MetricsCSV(folder, purge_step),
         plugins=[AtomicIO()],
         enable_progress_bar=False,
@@ -118,16 +53,7 @@ def fit(
         "schedules": [each.scheduler.state_dict() for each in trainer.lr_scheduler_configs],
         "steps": (steps_done(trainer), trainer.current_epoch, trainer.global_step),
     }
-    return end, saver.saved
-
-
-def figures(table: Path) -> list[tuple[int, str, str]]:
-    """Every figure with its step and name. A checkpoint may divide a row, so rows are not compared."""
-    with table.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return sorted(
-        (int(row["step"]), name, row[name]) for row in rows for name in row if row[name] and "/" in name
-    )
+    return end, savers[0].saved if savers else []
 
 
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -138,6 +64,12 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "validated within an epoch": ("plateau", {"val_check_interval": 2}),
     "validated across epochs": ("step", {"val_check_interval": 3, "check_val_every_n_epoch": None}),
     "validated seldom": ("epoch", {"check_val_every_n_epoch": 2}),
+    "plateau validated seldom": ("plateau", {"check_val_every_n_epoch": 2, "max_epochs": 4}),
+    "plateau validated across epochs": (
+        "plateau",
+        {"val_check_interval": 5, "check_val_every_n_epoch": None},
+    ),
+    "plateau by step": ("plateau by step", {"val_check_interval": 2}),
     "never validated": ("step", {"limit_val_batches": 0}),
     "accumulated": ("step", {"accumulate_grad_batches": 2}),
     "validated while accumulating": ("step", {"accumulate_grad_batches": 2, "val_check_interval": 3}),
@@ -156,19 +88,20 @@ def test_resumed_from_every_checkpoint(way: str, tmp_path: Path) -> None:
     expected, saved = fit(tmp_path / "whole", style, **options)
     table = tmp_path / "whole/metrics.csv"
     kinds = []
-    for number, path in enumerate(saved):
+    for number, copy in enumerate(saved):
+        path = copy / "checkpoints/last.ckpt"
         checkpoint = torch.load(path, weights_only=True)
         kinds.append(lost_by_resuming(checkpoint))
         nothing_left = kinds[-1] == FIGURES and first_step_to_log(checkpoint) == expected["steps"][0]
         if kinds[-1] == PART_OF_A_STEP or nothing_left:
             continue
         # Killed at once, or at the end of the run.
-        left = path.with_suffix(".csv") if number % 2 else table
+        left = copy / "metrics.csv" if number % 2 else table
         folder = tmp_path / f"resumed_{number}"
         end, _ = fit(folder, style, table=left, resume=path, **options)
         assert equal(end, expected), path
         if kinds[-1] == NOTHING:
-            assert figures(folder / "metrics.csv") == figures(table), path
+            assert figures(folder) == figures(table.parent), path
     assert kinds.count(NOTHING) >= 4
     assert {FIGURES, PART_OF_A_STEP} <= set(kinds)
 
@@ -177,7 +110,8 @@ def test_within_a_step_something_is_lost(tmp_path: Path) -> None:
     """A checkpoint that says so does resume differently: the gradients of its first batches are not in it."""
     options = {"accumulate_grad_batches": 2, "val_check_interval": 3}
     expected, saved = fit(tmp_path / "whole", "step", **options)
-    kinds = [lost_by_resuming(torch.load(path, weights_only=True)) for path in saved]
-    within = saved[kinds.index(PART_OF_A_STEP)]
+    paths = [copy / "checkpoints/last.ckpt" for copy in saved]
+    kinds = [lost_by_resuming(torch.load(path, weights_only=True)) for path in paths]
+    within = paths[kinds.index(PART_OF_A_STEP)]
     end, _ = fit(tmp_path / "resumed", "step", resume=within, **options)
     assert not equal(end["weights"], expected["weights"])

@@ -1,5 +1,6 @@
 """When pictures are drawn, and of what; nothing is learnt differently for it."""
 
+import errno
 import gc
 import warnings
 import weakref
@@ -164,6 +165,18 @@ def test_a_picture_that_fails_warns_once_and_training_goes_on():
     assert len([each for each in caught if "cannot be drawn" in str(each.message)]) == 1
     assert len(sketch.seen) == NUM_DRAWINGS
     assert all(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), MemoryError()], ids=type)
+def test_a_full_disk_is_no_fault_of_the_picture_and_stops_the_run(error):
+    """So that it does not count as ended, and is resumed."""
+    with pytest.raises(type(error)):
+        train(Sketch(error=error))
+
+
+def test_an_error_of_a_file_that_no_system_raised_is_the_pictures_own():
+    with pytest.warns(UserWarning, match=r"Sketch cannot be drawn \(OSError: no such font\)$"):
+        train(Sketch(error=OSError("no such font")))
 
 
 def test_a_run_without_validation_data_is_not_disturbed():

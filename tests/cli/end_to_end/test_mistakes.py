@@ -48,6 +48,15 @@ from tests.cli.end_to_end.commands import BEST, FIT, OWN_MODEL, run
             "--trainer.callbacks+=EarlyStoping",
             "there is no class 'EarlyStoping'; did you mean 'EarlyStopping'?",
         ),
+        (
+            "--trainer.logger [CSVLoger]",
+            "trainer.logger: there is no class 'CSVLoger'; did you mean 'CSVLogger'?",
+        ),
+        ("--trainer.logger abc", "trainer.logger: expected bool or a Logger, as its name or as class_path"),
+        (
+            "--trainer.logger [WandbLogger]",
+            "the logger WandbLogger() does not work: Requirement 'wandb>=0.12.10' not met. HINT: Try running `pip",
+        ),
         ("--seed_everything a", "seed_everything: expected bool or int, not a"),
         ("--confg x", "there is no flag --confg; did you mean '--config'?"),
         ("extra", "there is no flag extra"),

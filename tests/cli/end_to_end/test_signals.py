@@ -21,7 +21,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 def assert_it_goes_on(folder: Path, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The message names the command, and one more epoch follows where the last checkpoint ends."""
-    assert f"python train.py fit --resume {folder}" in complaint
+    assert f"train.py fit --resume {folder}" in complaint
     assert "Traceback" not in complaint
     last = folder / "checkpoints/last.ckpt"
     before = torch.load(last, weights_only=True)

@@ -1,0 +1,66 @@
+"""Every private name of jsonargparse used here, as `runtime/private.py` has those of Lightning.
+
+All would be replaced by errors that carry the setting, the value and the type.
+"""
+
+import contextlib
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from jsonargparse import ArgumentParser, _typehints, set_parsing_settings
+from jsonargparse._common import ImportDenied, parsing_settings
+from jsonargparse._namespace import NSKeyError
+
+__all__ = ["ImportDenied", "NSKeyError"]
+
+
+def flags_of(parser: ArgumentParser) -> list[str]:
+    """All flags of a parser, without --help."""
+    return [flag for flag in parser._option_string_actions if flag.startswith("--") and flag != "--help"]
+
+
+def type_of(parser: ArgumentParser, key: str) -> Any:
+    """The type of a setting of this parser; None if it has none."""
+    action = parser._option_string_actions.get(f"--{key}")
+    return getattr(action, "_typehint", None) or getattr(action, "type", None)
+
+
+def union_errors(error: BaseException) -> list[Exception]:
+    """Why each type of a union refused a value; empty if the error is another one.
+
+    jsonargparse names only the first as the cause of its error, and that is another type's if a constructor in a list
+    failed.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    is_union = bool(frames) and frames[-1].f_code.co_name == "raise_union_unexpected_value"
+    return list(frames[-1].f_locals["exceptions"]) if is_union else []
+
+
+def let_name_mean(cls: type) -> None:
+    """Let the name of a class stand for it although another class has the same name, which jsonargparse refuses.
+
+    It would be replaced by a way to give classes short names.
+    """
+    original = _typehints.resolve_class_path_by_name
+    known, path = cls.__name__, f"{cls.__module__}.{cls.__qualname__}"
+
+    def resolve(cls: type | tuple[type], name: str) -> str:
+        return path if name == known else original(cls, name)
+
+    _typehints.resolve_class_path_by_name = resolve
+
+
+@contextlib.contextmanager
+def only_imports(names: Sequence[str] | None) -> Iterator[None]:
+    """Let parsers import nothing but these modules and classes, and what is inside; None changes nothing.
+
+    jsonargparse has a public function for this, but none that gives back what was set before.
+    """
+    kept = {name: parsing_settings[name] for name in ("import_path_verdicts", "import_paths_enforced")}
+    try:
+        if names is not None:
+            set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=list(names))
+        yield
+    finally:
+        parsing_settings.update(kept)

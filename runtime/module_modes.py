@@ -1,0 +1,39 @@
+"""What a module trains, and how: flags that no `state_dict` has, and that callbacks such as BaseFinetuning change."""
+
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from torch.nn.modules.batchnorm import _NormBase
+
+from runtime import private
+
+Modes = dict[str, dict[str, bool]]
+
+
+def module_modes(trainer: Trainer, module: LightningModule) -> Modes:
+    """By name: which parameters are trained, which modules are in training mode, which norms update their statistics."""
+    return {
+        "trained": {name: each.requires_grad for name, each in module.named_parameters()},
+        "training": private.training_modes(trainer),
+        "tracking": {name: each.track_running_stats for name, each in norms_of(module).items()},
+    }
+
+
+def restore_module_modes(modes: Modes, module: LightningModule) -> None:
+    """Restore what `module_modes` found. Names that the module did not have then are left as they are."""
+    for name, parameter in module.named_parameters():
+        if modes["trained"].get(name, parameter.requires_grad) != parameter.requires_grad:
+            parameter.requires_grad_(modes["trained"][name])
+    for name, each in module.named_modules():
+        each.training = modes["training"].get(name, each.training)
+    for name, norm in norms_of(module).items():
+        norm.track_running_stats = modes["tracking"].get(name, norm.track_running_stats)
+
+
+def norms_of(module: LightningModule) -> dict[str, Any]:
+    """The normalization layers of a module that have running statistics, by name."""
+    return {
+        name: each
+        for name, each in module.named_modules()
+        if isinstance(each, _NormBase) and each.running_mean is not None
+    }
