@@ -231,7 +231,7 @@ def rate_too_low(measured: Measurements) -> list[Verdict]:
 
 
 def no_gradient(measured: Measurements) -> list[Verdict]:
-    """Layers cut off from the loss, but not those below a dead one, left out by chance, or where the gradient vanished."""
+    """Layers cut off from the loss; not those below a dead one, left out by chance, or where the gradient vanished."""
     bad = list(measured.missing)
     all_dead = any(len(dead) == measured.units[tag] for tag, dead in measured.dead.items())
     if not all_dead and measured.num_steps > 1 and not _underflowed(measured):
