@@ -4,8 +4,9 @@ So a step cannot be recorded if it changes attributes of the module (a counter, 
 random numbers on the host; and a recording fixes every number that the step took from Python.
 """
 
+import operator
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,9 @@ class HostState:
         """What the step changed, in words; None if nothing."""
         for path, name, value in _attributes(self.model):
             if not _is_same(self.attributes.pop((path, name), _kept), value):
-                return f"the training step changes {'.'.join(part for part in ('self', path, name) if part)}"
+                return f"the training step changes {_dotted(path, name)}"
         if self.attributes:
-            return f"the training step removes self.{'.'.join(next(iter(self.attributes)))}"
+            return f"the training step removes {_dotted(*next(iter(self.attributes)))}"
         if self.has_drawn():
             return "the training step draws random numbers on the CPU"
         return None
@@ -93,19 +94,35 @@ class Watched:
         return getattr(self._value, name)
 
 
-def _noting(operation: str) -> Any:
+def _noting(operation: Callable[..., Any], *, is_swapped: bool = False) -> Any:
     def call(self: Watched, *args: Any) -> Any:
-        return self.__getattr__(operation)(*args)
+        self._reads.append(self._name)
+        return operation(*args, self._value) if is_swapped else operation(self._value, *args)
 
     return call
 
 
-OPERATIONS = """
-    add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow divmod and or xor lshift rshift neg
-    pos abs eq ne lt le gt ge bool int float index hash str repr format round trunc
-"""
-for _operation in OPERATIONS.split():
-    setattr(Watched, f"__{_operation}__", _noting(f"__{_operation}__"))
+TWO_SIDED = [
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "and_",
+    "or_",
+    "xor",
+    "lshift",
+    "rshift",
+]
+ONE_SIDED = ["neg", "pos", "abs", "eq", "ne", "lt", "le", "gt", "ge", "index"]
+for _each in TWO_SIDED + ONE_SIDED:
+    setattr(Watched, f"__{_each.strip('_')}__", _noting(getattr(operator, _each)))
+for _each in TWO_SIDED:
+    setattr(Watched, f"__r{_each.strip('_')}__", _noting(getattr(operator, _each), is_swapped=True))
+for _call in (divmod, bool, int, float, hash, str, repr, format, round):
+    setattr(Watched, f"__{_call.__name__}__", _noting(_call))
 
 
 class WatchedProgress:
@@ -124,6 +141,10 @@ def _attributes(model: nn.Module) -> Iterator[tuple[str, str, Any]]:
         for name, value in vars(module).items():
             if name not in ("_trainer", "_current_fx_name"):
                 yield path, name, value
+
+
+def _dotted(path: str, name: str) -> str:
+    return ".".join(part for part in ("self", path, name) if part)
 
 
 def _kept(value: Any) -> Any:
