@@ -21,22 +21,23 @@ from callbacks.pictures.base import Picture
 from callbacks.step_hooks import skip_empty_hooks
 from cli import checks
 from cli.cluster import check_leftovers, note_run
-from cli.defaults import AfterFirstStep, as_list, callbacks_of, choose_loop, loggers_of, plugins_of
+from cli.defaults import AfterFirstStep, as_list, callbacks_of, loggers_of, plugins_of, prepare
 from cli.flags import add_flags, import_all_classes
 from cli.parser import Parser
 from cli.request import Request
+from cli.resume_checks import changed_settings, check_objects
 from cli.saved_config import as_plain_values, write_config
 from runtime.ending import End, forget_end, has_ended, recorded_end
-from runtime.own_loggers import RunTrainer, all_loggers, keep_files
+from runtime.own_loggers import RunTrainer, all_loggers
 from runtime.process import prepare_process
 from runtime.read_checkpoint import newest_valid, read_checkpoint
-from runtime.resume import ExactResume, first_step_to_log, record_end
+from runtime.restored import Changed
+from runtime.resume import first_step_to_log, record_end
 from runtime.run_folder import discard, new_run_folder
 from runtime.run_lock import RunLock
 from runtime.signals import Interrupted
 from runtime.step_plan import NoProfiler
 from runtime.stop import StopOnSignal
-from runtime.training_loaders import prepare_loaders
 
 
 def build(
@@ -90,6 +91,7 @@ class Run(LightningCLI):
         self.started = started
         self.start_up = math.nan  # seconds until the first step is done
         self.checkpoint: dict[str, Any] | None = None
+        self.changed: Changed = {}  # settings other than those with which the checkpoint was written
         self.end: End | None = None  # how the training ended
         self.is_finished = False  # whether it had ended before
         self.lock = RunLock()
@@ -132,7 +134,8 @@ class Run(LightningCLI):
         if path := self.settings.get("ckpt_path"):
             self.checkpoint = read_checkpoint(Path(path))
         checks.check_settings(self.settings, self.checkpoint)
-        self._purge_step = first_step_to_log(self.checkpoint) if self.resumed and self.checkpoint else None
+        self.changed = changed_settings(self)
+        self.purge_step = first_step_to_log(self.checkpoint) if self.resumed and self.checkpoint else None
 
     @property
     def settings(self) -> Namespace:
@@ -153,6 +156,7 @@ class Run(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer | None:
         """Check what needs the model, claim the run's folder, and add what every run has."""
         checks.check_checkpoint(self)
+        check_objects(self)
         if not self.with_trainer or self.is_finished:
             return None
         config = self.config_init.trainer
@@ -175,11 +179,7 @@ class Run(LightningCLI):
         kwargs["enable_model_summary"] = False  # this project has its own
         trainer = super().instantiate_trainer(**kwargs)
         checks.check_cluster(trainer)
-        if self.request.command == "fit":
-            choose_loop(self.settings, trainer)
-            trainer.callbacks.insert(0, ExactResume())
-            keep_files(trainer, self.folder, self._purge_step)
-        prepare_loaders(self.datamodule or self.model, trainer)
+        prepare(self, trainer)
         return trainer
 
     def check_words(self, words: Sequence[str]) -> None:
@@ -290,6 +290,7 @@ class Run(LightningCLI):
         try:
             yield
         except Exception:
+            self.lock.release()
             if rank_zero_only.rank == 0 and math.isnan(self.start_up) and (self._claimed or self._kept):
                 discard(self.folder, self._kept)
             raise

@@ -22,15 +22,19 @@ from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from callbacks.summary import LayerSummary
 from cli.monitor_checks import MonitorCheck
+from cli.resume_checks import check_callbacks
 from runtime.checkpoint import BestCheckpoint, LastCheckpoint
 from runtime.checkpoint_io import AtomicIO
 from runtime.direction import mode_of
 from runtime.graph.loop import use_graph_loop
 from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV
 from runtime.loop import use_lean_loop
-from runtime.resume import first_step_to_log
+from runtime.own_loggers import RunTrainer, keep_files
+from runtime.restored import RestoredState
+from runtime.resume import ExactResume, first_step_to_log
 from runtime.sharding import ContiguousWeights
 from runtime.stop import StopOnSignal
+from runtime.training_loaders import prepare_loaders
 
 if TYPE_CHECKING:
     from cli.build import Run
@@ -112,6 +116,18 @@ def choose_loop(settings: Namespace, trainer: Trainer) -> None:
 def has(given: list[Callback], kind: type) -> bool:
     """Whether one of the callbacks is of that class."""
     return any(isinstance(each, kind) for each in given)
+
+
+def prepare(run: "Run", trainer: RunTrainer) -> None:
+    """Let a Trainer train as a run does: lean, resumable, and with its files in the run's folder."""
+    prepare_loaders(run.datamodule or run.model, trainer)
+    if run.request.command != "fit":
+        return
+    choose_loop(run.settings, trainer)
+    if run.checkpoint is not None:
+        check_callbacks(trainer.callbacks, run.changed, run.checkpoint, run.settings.ckpt_path)
+    trainer.callbacks[:0] = [RestoredState(run.changed, run.settings.ckpt_path), ExactResume()]
+    keep_files(trainer, run.folder, run.purge_step)
 
 
 def as_list(given: Any) -> list[Any]:

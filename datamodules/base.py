@@ -218,13 +218,19 @@ class TensorDataModule(pl.LightningDataModule):
         trainer = self.trainer
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         x, y = self.splits[split]
+        processes = trainer.world_size if trainer else 1
+        if len(x) < processes:
+            raise ValueError(
+                f"the {split} split of {type(self).__name__} has {len(x)} rows for {processes} processes; use fewer "
+                "(--trainer.devices), or data options that give it more"
+            )
         x = self.prepare_inputs(x.to(device))
         if y.is_floating_point():  # not a class or a row's id
             y = ((y.double() - self.statistics["target_mean"]) / self.statistics["target_std"]).float()
         return TensorLoader(
             (x, y.to(device)),
             rank=trainer.global_rank if trainer else 0,
-            world_size=trainer.world_size if trainer else 1,
+            world_size=processes,
             **options,
         )
 

@@ -14,6 +14,8 @@ from callbacks.files import write_whole
 from runtime.private import seconds_of
 
 FILE = "end.json"
+PATIENCE = "patience"
+IMPATIENT = "did not improve"  # in the words of an EarlyStopping whose patience ended
 
 
 @dataclass(frozen=True)
@@ -36,20 +38,35 @@ class End:
 
     def is_overruled(self, limits: Mapping[str, float | None]) -> bool:
         """Whether a limit is larger now, so that training is to go on, and no other limit is reached."""
-        done = {"max_epochs": self.epochs, "max_steps": self.steps, "max_time": 0.0}
-        larger = [limit_in(limits, name) > limit_in(self.limits, name) for name in limits]
-        return any(larger) and all(limit_in(limits, name) > done[name] for name in limits)
+        done = {"max_epochs": self.epochs, "max_steps": self.steps, "max_time": 0}
+        larger = [name for name in limits if limit_in(limits, name) > limit_in(self.limits, name)]
+        if IMPATIENT not in self.words:
+            larger = [name for name in larger if not name.startswith(PATIENCE)]
+        return bool(larger) and all(limit_in(limits, name) > done.get(name, -1) for name in limits)
 
 
 def limits_of(settings: Any) -> dict[str, float | None]:
-    """The limits of a training, of its Trainer or its settings: max_epochs, max_steps, and max_time in seconds."""
+    """The limits of a training, of its Trainer or its settings.
+
+    They are max_epochs, max_steps, max_time in seconds, and the patience of each EarlyStopping.
+    """
     if isinstance(settings, Trainer):
         timers = [each for each in settings.callbacks if isinstance(each, Timer)]
         seconds = seconds_of(timers[0]) if timers else None
+        patience = [each.patience for each in settings.callbacks if type(each) is EarlyStopping]
     else:
         seconds = seconds_of(Timer(settings.max_time))
+        patience = patience_in(settings.get("callbacks"))
     limits = {"max_epochs": settings.max_epochs, "max_steps": settings.max_steps}
-    return limits if seconds is None else limits | {"max_time": seconds}
+    limits |= {} if seconds is None else {"max_time": seconds}
+    return limits | {f"{PATIENCE} {n}" if n else PATIENCE: steps for n, steps in enumerate(patience)}
+
+
+def patience_in(callbacks: Any) -> list[int]:
+    """The patience of each EarlyStopping in the settings of a Trainer's callbacks."""
+    given = callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
+    found = [each for each in given if str(each.class_path).rpartition(".")[2] == EarlyStopping.__name__]
+    return [each.init_args.patience for each in found]
 
 
 def limit_in(limits: Mapping[str, float | None], name: str) -> float:

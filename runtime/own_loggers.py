@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.loggers import CSVLogger, Logger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 from callbacks.files import write_whole
 from runtime.errors import UsageError
-from runtime.loggers import MetricsCSV
+from runtime.loggers import BufferedLogger, MetricsCSV
 
 
 class RunTrainer(Trainer):
@@ -62,7 +62,9 @@ def keep_files(trainer: RunTrainer, folder: Path, purge_step: int | None) -> Non
 
 
 class KeepRows(Callback):
-    """Removes the rows that a resumed run logs again from the tables of its CSVLoggers.
+    """Removes what a resumed run logs again from the tables of its CSVLoggers, and hides it in TensorBoard.
+
+    Of other loggers from elsewhere it warns, as nothing that they were given can be taken back.
 
     Args:
         purge_step: step at which the resumed run starts; rows from this step on are logged again.
@@ -73,6 +75,25 @@ class KeepRows(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         keep_all_rows(trainer, self.purge_step)
+        for logger in trainer.loggers if trainer.is_global_zero else ():
+            if isinstance(logger, TensorBoardLogger) and not isinstance(logger, BufferedLogger):
+                hide_events(logger, self.purge_step)
+            elif not isinstance(logger, CSVLogger | BufferedLogger):
+                rank_zero_warn(
+                    f"{type(logger).__name__} keeps what it was given after the checkpoint: if it continues the same "
+                    f"record, steps from {self.purge_step} on are in it twice"
+                )
+
+
+def hide_events(logger: TensorBoardLogger, since: int) -> None:
+    """Make TensorBoard hide the events of earlier files from step `since` on.
+
+    `SummaryWriter(purge_step=since)` would write the same, but the user's logger may have made its writer already.
+    """
+    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+    start = Event(step=since, session_log=SessionLog(status=SessionLog.START))
+    logger.experiment.file_writer.add_event(start)
 
 
 @rank_zero_only

@@ -56,5 +56,9 @@ class RunLock:
     def __enter__(self) -> None: ...
 
     def __exit__(self, *error: Any) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let another process have it."""
         if self._lock is not None:
             self._lock.release()

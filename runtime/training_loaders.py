@@ -1,6 +1,8 @@
-"""The loaders that the user's code makes: those of a training that can be replayed are, the others are named."""
+"""The loaders that the user's code makes: those of a training are replayed if they can be, and named if not."""
 
+import math
 import os
+from collections.abc import Iterable, Sized
 from functools import wraps
 from typing import Any
 
@@ -10,6 +12,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
 from datamodules.resumable import ResumableLoader, derived_seed
+from runtime.errors import UsageError
 from runtime.evaluation_loaders import share_evaluation
 from runtime.private import batches_ahead
 from runtime.replay import ReplayLoader
@@ -19,6 +22,7 @@ def prepare_loaders(source: Any, trainer: pl.Trainer) -> None:
     """Let a training replay its batches, and an evaluation in several processes see each row once."""
     replay_training(source, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
     share_evaluation(source, trainer)
+    refuse_few_samples(source, trainer)
 
 
 def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:
@@ -42,6 +46,7 @@ def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:
         for reason in {why_not(each, trainer) for each in loaders} - {None} - reported:
             reported.add(str(reason))
             rank_zero_warn(str(reason))
+        check_enough(loaders, trainer.world_size, "training")
         combined.flattened = [
             each if why_not(each, trainer) or not is_plain(each) else replayed(each, number)
             for number, each in enumerate(loaders)
@@ -60,6 +65,36 @@ def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:
         )
 
     source.train_dataloader = train_dataloader
+
+
+def refuse_few_samples(source: Any, trainer: pl.Trainer) -> None:
+    """Refuse to predict fewer samples than there are processes: one would fail, and the others wait for it."""
+    original = source.predict_dataloader
+
+    @wraps(original)
+    def predict_dataloader() -> Any:
+        given = original()
+        check_enough(CombinedLoader(given, "sequential").flattened, trainer.world_size, "prediction")
+        return given
+
+    source.predict_dataloader = predict_dataloader
+
+
+def check_enough(loaders: Iterable[Any], processes: int, purpose: str) -> None:
+    """Refuse data of which some process would get no sample.
+
+    Raises:
+        UsageError: in every process.
+    """
+    for loader in loaders:
+        if isinstance(loader, DataLoader) and isinstance(loader.dataset, Sized):
+            few = min(
+                len(loader.dataset), len(loader.sampler) if isinstance(loader.sampler, Sized) else math.inf
+            )
+            if 0 < few < processes:
+                raise UsageError(
+                    f"the {purpose} data have {few} samples for {processes} processes; use fewer (--trainer.devices)"
+                )
 
 
 def is_plain(loader: Any) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from pytorch_lightning.loggers import CSVLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cli import main
 from runtime.own_loggers import keep_rows
@@ -56,6 +57,70 @@ def test_a_pinned_csv_logger_keeps_its_rows_at_a_resume() -> None:
     losses = both["train/loss"].notna().sum()
     assert losses == 2 * first["train/loss"].notna().sum() > 0
     assert pd.read_csv(RUN / "metrics.csv")["train/loss"].notna().sum() == losses
+
+
+KILLED = """
+from pytorch_lightning.callbacks import Callback
+
+class Killed(Callback):
+    # as kill -9 between two steps: nothing is saved, and the loggers have written what they had
+    def __init__(self, at: int = -1):
+        self.at = at
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.at:
+            for logger in trainer.loggers:
+                logger.save()
+            raise KeyboardInterrupt
+"""
+
+
+@pytest.mark.parametrize("version", ["one", None])
+def test_own_tensorboard_and_table_have_each_step_once(version: str | None) -> None:
+    """The run is stopped after its last checkpoint, in the third epoch, and resumed."""
+    Path("killed_at.py").write_text(KILLED)
+    pinned = f", version: {version}" if version else ""
+    Path("loggers.yaml").write_text(
+        f"""
+trainer:
+  logger:
+    - class_path: TensorBoardLogger
+      init_args: {{save_dir: elsewhere, name: board{pinned}}}
+    - class_path: CSVLogger
+      init_args: {{save_dir: elsewhere, name: csv{pinned}, flush_logs_every_n_steps: 1}}
+"""
+    )
+    words = [
+        *WORDS,
+        "--config=loggers.yaml",
+        "--trainer.max_epochs=4",
+        "--trainer.callbacks+=killed_at.Killed",
+    ]
+    words += ["--save_every_n_steps=20", "--data.batch_size=60"]  # 12 steps in an epoch
+    assert main([*words, "--trainer.callbacks.at=30"]) == 130
+    assert main(["fit", "--resume", str(RUN), "--trainer.callbacks.at=-1"]) == 0
+    for table in Path("elsewhere/csv").glob("*/metrics.csv"):
+        losses = pd.read_csv(table).dropna(subset="train/loss")
+        assert losses["step"].is_unique
+    boards = sorted(Path("elsewhere/board").iterdir())
+    assert len(boards) == (1 if version else 2)
+    for board in boards:
+        events = EventAccumulator(str(board)).Reload()
+        for tag in ("train/loss", "val/loss", "grad_norm/00_linear"):
+            steps = [event.step for event in events.Scalars(tag)]
+            assert steps == sorted(set(steps)), (board, tag)
+        if version:
+            steps = [event.step for event in events.Scalars("train/loss")]
+            assert steps == list(range(4 * 12))
+
+
+def test_a_logger_that_cannot_take_back_is_named_at_a_resume() -> None:
+    Path("store_of_mine.py").write_text(STORE)
+    assert main([*WORDS, "--trainer.logger=store_of_mine.Store"]) == 0
+    with pytest.warns(
+        UserWarning, match=r"Store keeps what it was given after the checkpoint: .* steps from \d+ on"
+    ):
+        assert main(["fit", "--resume", str(RUN), "--trainer.max_epochs=3"]) == 0
 
 
 @pytest.mark.parametrize(
