@@ -2,7 +2,8 @@
 # All checks and measurements on one NVIDIA GPU, in under eight minutes and without a network.
 #
 #   bash benchmarks/gpu.sh                  everything
-#   bash benchmarks/gpu.sh speed fast       some sections: presets graph fast speed monitoring bulk tests
+#   bash benchmarks/gpu.sh speed fast       some sections: presets graph fast speed monitoring bulk tests; or
+#                                           recipes, ways to train mnist_fast, of which validation chooses one
 #   REHEARSAL=1 bash benchmarks/gpu.sh      as short as possible, on a CPU: finds what is misspelt
 #
 # MNIST_DIR is the folder with MNIST (default: data), OUT the one for the results (default: gpu-results), one file per
@@ -49,7 +50,7 @@ run() {
     [ "$left" -lt 5 ] && { echo "$name: no time was left for: $*" | tee -a "$OUT/summary.txt"; return; }
     timeout -s INT -k 10 $((seconds < left ? seconds : left)) "$@" >>"$OUT/$name.txt" 2>&1
     code=$?
-    echo "$name: exit code $code, $((SECONDS - begin)) s$([ $code = 124 ] && echo ', out of time')" | tee -a "$OUT/summary.txt"
+    echo "$name: exit code $code, $((SECONDS - begin)) s$([[ $code = 124 || $code = 137 ]] && echo ', out of time')" | tee -a "$OUT/summary.txt"
 }
 
 section_tests() {
@@ -74,6 +75,15 @@ section_fast() {
     [ $device = cpu ] && flags="--checkup=false --data.subset=1000 --data.num_val=100 --trainer.max_epochs=1"
     run fast 90 $timed $python benchmarks/speed.py fast --device $device --data_dir "$MNIST_DIR" \
         --rounds $((rounds == 1 ? 1 : 10)) --flags "$flags"
+}
+
+section_recipes() {
+    local common="--checkup=false --graph=true" recipes=()
+    for recipe in "256 0.01 2" "256 0.02 2" "256 0.02 3" "512 0.02 3" "512 0.02 4" "1024 0.03 4"; do
+        set -- $recipe
+        recipes+=(--flags "$common --data.batch_size=$1 --model.optimizer.lr=$2 --trainer.max_epochs=$3")
+    done
+    run recipes 180 $timed $python benchmarks/speed.py fast --device $device --data_dir "$MNIST_DIR" --rounds 3 "${recipes[@]}"
 }
 
 section_speed() {
@@ -110,7 +120,7 @@ print('Python', platform.python_version(), 'PyTorch', torch.__version__, 'Lightn
 } 2>&1 | tee "$OUT/summary.txt"
 
 [[ " ${sections[*]} " = *" tests "* ]] && { section_tests & }
-for section in presets graph fast speed monitoring bulk; do
+for section in presets graph recipes fast speed monitoring bulk; do
     [[ " ${sections[*]} " = *" $section "* ]] && section_$section
 done
 wait
@@ -123,7 +133,7 @@ for section in "${sections[@]}"; do
     tests) grep -aE "^(FAILED|ERROR)|passed|failed|no tests ran" "$OUT/tests.txt" | tail -n 40 ;;
     graph) grep -aE "FAILED|ERROR|passed|failed|skipped|no tests ran" "$OUT/graph.txt" | tail -n 30 ;;
     speed | monitoring) grep -aE "^\||^A (turn|step)|Error" "$OUT/$section.txt" ;;
-    fast) tail -n 5 "$OUT/fast.txt" ;;
+    fast | recipes) grep -aE "^(mnist_fast|first batch|after the|validation|.*Error)" "$OUT/$section.txt" ;;
     *) tail -n 14 "$OUT/$section.txt" ;;
     esac
 done 2>&1 | cut -c1-220 | tee -a "$OUT/summary.txt"

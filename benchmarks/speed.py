@@ -166,7 +166,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="without the slowest ways, on fewer images")
     parser.add_argument("--data_dir", default="data", help="where MNIST is or goes")
     parser.add_argument("--write", action="store_true", help="put the table into docs/speed.md")
-    parser.add_argument("--flags", default="", help="for fast, flags of `train.py fit` in one argument")
+    parser.add_argument(
+        "--flags", action="append", help="for fast, flags of `train.py fit` in one argument; may be repeated"
+    )
     clock_options(parser)
     options = parser.parse_args()
     if unknown := set(options.parts) - {*TITLES, "fast", "ddp"}:
@@ -176,7 +178,8 @@ def main() -> None:
     if names:
         compare(names, options)
     if "fast" in options.parts:
-        fast(options.device, options.data_dir, options.rounds or 3, shlex.split(options.flags))
+        for flags in options.flags or [""]:
+            fast(options.device, options.data_dir, options.rounds or 3, shlex.split(flags))
         print(machine(options.threads))
     if "ddp" in options.parts:
         ddp(options)
