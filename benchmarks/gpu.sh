@@ -58,7 +58,7 @@ section_tests() {
 }
 
 section_graph() {
-    run graph 100 $python -m pytest -m gpu -v -rs --tb=short ${other_tests:-}
+    run graph 120 $python -m pytest -m gpu -n 4 -v -rs --tb=short ${other_tests:-tests/runtime/graph}
 }
 
 section_presets() {
@@ -79,9 +79,11 @@ section_fast() {
 
 section_recipes() {
     local common="--checkup=false --graph=true" recipes=()
-    for recipe in "256 0.01 2" "256 0.02 2" "256 0.02 3" "512 0.02 3" "512 0.02 4" "1024 0.03 4"; do
+    for recipe in "256 0.01 2 true" "256 0.01 2 false" "256 0.02 3 false" "512 0.02 3 false" "512 0.02 4 false" "512 0.04 4 false" \
+        "1024 0.04 5 false"; do
         set -- $recipe
-        recipes+=(--flags "$common --data.batch_size=$1 --model.optimizer.lr=$2 --trainer.max_epochs=$3")
+        recipes+=(--flags "$common --data.batch_size=$1 --model.optimizer.lr=$2 --trainer.max_epochs=$3
+            --model.scheduler.cycle_momentum=$4")
     done
     run recipes 180 $timed $python benchmarks/speed.py fast --device $device --data_dir "$MNIST_DIR" --rounds 3 "${recipes[@]}"
 }
