@@ -71,7 +71,8 @@ section_presets() {
 }
 
 section_fast() {
-    local flags="--checkup=false ${FAST_FLAGS---graph=true --data.batch_size=256}"
+    local recipe="--graph=true --data.batch_size=512 --model.optimizer.lr=0.02 --model.scheduler.cycle_momentum=false"
+    local flags="--checkup=false ${FAST_FLAGS-$recipe}"
     [ $device = cpu ] && flags="--checkup=false --data.subset=1000 --data.num_val=100 --trainer.max_epochs=1"
     run fast 90 $timed $python benchmarks/speed.py fast --device $device --data_dir "$MNIST_DIR" \
         --rounds $((rounds == 1 ? 1 : 10)) --flags "$flags"
@@ -80,7 +81,7 @@ section_fast() {
 section_recipes() {
     local common="--checkup=false --graph=true" recipes=()
     for recipe in "256 0.01 2 true" "256 0.01 2 false" "256 0.02 3 false" "512 0.02 3 false" "512 0.02 4 false" "512 0.04 4 false" \
-        "1024 0.04 5 false"; do
+        "1024 0.04 5 false" "512 0.02 2 false"; do
         set -- $recipe
         recipes+=(--flags "$common --data.batch_size=$1 --model.optimizer.lr=$2 --trainer.max_epochs=$3
             --model.scheduler.cycle_momentum=$4")
