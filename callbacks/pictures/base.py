@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from pytorch_lightning.utilities.seed import isolate_rng
 
@@ -109,6 +110,11 @@ class Picture(pl.Callback):
         started = time.perf_counter()
         try:
             return function(*args)
+        except NoValidationError:
+            self._active = False
+            rank_zero_warn(
+                "no pictures are drawn, as there are no validation data"
+            )  # the same for all: shown once
         except Exception as error:
             self._active = False
             reason = str(error).strip().partition("\n")[0] or "no reason given"
@@ -131,6 +137,10 @@ class Picture(pl.Callback):
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / f"{tag.replace('/', '_')}_{step:06d}.png").write_bytes(png)
+
+
+class NoValidationError(Exception):
+    """There is no validation batch to draw."""
 
 
 def num_epochs(trainer: pl.Trainer) -> int | None:
@@ -167,16 +177,21 @@ def fixed_batch(trainer: pl.Trainer) -> Any:
     """The first validation batch, on the device; the loader used for training and validation is not touched.
 
     The pictures of one Trainer share it.
+
+    Raises:
+        NoValidationError: if nothing is validated.
     """
     for picture in pictures_of(trainer):
         if picture.batch is not None:
             return picture.batch
     data = datamodule(trainer)
+    if data is not None and not is_overridden("val_dataloader", data):
+        raise NoValidationError
     loaders = data.val_dataloader() if data is not None else copy.copy(trainer.val_dataloaders)
     while isinstance(loaders, list | tuple | dict):  # if there are several, take the first
-        loaders = next(iter(loaders.values() if isinstance(loaders, dict) else loaders))
+        loaders = next(iter(loaders.values() if isinstance(loaders, dict) else loaders), None)
     if loaders is None:
-        raise ValueError("there are no validation data")
+        raise NoValidationError
     batch = trainer.precision_plugin.convert_input(next(iter(loaders)))
     return trainer.strategy.batch_to_device(batch)
 
