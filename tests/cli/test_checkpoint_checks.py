@@ -52,7 +52,7 @@ class Extended(LitMLP):
 def test_a_class_that_extends_the_one_of_the_checkpoint_may_take_it() -> None:
     saved = {"hyper_parameters": {"_class_path": "lit_models.LitMLP"}}
     check_architecture(saved, "x.ckpt", f"{__name__}.Extended")
-    with pytest.raises(UsageError, match="holds a .*LitRNN"):
+    with pytest.raises(UsageError, match=r"holds a .*LitRNN"):
         check_architecture(
             {"hyper_parameters": {"_class_path": "lit_models.LitRNN"}}, "x.ckpt", f"{__name__}.Extended"
         )
