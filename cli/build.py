@@ -164,6 +164,7 @@ class Run(LightningCLI):
         if not self.settings.pictures:
             config.callbacks = [each for each in config.callbacks if not isinstance(each, Picture)]
         checks.check_trainer(config)
+        checks.check_callbacks(config.callbacks)
         checks.check_monitor(self)
         if self._claims_folder:
             self.claim_folder()

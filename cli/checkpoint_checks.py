@@ -1,5 +1,6 @@
 """What is refused because a checkpoint does not fit the config; the libraries' own errors would not explain it."""
 
+import pydoc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ def check_form(checkpoint: dict[str, Any], path: Path | str) -> None:
 
 
 def check_architecture(checkpoint: dict[str, Any], path: Path | str, class_path: str) -> None:
-    """Refuse a checkpoint whose model class is not the config's."""
+    """Refuse a checkpoint whose model class is neither the config's nor one that this extends."""
     saved = str(checkpoint.get("hyper_parameters", {}).get("_class_path", class_path))
-    if saved.split(".")[-1] != class_path.split(".")[-1]:
+    extended = [each.__name__ for each in getattr(pydoc.locate(class_path), "__mro__", ())]
+    if saved.split(".")[-1] not in (class_path.split(".")[-1], *extended):
         raise UsageError(
             f"{path} holds a {saved}, but the config asks for a {class_path}; give the run's own config"
         )

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from jsonargparse import Namespace
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from cli.checkpoint_checks import (
     check_architecture,
@@ -123,6 +124,23 @@ def check_trainer(config: Namespace) -> None:
     if isinstance(interval, int | float) and not interval > 0:
         raise UsageError(f"--trainer.val_check_interval is {interval}; it must be above 0")
     check_devices(config.accelerator, config.devices)
+
+
+def check_callbacks(callbacks: Sequence[Callback]) -> None:
+    """Refuse two callbacks whose states a checkpoint could not tell apart."""
+    seen = set()
+    for callback in callbacks:
+        if not is_overridden("state_dict", callback, Callback):
+            continue
+        if callback.state_key in seen:
+            name, _, settings = callback.state_key.partition("{")
+            name, alike = name.rpartition(".")[2], f" with {{{settings}" if settings else ""
+            remedy = "let them differ in these" if settings else "give their class a `state_key` that differs"
+            raise UsageError(
+                f"trainer.callbacks has two {name}{alike}; a checkpoint could not tell their states apart: "
+                f"leave one out, or {remedy}"
+            )
+        seen.add(callback.state_key)
 
 
 def check_devices(accelerator: Any, devices: object) -> None:

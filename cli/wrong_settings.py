@@ -15,6 +15,12 @@ KINDS = {  # by name: no import
     "Logger": "logger",
 }
 
+TUNER = "pytorch_lightning.tuner."
+INSTEAD = {  # of the callbacks that train to find a setting
+    "LearningRateFinder": "`python train.py tune-lr` with the same flags suggests a rate for any model",
+    "BatchSizeFinder": "`python train.py sweep --vary data.batch_size=32,64,128` with the same flags tries some sizes",
+}
+
 CONNECTOR = "pytorch_lightning.trainer.connectors.checkpoint_connector"
 RESTORING = {  # module and function
     (CONNECTOR, "_restore_modules_and_callbacks"),
@@ -32,7 +38,16 @@ def wrong_settings(error: Exception) -> UsageError | None:
     any time, for an optimizer or a logger only while it is made. Later they fail for other reasons, such as memory or a
     full disk.
     """
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if finder := next((name for name in map(owner_name, frames) if name in INSTEAD), None):
+        is_its_own = frames[-1].f_globals.get("__name__", "").startswith((TUNER, *LIBRARIES))
+        message = f"the callback {finder} does not work here: {error}\n{INSTEAD[finder]}"
+        return UsageError(message) if is_its_own else None
+    if (
+        frames[-1].f_code.co_name == "__getattr__" and len(frames) > 1
+    ):  # of a module that lacks what was asked for
+        frames.pop()
+    frame = frames[-1]
     owner = frame.f_locals.get("self")
     kind = next((KINDS[cls.__name__] for cls in type(owner).__mro__ if cls.__name__ in KINDS), None)
     is_library = frame.f_globals.get("__name__", "").startswith(LIBRARIES)
@@ -41,6 +56,11 @@ def wrong_settings(error: Exception) -> UsageError | None:
         return None
     remedy = "; one of these must not be 0" if isinstance(error, ZeroDivisionError) else ""
     return UsageError(f"the {kind} {call(owner, frame)} does not work: {error}{remedy}")
+
+
+def owner_name(frame: FrameType) -> str:
+    """Class of the object whose method a frame runs."""
+    return type(frame.f_locals.get("self")).__name__
 
 
 def malformed_checkpoint(error: Exception) -> UsageError | None:

@@ -94,13 +94,16 @@ class LitModel(pl.LightningModule):
         loss = self.task.loss(self(x), self.target(x, y))
         # A call of `self.log` costs as much as a step of a small network, so it is called only if its value is written.
         # Lightning's progress bar reads the last logged tensor at every step: a copy on the host is cheaper to read.
-        if self.logs_now():
+        if self.is_logged_step():
             self.log("train/loss", loss.detach().cpu(), prog_bar=True, batch_size=len(x))
         return loss
 
-    def logs_now(self) -> bool:
-        """Whether the values of this step are written."""
-        return (self.global_step + 1) % self.trainer.log_every_n_steps == 0
+    def is_logged_step(self) -> bool:
+        """Whether the values of this step are written: every `log_every_n_steps`, and at the end of the training."""
+        trainer, step = self.trainer, self.global_step + 1
+        if step % trainer.log_every_n_steps == 0 or step == trainer.max_steps:
+            return True
+        return trainer.is_last_batch and trainer.current_epoch + 1 == trainer.max_epochs
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.update_metrics(self.val_metrics, batch)

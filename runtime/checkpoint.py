@@ -44,6 +44,8 @@ class BestCheckpoint(ModelCheckpoint):
         self._remember(trainer, before)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.monitor not in trainer.callback_metrics and not trainer.enable_validation:
+            return  # there is no best epoch, as the summary says
         before = self.best_model_score
         self._notice_steps(trainer)
         super().on_train_epoch_end(trainer, pl_module)

@@ -18,9 +18,14 @@ class Results(LoggedValues):
 
     changed = True  # since the last copy
 
-    def log(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, training: bool) -> None:
+        super().__init__(training)
+        self.names: set[str] = set()  # logged in this batch
+
+    def log(self, fx: str, name: str, *args: Any, **kwargs: Any) -> None:
         self.changed = True
-        super().log(*args, **kwargs)
+        self.names.add(name)
+        super().log(fx, name, *args, **kwargs)
 
     def __setitem__(self, key: str, result: LoggedValue) -> None:
         if result.is_tensor:

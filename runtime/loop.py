@@ -73,9 +73,15 @@ class LeanEpochLoop(TrainingEpochLoop):
         Raises:
             StopIteration: at the end of a loader without a known length.
         """
+        self._results.names.clear()
         if self.obstacle or self.restarting or self.val_loop.restarting:
             super().advance(data_fetcher)  # what a resumed run has to reset is Lightning's business
-            return
+        else:
+            self._run_batch(data_fetcher)
+        if self._is_last_step(self.global_step) and not self._logs_now():
+            private.log_step(self.trainer, self._results.names)
+
+    def _run_batch(self, data_fetcher: DataFetcher) -> None:
         trainer, epoch, progress, results = self.trainer, self._epoch, self.batch_progress, self._results
         batch, batch_idx = self._next_batch(data_fetcher), progress.current.ready
         progress.is_last_batch = data_fetcher.done
@@ -184,6 +190,14 @@ class LeanEpochLoop(TrainingEpochLoop):
         self._epoch.call("on_before_backward", loss)
         self._epoch.model.backward(loss)
         self._epoch.call("on_after_backward")
+
+    def _is_last_step(self, steps: int) -> bool:
+        """Whether the training is known to end after so many steps; the last figures are written in any case."""
+        trainer = self.trainer
+        is_end_of_epochs = (
+            self._num_ready_batches_reached() and trainer.current_epoch + 1 == trainer.max_epochs
+        )
+        return is_end_of_epochs or steps == trainer.max_steps
 
     def _logs_now(self) -> bool:
         """Whether the values of this step are written."""

@@ -182,6 +182,13 @@ def logger_connector(trainer: pl.Trainer) -> Any:
     return trainer._logger_connector
 
 
+def log_step(trainer: pl.Trainer, names: set[str]) -> None:
+    """Write the values of these names for the step that has just been made."""
+    connector = trainer._logger_connector
+    values = connector.metrics["log"]
+    connector.log_metrics({key: value for key, value in values.items() if key.removesuffix("_step") in names})
+
+
 def logged_now(trainer: pl.Trainer) -> set[str]:
     """Names of what was logged in the loop that is running: in a validation, since it began."""
     names: set[str] = set()

@@ -63,7 +63,7 @@ def train_rows(plan: Plan, groups: list[Group], tick: Callable[[float], None]) -
                 stepper.step(gradients)
                 stepper.step_schedules("step")
             step += 1
-            if step % log_every == 0:
+            if step % log_every == 0 or step == max_epochs * len(loader):
                 curves.log(step - 1, epoch, all_losses(logits.detach(), target))
         for stepper in steppers:
             stepper.step_schedules("epoch")

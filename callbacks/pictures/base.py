@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from pytorch_lightning.utilities.seed import isolate_rng
 
@@ -121,8 +122,12 @@ class Picture(pl.Callback):
         """Call the function and count the time; if it fails, warn and never draw again."""
         started = time.perf_counter()
         try:
-            with Observing(self, "cannot be drawn"):
+            with Observing(self, "cannot be drawn", meant=NoValidationError):
                 return function(*args)
+        except NoValidationError:
+            self.skip()
+            # the same words for all pictures, so that they are shown once
+            rank_zero_warn("no pictures are drawn, as there are no validation data")
         finally:
             self.seconds += time.perf_counter() - started
 
@@ -141,6 +146,10 @@ class Picture(pl.Callback):
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / f"{tag.replace('/', '_')}_{step:06d}.png").write_bytes(png)
+
+
+class NoValidationError(Exception):
+    """There is no validation batch to draw."""
 
 
 def num_epochs(trainer: pl.Trainer) -> int | None:
@@ -177,16 +186,21 @@ def fixed_batch(trainer: pl.Trainer) -> Any:
     """The first validation batch, on the device; the loader used for training and validation is not touched.
 
     The pictures of one Trainer share it.
+
+    Raises:
+        NoValidationError: if nothing is validated.
     """
     for picture in pictures_of(trainer):
         if picture.batch is not None:
             return picture.batch
     data = datamodule(trainer)
+    if data is not None and not is_overridden("val_dataloader", data):
+        raise NoValidationError
     loaders = data.val_dataloader() if data is not None else copy.copy(trainer.val_dataloaders)
     while isinstance(loaders, list | tuple | dict):  # if there are several, take the first
-        loaders = next(iter(loaders.values() if isinstance(loaders, dict) else loaders))
+        loaders = next(iter(loaders.values() if isinstance(loaders, dict) else loaders), None)
     if loaders is None:
-        raise ValueError("there are no validation data")
+        raise NoValidationError
     batch = trainer.precision_plugin.convert_input(next(iter(loaders)))
     return trainer.strategy.batch_to_device(batch)
 

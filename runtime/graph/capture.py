@@ -190,8 +190,8 @@ def watching(loop: GraphEpochLoop, reads: list[str], logged: list[Logged]) -> It
         logged.append(Logged(own["_current_fx_name"], name, value.detach().clone(), args, options))
 
     replaced: dict[str, Any] = {"log": log}
-    if hasattr(model, "logs_now"):
-        replaced["logs_now"] = lambda: False  # a step whose values are written is never replayed
+    if hasattr(model, "is_logged_step"):
+        replaced["is_logged_step"] = lambda: False  # a step whose values are written is never replayed
     before = {name: own[name] for name in replaced if name in own}
     own.update(replaced)
     fit_loop.epoch_progress = WatchedProgress(epochs, "current_epoch", reads)

@@ -124,7 +124,8 @@ class GraphEpochLoop(LeanEpochLoop):
         """Whether anybody looks into the step to come."""
         trainer = self.trainer
         asked = [each for each in trainer.callbacks if hasattr(each, "watches_next_step")]
-        return self._logs_now() or any(each.watches_next_step(trainer) for each in asked)
+        logs = self._logs_now() or self._is_last_step(self.global_step + 1)
+        return logs or any(each.watches_next_step(trainer) for each in asked)
 
     def _usual_step(self, batch: Any, batch_idx: int) -> tuple[dict[str, Any], Any]:
         if isinstance(batch, Rows):

@@ -45,6 +45,19 @@ def test_a_class_has_several_addresses(class_path: str) -> None:
     check_architecture({"hyper_parameters": {"_class_path": "lit_models.LitMLP"}}, "x.ckpt", class_path)
 
 
+class Extended(LitMLP):
+    """One's own version of the model that a checkpoint is from."""
+
+
+def test_a_class_that_extends_the_one_of_the_checkpoint_may_take_it() -> None:
+    saved = {"hyper_parameters": {"_class_path": "lit_models.LitMLP"}}
+    check_architecture(saved, "x.ckpt", f"{__name__}.Extended")
+    with pytest.raises(UsageError, match=r"holds a .*LitRNN"):
+        check_architecture(
+            {"hyper_parameters": {"_class_path": "lit_models.LitRNN"}}, "x.ckpt", f"{__name__}.Extended"
+        )
+
+
 def test_another_architecture() -> None:
     saved = {"hyper_parameters": {"_class_path": "lit_models.LitRNN"}}
     with pytest.raises(

@@ -1,11 +1,12 @@
-"""Which learning rates agree."""
+"""Which learning rates agree, and which callbacks can stand next to each other."""
 
 from typing import Any
 
 import pytest
 from jsonargparse import Namespace
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, ModelSummary, Timer
 
-from cli.checks import check_learning_rate
+from cli.checks import check_callbacks, check_learning_rate
 from runtime.errors import UsageError
 
 
@@ -69,3 +70,35 @@ def test_a_model_without_optimizer_or_schedule_has_no_rates_to_compare(
     before = model.clone()
     check_learning_rate(model, ["fit", "--model.optimizer.lr=0.1"])
     assert model == before
+
+
+class Counter(Callback):
+    """With a state, and no key that depends on its settings."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": 1}
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "message"),
+    [
+        (
+            [EarlyStopping("val/loss"), EarlyStopping("val/loss", patience=7)],
+            "trainer.callbacks has two EarlyStopping with {'monitor': 'val/loss', 'mode': 'min'}; a checkpoint could not",
+        ),
+        ([ModelCheckpoint(), Timer(), ModelCheckpoint()], "has two ModelCheckpoint with {'monitor': None, "),
+        ([Timer(), Timer()], "trainer.callbacks has two Timer; a checkpoint could not"),
+        ([EarlyStopping("a"), EarlyStopping("a")], "leave one out, or let them differ in these"),
+        ([Counter(), Counter()], "leave one out, or give their class a `state_key` that differs"),
+    ],
+)
+def test_callbacks_that_a_checkpoint_cannot_tell_apart(callbacks: list[Callback], message: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        check_callbacks(callbacks)
+    assert message in str(refused.value)
+
+
+def test_callbacks_without_a_state_or_with_other_settings_may_be_several() -> None:
+    check_callbacks(
+        [ModelSummary(), ModelSummary(), EarlyStopping("val/loss"), EarlyStopping("val/accuracy")]
+    )

@@ -1,14 +1,17 @@
 """A library's complaint names the optimizer, scheduler or callback of the config, and only where it is to blame."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Timer
+from pytorch_lightning.callbacks import BackboneFinetuning, BatchSizeFinder, LearningRateFinder, Timer
 from pytorch_lightning.loggers import CometLogger
 from torch import nn
 from torch.optim import LBFGS, SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
+from torch.utils.data import DataLoader, TensorDataset
 
 from cli.wrong_settings import wrong_settings
 
@@ -78,3 +81,36 @@ def failing_operation() -> None:
 )
 def test_what_fails_elsewhere_is_left_as_it_is(action: Callable[[], object]) -> None:
     assert told(action) == ""
+
+
+class WithoutLayers(pl.LightningModule):
+    """A module with none of the attributes that some callbacks ask for."""
+
+    def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> None: ...
+
+    def configure_optimizers(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        (
+            LearningRateFinder(),
+            "the callback LearningRateFinder does not work here: When using the learning rate",
+        ),
+        (LearningRateFinder(), "`python train.py tune-lr` with the same flags suggests a rate for any model"),
+        (BatchSizeFinder(), "the callback BatchSizeFinder does not work here: The Batch size finder cannot"),
+        (BatchSizeFinder(), "`python train.py sweep --vary data.batch_size=32,64,128`"),
+        (
+            BackboneFinetuning(),
+            "the callback BackboneFinetuning() does not work: 'WithoutLayers' object has no att",
+        ),
+    ],
+)
+def test_callbacks_that_ask_the_module_for_something(
+    callback: pl.Callback, message: str, tmp_path: Path
+) -> None:
+    quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = pl.Trainer(callbacks=[callback], accelerator="cpu", default_root_dir=tmp_path, **quiet)
+    loader = DataLoader(TensorDataset(torch.zeros(4, 2)))
+    assert message in told(lambda: trainer.fit(WithoutLayers(), loader))

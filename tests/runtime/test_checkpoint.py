@@ -1,5 +1,6 @@
 """best.ckpt holds the best state, last.ckpt the newest."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +166,15 @@ def test_the_first_validation_within_an_epoch_is_followed_by_a_checkpoint(tmp_pa
     loader = DataLoader(TensorDataset(torch.zeros(6)))
     trainer.fit(Scripted([0.5, 0.5]), loader, loader)
     assert saved == [(2, 2)]
+
+
+def test_without_validation_there_is_no_best_and_no_warning(tmp_path: Path) -> None:
+    best = BestCheckpoint("val/loss", "min", dirpath=tmp_path)
+    trainer = pl.Trainer(
+        max_epochs=2, callbacks=[best], limit_val_batches=0, **QUIET, default_root_dir=tmp_path
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer.fit(Scripted([]), DataLoader(TensorDataset(torch.zeros(1))))
+    assert not [each for each in caught if "monitor" in str(each.message)]
+    assert list(tmp_path.glob("*.ckpt")) == []

@@ -70,6 +70,8 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
         {"val_check_interval": 5, "check_val_every_n_epoch": None},
     ),
     "plateau by step": ("plateau by step", {"val_check_interval": 2}),
+    "last step alone logged": ("step", {"log_every_n_steps": 50}),
+    "last step logged, too": ("epoch", {"log_every_n_steps": 3, "val_check_interval": 2}),
     "never validated": ("step", {"limit_val_batches": 0}),
     "accumulated": ("step", {"accumulate_grad_batches": 2}),
     "validated while accumulating": ("step", {"accumulate_grad_batches": 2, "val_check_interval": 3}),

@@ -180,8 +180,25 @@ def test_an_error_of_a_file_that_no_system_raised_is_the_pictures_own():
 
 
 def test_a_run_without_validation_data_is_not_disturbed():
-    with pytest.warns(UserWarning, match="there are no validation data"):
-        train(Sketch(), val=False)
+    with pytest.warns(UserWarning, match="there are no validation data") as caught:
+        train(Sketch(), Sketch(), val=False)
+    drawn = [
+        (str(each.message), each.filename, each.lineno) for each in caught if "drawn" in str(each.message)
+    ]
+    assert len(set(drawn)) == 1  # which Python shows once
+
+
+def test_a_data_module_without_validation_is_no_error():
+    class Training(pl.LightningDataModule):
+        def train_dataloader(self):
+            return rows(torch.zeros(4, 5), torch.zeros(4, 1), batch_size=2)
+
+    quiet = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
+    trainer = pl.Trainer(max_epochs=1, callbacks=[Sketch()], accelerator="cpu", **quiet)
+    with pytest.warns(UserWarning, match="^no pictures are drawn, as there are no validation data$"):
+        trainer.fit(Plain(network()), datamodule=Training())
 
 
 def test_what_does_not_suit_is_not_drawn_and_says_nothing():
