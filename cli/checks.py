@@ -150,7 +150,8 @@ def check_devices(accelerator: Any, devices: object) -> None:
 
 def check_monitor(run: "Run") -> None:
     """Refuse to choose best.ckpt by a metric that is not logged, or whose best value may be either end."""
-    check_logged(run.settings.monitor, run.model)
+    callbacks = [*run.config_init.trainer.callbacks, *run.added_callbacks]
+    check_logged(run.settings.monitor, run.model, callbacks)
     if run.request.command == "fit" and run.settings.trainer.enable_checkpointing is not False:
         mode_of(run.settings, run.model)
 
