@@ -15,6 +15,7 @@ from jsonargparse import Namespace
 from pytorch_lightning import Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import StrategyRegistry
 
 from cli.checkpoint_checks import (
     check_architecture,
@@ -25,7 +26,7 @@ from cli.checkpoint_checks import (
 )
 from cli.monitor_checks import check_logged
 from runtime.direction import mode_of
-from runtime.errors import UsageError
+from runtime.errors import UsageError, closest
 
 if TYPE_CHECKING:
     from cli.build import Run
@@ -122,7 +123,18 @@ def check_trainer(config: Namespace) -> None:
     interval = config.val_check_interval
     if isinstance(interval, int | float) and not interval > 0:
         raise UsageError(f"--trainer.val_check_interval is {interval}; it must be above 0")
+    check_name("accelerator", config.accelerator, [*AcceleratorRegistry, "auto", "gpu"])
+    check_name("strategy", config.strategy, [*StrategyRegistry, "auto"])
     check_devices(config.accelerator, config.devices)
+
+
+def check_name(option: str, value: object, known: Sequence[str]) -> None:
+    """Refuse a name that Lightning does not know, if another one is near; for others its own error has the list."""
+    name, _, number = str(value).partition(":")
+    if not isinstance(value, str) or value in known or (close := closest(name, known)) is None:
+        return
+    device = f" and --trainer.devices [{number}]" if number.isdecimal() and option == "accelerator" else ""
+    raise UsageError(f"--trainer.{option} is {value}; write --trainer.{option} {close}{device}")
 
 
 def check_devices(accelerator: Any, devices: object) -> None:

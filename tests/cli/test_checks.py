@@ -1,11 +1,11 @@
-"""Which learning rates agree."""
+"""Which learning rates agree, and which names of Lightning's were probably meant."""
 
 from typing import Any
 
 import pytest
 from jsonargparse import Namespace
 
-from cli.checks import check_learning_rate
+from cli.checks import check_learning_rate, check_name
 from runtime.errors import UsageError
 
 
@@ -17,6 +17,10 @@ def settings(lr: float, max_lr: Any = None, schedule: str = "OneCycleLR") -> Nam
     return Namespace(class_path="LitMLP", init_args=Namespace(optimizer=optimizer, scheduler=scheduler))
 
 
+KNOWN = {
+    "accelerator": ["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
+    "strategy": ["auto", "ddp", "ddp_spawn", "fsdp", "deepspeed_stage_2", "deepspeed_stage_3"],
+}
 FLAGS = ["--model.optimizer.lr", "--model.init_args.optimizer.init_args.lr"]
 
 
@@ -69,3 +73,26 @@ def test_a_model_without_optimizer_or_schedule_has_no_rates_to_compare(
     before = model.clone()
     check_learning_rate(model, ["fit", "--model.optimizer.lr=0.1"])
     assert model == before
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "meant"),
+    [
+        ("accelerator", "CUDA", "cuda"),
+        ("accelerator", "cuda:1", "cuda and --trainer.devices [1]"),
+        ("accelerator", "gpu:0", "gpu and --trainer.devices [0]"),
+        ("strategy", "dp", "ddp"),
+        ("strategy", "DDP", "ddp"),
+        ("strategy", "deepspeed_stage2", "deepspeed_stage_2"),
+    ],
+)
+def test_another_name_gets_the_one_that_lightning_knows(option: str, value: str, meant: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        check_name(option, value, KNOWN[option])
+    assert str(refused.value) == f"--trainer.{option} is {value}; write --trainer.{option} {meant}"
+
+
+@pytest.mark.parametrize("option", ["accelerator", "strategy"])
+def test_names_that_lightning_knows_and_objects_are_left_alone(option: str) -> None:
+    for value in (*KNOWN[option], "quantum", object(), None):
+        check_name(option, value, KNOWN[option])
