@@ -2,7 +2,7 @@
 
 main                                `run = build(request); run.fit(); report(run)`
 request, config_files, overview     what is answered or refused without PyTorch
-stray_words                         words that belong to no flag
+stray_words, run_paths              words that belong to no flag; which checkpoint is meant
 trust                               whose configs may import code
 build, flags, parser, defaults      settings, model, data, callbacks and Trainer of one command
 wrong_values                        what is wrong with a value, and how it would be written

@@ -15,6 +15,7 @@ from jsonargparse import Namespace
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import StrategyRegistry
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from cli.checkpoint_checks import (
@@ -26,7 +27,7 @@ from cli.checkpoint_checks import (
 )
 from cli.monitor_checks import check_logged
 from runtime.direction import mode_of
-from runtime.errors import UsageError
+from runtime.errors import UsageError, closest
 
 if TYPE_CHECKING:
     from cli.build import Run
@@ -123,6 +124,8 @@ def check_trainer(config: Namespace) -> None:
     interval = config.val_check_interval
     if isinstance(interval, int | float) and not interval > 0:
         raise UsageError(f"--trainer.val_check_interval is {interval}; it must be above 0")
+    check_name("accelerator", config.accelerator, [*AcceleratorRegistry, "auto", "gpu"])
+    check_name("strategy", config.strategy, [*StrategyRegistry, "auto"])
     check_devices(config.accelerator, config.devices)
 
 
@@ -141,6 +144,15 @@ def check_callbacks(callbacks: Sequence[Callback]) -> None:
                 f"leave one out, or {remedy}"
             )
         seen.add(callback.state_key)
+
+
+def check_name(option: str, value: object, known: Sequence[str]) -> None:
+    """Refuse a name that Lightning does not know, if another one is near; for others its own error has the list."""
+    name, _, number = str(value).partition(":")
+    if not isinstance(value, str) or value in known or (close := closest(name, known)) is None:
+        return
+    device = f" and --trainer.devices [{number}]" if number.isdecimal() and option == "accelerator" else ""
+    raise UsageError(f"--trainer.{option} is {value}; write --trainer.{option} {close}{device}")
 
 
 def check_devices(accelerator: Any, devices: object) -> None:
@@ -168,7 +180,8 @@ def check_devices(accelerator: Any, devices: object) -> None:
 
 def check_monitor(run: "Run") -> None:
     """Refuse to choose best.ckpt by a metric that is not logged, or whose best value may be either end."""
-    check_logged(run.settings.monitor, run.model)
+    callbacks = [*run.config_init.trainer.callbacks, *run.added_callbacks]
+    check_logged(run.settings.monitor, run.model, callbacks)
     if run.request.command == "fit" and run.settings.trainer.enable_checkpointing is not False:
         mode_of(run.settings, run.model)
 

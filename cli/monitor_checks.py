@@ -1,9 +1,12 @@
 """The metrics that a run waits for: they must be logged, and followed in the right direction."""
 
 import difflib
+import inspect
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
@@ -15,13 +18,23 @@ from runtime.metric_schedules import check_validated, followers
 from runtime.private import logged_now
 
 VALIDATION = ("validation_step", "on_validation_epoch_end")
+SILENT = (
+    "callbacks",
+    "runtime",
+    "sweeps",
+    "cli",
+    "pytorch_lightning",
+)  # packages whose callbacks log no metric
 TRAINING = ("training_step", "on_train_epoch_end")
 
 
-def check_logged(metric: str, model: LightningModule, option: str = "--monitor") -> None:
+def check_logged(
+    metric: str, model: LightningModule, callbacks: Sequence[Callback], option: str = "--monitor"
+) -> None:
     """Refuse to wait for a metric that this model never logs in validation.
 
-    A model with its own validation may log any name, and a callback may log any that is not like one of the model's.
+    A model with its own validation may log any name. Another class or a callback from elsewhere may log any that is not
+    like one of the model's.
     """
     if not isinstance(model, LitModel) or overrides(model, VALIDATION):
         return
@@ -30,13 +43,37 @@ def check_logged(metric: str, model: LightningModule, option: str = "--monitor")
         return
     short = [name.removeprefix("val/") for name in known]
     is_slip = difflib.get_close_matches(metric, [*known, *short], n=1, cutoff=0.7)
-    if metric.startswith("val/") or (is_slip and not metric.startswith("train/")):
+    is_known = not logs_itself(model) and not any(map(may_log, callbacks))
+    if metric == "train/loss":
+        return
+    if is_known or metric.startswith("val/") or (is_slip and not metric.startswith("train/")):
         raise UsageError(f"{option} {metric} is not measured; {did_you_mean(metric, known)}")
 
 
 def overrides(model: LightningModule, hooks: tuple[str, ...]) -> bool:
     """Whether the model has one of the hooks in its own form."""
     return any(is_overridden(hook, model, LitModel) for hook in hooks)
+
+
+def logs_itself(model: LightningModule) -> bool:
+    """Whether a model may log more than `LitModel` does: its code calls `log` or `log_dict`, or comes from elsewhere."""
+    own = [cls for cls in type(model).__mro__ if not issubclass(LitModel, cls)]
+    functions = [
+        inspect.unwrap(each) for cls in own for each in vars(cls).values() if inspect.isfunction(each)
+    ]
+    return any(root_package(cls) != root_package(LitModel) for cls in own) or any(
+        {"log", "log_dict"} & set(function.__code__.co_names) for function in functions
+    )
+
+
+def may_log(callback: Callback) -> bool:
+    """Whether a callback may log a metric: one from elsewhere, and the one of Lightning's that logs learning rates."""
+    return isinstance(callback, LearningRateMonitor) or root_package(type(callback)) not in SILENT
+
+
+def root_package(cls: type) -> str:
+    """The name of the package that a class comes from."""
+    return cls.__module__.partition(".")[0]
 
 
 class MonitorCheck(Callback):
@@ -60,7 +97,7 @@ class MonitorCheck(Callback):
         for callback in trainer.callbacks:
             name = type(callback).__name__
             if isinstance(metric := getattr(callback, "monitor", None), str):
-                check_logged(metric, pl_module, f"{name}: monitor")
+                check_logged(metric, pl_module, trainer.callbacks, f"{name}: monitor")
                 warn_of_direction(name, metric, getattr(callback, "mode", None), pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

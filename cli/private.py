@@ -4,13 +4,15 @@ All would be replaced by errors that carry the setting, the value and the type.
 """
 
 import contextlib
+import functools
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from jsonargparse import ArgumentParser, _typehints, set_parsing_settings
 from jsonargparse._common import ImportDenied, parsing_settings
 from jsonargparse._namespace import NSKeyError
+from jsonargparse._typehints import ActionTypeHint
 
 __all__ = ["ImportDenied", "NSKeyError"]
 
@@ -49,6 +51,31 @@ def let_name_mean(cls: type) -> None:
         return path if name == known else original(cls, name)
 
     _typehints.resolve_class_path_by_name = resolve
+
+
+def read_no_file_for(is_name: Callable[[Any], bool]) -> None:
+    """Let a value that is the name of a class stand for the class, also if a file has this name.
+
+    Where a class is expected, jsonargparse reads any file of that name as the config of one. It would be replaced by a
+    way to say which values are paths.
+    """
+    check, adapt = ActionTypeHint._check_type, _typehints.adapt_subconfig_path
+
+    @functools.wraps(check)  # which of its arguments to give is read from its signature
+    def check_type(self: ActionTypeHint, value: Any, *args: Any, **kwargs: Any) -> Any:
+        kept = self._enable_path
+        self._enable_path = kept and not is_name(value)
+        try:
+            return check(self, value, *args, **kwargs)
+        finally:
+            self._enable_path = kept
+
+    def adapt_item(val: Any, *args: Any) -> Any:
+        return _typehints.not_a_subconfig_path if is_name(val) else adapt(val, *args)
+
+    replaced = {"_check_type": (ActionTypeHint, check_type), "adapt_subconfig_path": (_typehints, adapt_item)}
+    for name, (owner, function) in replaced.items():
+        setattr(owner, name, function)
 
 
 @contextlib.contextmanager

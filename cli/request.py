@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cli.cluster import interrupted_run, job_file
 from cli.config_files import ELSEWHERE, check_config, settings
+from cli.run_paths import checkpoint_of
 from cli.stray_words import check_stray_words
 from cli.trust import allowed_imports
 from runtime.commands import train_py
@@ -72,15 +73,14 @@ def prepare(args: Sequence[str]) -> Request:
     ckpt_path = next(iter(option_values(words, "--ckpt_path")), None)
     if ckpt_path is not None and "://" in ckpt_path:
         raise UsageError(f"--ckpt_path {ckpt_path} is an address; download the file and give its path")
-    if command == "fit" and ckpt_path not in (None, "null") and not Path(ckpt_path).exists():
-        raise UsageError(
-            f"--ckpt_path {ckpt_path} does not exist; give a file, or leave it out to train anew"
-        )
-    if command != "fit" and ckpt_path not in (None, "null"):
-        if (found := checkpoint_of(Path(ckpt_path))) != Path(ckpt_path):
+    if ckpt_path not in (None, "null"):
+        found = checkpoint_of(Path(ckpt_path))
+        if found != Path(ckpt_path):
             _, words = take_option(words, "--ckpt_path")
-            words, ckpt_path = [*words, f"--ckpt_path={found}"], str(found)
-        return evaluation_request(command, Path(ckpt_path), words, bool(configs), trust)
+            words = [*words, f"--ckpt_path={found}"]
+        check_exists(found)
+        if command != "fit":
+            return evaluation_request(command, found, words, bool(configs), trust)
     if command != "fit" and ckpt_path is None and not wants_config(words):
         raise UsageError(
             f"{command} needs --ckpt_path runs/.../checkpoints/best.ckpt; null stands for an untrained network"
@@ -100,6 +100,8 @@ def resume_request(command: str, folder: Path, words: list[str], trust: bool) ->
             f"--ckpt_path and --resume exclude each other: --resume {folder} chooses the run's newest checkpoint itself; "
             "to begin a new run from a checkpoint, leave out --resume"
         )
+    if folder.is_file():
+        raise UsageError(f"--resume {folder} is a file; give the folder of its run, runs/<name>/version_N")
     config = folder / "config.yaml"
     for path in (folder, config, folder / "checkpoints"):
         if not path.exists():
@@ -113,24 +115,22 @@ def resume_request(command: str, folder: Path, words: list[str], trust: bool) ->
     )
 
 
-def checkpoint_of(path: Path) -> Path:
-    """The best checkpoint of a run, or the last one if it has no best; the path itself if it is no run's folder."""
-    names = ("best.ckpt", "last.ckpt")
-    return next((each for name in names if (each := path / "checkpoints" / name).exists()), path)
+def check_exists(checkpoint: Path) -> None:
+    """Refuse a checkpoint that is not there."""
+    if checkpoint.is_dir() and not (checkpoint / "meta.pt").is_file():  # meta.pt: FSDP's shards
+        raise UsageError(
+            f"--ckpt_path {checkpoint} is a folder without a checkpoint; give a file, or a run's folder"
+        )
+    if not checkpoint.exists():
+        raise UsageError(
+            f"--ckpt_path {checkpoint} does not exist; runs/<name>/version_N/checkpoints holds checkpoints"
+        )
 
 
 def evaluation_request(
     command: str, checkpoint: Path, words: list[str], has_config: bool, trust: bool
 ) -> Request:
     """`test --ckpt_path RUN/checkpoints/best.ckpt`: the run's own config, then the flags given now."""
-    if not checkpoint.is_file() and not (checkpoint / "meta.pt").is_file():  # meta.pt: FSDP's shards
-        if checkpoint.is_dir():
-            raise UsageError(
-                f"--ckpt_path {checkpoint} is a folder without a checkpoint; give a file, or a run's folder"
-            )
-        raise UsageError(
-            f"--ckpt_path {checkpoint} does not exist; runs/<name>/version_N/checkpoints holds checkpoints"
-        )
     folder = Path(os.path.relpath(checkpoint.absolute().parent.parent))
     if has_config:
         return Request(command, [command, *words])
@@ -161,9 +161,10 @@ def comparison_requests(words: Sequence[str]) -> tuple[Request, Request]:
     one_device = ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
 
     def request(name: str) -> Request:
-        path = Path(name) if Path(name).is_file() else Path(name, "checkpoints", "best.ckpt")
+        path = checkpoint_of(Path(name))
         if not path.is_file():
-            raise UsageError(f"{path} does not exist; give a run, runs/<name>/version_N, or a checkpoint")
+            state = "has no checkpoint" if path.exists() else "does not exist"
+            raise UsageError(f"{path} {state}; give a run, runs/<name>/version_N, or a checkpoint")
         return evaluation_request(
             "predict", path, [f"--ckpt_path={path}", *one_device, *flags], has_config=False, trust=trust
         )

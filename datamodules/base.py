@@ -1,5 +1,6 @@
 """What all data modules share: seeded splits, normalization fitted on the training split, batched loading."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from datamodules.loader import TensorLoader
@@ -187,6 +189,7 @@ class TensorDataModule(pl.LightningDataModule):
         self.statistics = dict(state_dict)
 
     def train_dataloader(self) -> TensorLoader:
+        self._report_small_split()
         overfit = self.trainer is not None and bool(getattr(self.trainer, "overfit_batches", 0))
         return self._loader(
             "train",
@@ -205,6 +208,17 @@ class TensorDataModule(pl.LightningDataModule):
 
     def predict_dataloader(self) -> TensorLoader:
         return self._evaluation_loader("predict")
+
+    def _report_small_split(self) -> None:
+        """Say that a batch has fewer rows than was asked for."""
+        processes = self.trainer.world_size if self.trainer else 1
+        num_rows = len(self.splits["train"][0]) if "train" in self.splits else math.inf
+        if self.batch_size is not None and self.batch_size * processes > num_rows:
+            each = f" in each of {processes} processes" if processes > 1 else ""
+            rank_zero_warn(
+                f"data.batch_size is {self.batch_size}{each}, but the training split has {num_rows} rows: "
+                "each step takes all of them, as with data.batch_size null"
+            )
 
     def _evaluation_loader(self, split: str) -> TensorLoader:
         return self._loader(split, batch_size=self.eval_batch_size, transform=self.transform_batch)

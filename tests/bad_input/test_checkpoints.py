@@ -126,7 +126,9 @@ def test_code_is_not_run(command: str, as_zip: bool, refused: Refused, place: Pa
     ("line", "message"),
     [
         ("test --ckpt_path none.ckpt", "--ckpt_path none.ckpt does not exist"),
-        ("test --ckpt_path runs/quick", "runs/quick is a folder without a checkpoint"),
+        ("test --ckpt_path data", "--ckpt_path data is a folder without a checkpoint"),
+        ("fit --config quick.yaml --ckpt_path data", "--ckpt_path data is a folder without a checkpoint"),
+        (f"fit --resume {BEST}", f"--resume {BEST} is a file; give the folder of its run"),
         ("test --ckpt_path https://localhost:9/best.ckpt", "is an address; download the file"),
         ("fit --config quick.yaml --ckpt_path none.ckpt", "--ckpt_path none.ckpt does not exist"),
         (

@@ -1,4 +1,4 @@
-"""Which learning rates agree, and which callbacks can stand next to each other."""
+"""Which learning rates agree, which callbacks can stand next to each other, and which names were probably meant."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from jsonargparse import Namespace
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, ModelSummary, Timer
 
-from cli.checks import check_callbacks, check_learning_rate
+from cli.checks import check_callbacks, check_learning_rate, check_name
 from runtime.errors import UsageError
 
 
@@ -18,6 +18,10 @@ def settings(lr: float, max_lr: Any = None, schedule: str = "OneCycleLR") -> Nam
     return Namespace(class_path="LitMLP", init_args=Namespace(optimizer=optimizer, scheduler=scheduler))
 
 
+KNOWN = {
+    "accelerator": ["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
+    "strategy": ["auto", "ddp", "ddp_spawn", "fsdp", "deepspeed_stage_2", "deepspeed_stage_3"],
+}
 FLAGS = ["--model.optimizer.lr", "--model.init_args.optimizer.init_args.lr"]
 
 
@@ -102,3 +106,26 @@ def test_callbacks_without_a_state_or_with_other_settings_may_be_several() -> No
     check_callbacks(
         [ModelSummary(), ModelSummary(), EarlyStopping("val/loss"), EarlyStopping("val/accuracy")]
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "meant"),
+    [
+        ("accelerator", "CUDA", "cuda"),
+        ("accelerator", "cuda:1", "cuda and --trainer.devices [1]"),
+        ("accelerator", "gpu:0", "gpu and --trainer.devices [0]"),
+        ("strategy", "dp", "ddp"),
+        ("strategy", "DDP", "ddp"),
+        ("strategy", "deepspeed_stage2", "deepspeed_stage_2"),
+    ],
+)
+def test_another_name_gets_the_one_that_lightning_knows(option: str, value: str, meant: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        check_name(option, value, KNOWN[option])
+    assert str(refused.value) == f"--trainer.{option} is {value}; write --trainer.{option} {meant}"
+
+
+@pytest.mark.parametrize("option", ["accelerator", "strategy"])
+def test_names_that_lightning_knows_and_objects_are_left_alone(option: str) -> None:
+    for value in (*KNOWN[option], "quantum", object(), None):
+        check_name(option, value, KNOWN[option])

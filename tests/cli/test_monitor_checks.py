@@ -4,9 +4,13 @@ import warnings
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 
-from cli.monitor_checks import check_logged, nearest, warn_of_direction
+import lit_models
+from callbacks import GradientMonitor
+from cli.monitor_checks import check_logged, logs_itself, nearest, warn_of_direction
 from lit_models import LitMLP
 from runtime.errors import UsageError
 
@@ -25,11 +29,49 @@ class WithItsOwnTraining(LitMLP):
         return super().training_step(batch, batch_idx)
 
 
+class FromElsewhere(LitMLP):
+    pass
+
+
+def callback(package: str) -> pl.Callback:
+    """A callback of a class that comes from this package."""
+    return type("Own", (pl.Callback,), {"__module__": package})()
+
+
+def callbacks_of_ours() -> list[pl.Callback]:
+    return [GradientMonitor(), EarlyStopping("val/loss"), ModelCheckpoint(), callback("sweeps.pruning")]
+
+
+@pytest.mark.parametrize("metric", ["val/loss", "val/accuracy", "train/loss"])
+def test_a_metric_that_comes(metric: str) -> None:
+    check_logged(metric, LitMLP(**ARGUMENTS), callbacks_of_ours())
+
+
+@pytest.mark.parametrize("metric", ["train/anything", "f1", "lr-Adam"])
+@pytest.mark.parametrize("logs", ["a model", "a callback", "Lightning's callback"])
+def test_a_metric_that_another_class_may_log(metric: str, logs: str) -> None:
+    model = (FromElsewhere if logs == "a model" else LitMLP)(**ARGUMENTS)
+    more = {"a callback": [callback("own")], "Lightning's callback": [LearningRateMonitor()]}.get(logs, [])
+    check_logged(metric, model, [*callbacks_of_ours(), *more])
+
+
 @pytest.mark.parametrize(
-    "metric", ["val/loss", "val/accuracy", "train/anything", "train/loss", "f1", "grad_norm_total"]
+    "metric", ["f1", "acc", "val_acc", "train/los", "train/accuracy", "grad_norm_total", "lr-Adam"]
 )
-def test_a_metric_that_may_come(metric: str) -> None:
-    check_logged(metric, LitMLP(**ARGUMENTS))
+def test_a_metric_that_nothing_here_logs_is_refused_at_once(metric: str) -> None:
+    with pytest.raises(UsageError, match=f"--monitor {metric} is not measured; "):
+        check_logged(metric, LitMLP(**ARGUMENTS), callbacks_of_ours())
+
+
+@pytest.mark.parametrize("name", [name for name in lit_models.__all__ if name.startswith("Lit")])
+def test_no_model_of_this_repository_logs_what_is_not_known(name: str) -> None:
+    model = getattr(lit_models, name)
+    assert not logs_itself(model.__new__(model))
+
+
+def test_a_model_that_was_added_here_may_log_anything() -> None:
+    own = type("Own", (WithItsOwnTraining,), {"__module__": "lit_models.own"})
+    assert logs_itself(own(**ARGUMENTS))
 
 
 @pytest.mark.parametrize(
@@ -38,14 +80,14 @@ def test_a_metric_that_may_come(metric: str) -> None:
 )
 def test_a_metric_that_no_validation_brings(metric: str, meant: str) -> None:
     with pytest.raises(UsageError, match=f"--monitor {metric} is not measured; did you mean '{meant}'"):
-        check_logged(metric, LitMLP(**ARGUMENTS))
+        check_logged(metric, LitMLP(**ARGUMENTS), [callback("own")])
 
 
 def test_a_model_may_log_metrics_of_its_own() -> None:
-    check_logged("val/f1", WithItsOwnMetric(**ARGUMENTS))
-    check_logged("accuracy", WithItsOwnTraining(**ARGUMENTS))
+    check_logged("val/f1", WithItsOwnMetric(**ARGUMENTS), [])
+    check_logged("accuracy", WithItsOwnTraining(**ARGUMENTS), [])
     with pytest.raises(UsageError, match="--monitor val/acc is not measured"):
-        check_logged("val/acc", WithItsOwnTraining(**ARGUMENTS))
+        check_logged("val/acc", WithItsOwnTraining(**ARGUMENTS), [])
 
 
 def test_a_metric_of_the_validation_is_meant_rather_than_one_of_the_training() -> None:

@@ -1,9 +1,11 @@
 """Every private name of jsonargparse that is relied on is there, with the parameters that it is called with."""
 
 from collections.abc import Callable
+from inspect import signature
 
 import pytest
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser, _typehints
+from jsonargparse._typehints import ActionTypeHint
 
 from cli import private
 
@@ -30,6 +32,15 @@ def test_a_value_that_no_type_of_a_union_takes_has_one_error_for_each() -> None:
         assert cause is not None
         errors.append(cause)
     assert [type(each) for each in private.union_errors(errors[-1])] == [ValueError, ValueError]
+
+
+def test_a_class_may_be_given_by_name_in_a_folder_with_a_file_of_that_name() -> None:
+    """`tests/cli/test_names_and_files.py` shows that it works; these are the parts that it replaces."""
+    assert {"value", "append", "cfg", "mode"} <= set(signature(ActionTypeHint._check_type).parameters)
+    action = ActionTypeHint(typehint=int | None, enable_path=True)(option_strings=["--size"], dest="size")
+    assert action._enable_path is True
+    assert hasattr(_typehints, "not_a_subconfig_path")
+    assert next(iter(signature(_typehints.adapt_subconfig_path).parameters)) == "val"
 
 
 def test_the_parser_imports_only_what_is_allowed_and_afterwards_anything() -> None:

@@ -1,5 +1,7 @@
 """What all data modules share: statistics from the training split alone, the same ones after a reload."""
 
+import warnings
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -217,3 +219,17 @@ def test_a_split_that_leaves_nothing_to_train_on_is_refused():
 def test_a_misspelt_choice_is_answered_with_the_nearest(value, hint):
     with pytest.raises(ValueError, match=f"data.name is '{value}'; {hint}"):
         check_choice("data.name", value, ["blobs", "circles"])
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "is_reported"), [(10**8, True), (17, True), (16, False), (None, False)]
+)
+def test_a_batch_larger_than_the_training_split_is_reported(batch_size, is_reported):
+    data = Table(batch_size=batch_size)
+    data.setup("fit")
+    num_rows = len(data.splits["train"][0])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data.train_dataloader()
+    expected = f"data.batch_size is {batch_size}, but the training split has {num_rows} rows"
+    assert [expected in str(each.message) for each in caught] == [True] * is_reported
