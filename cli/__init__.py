@@ -2,8 +2,10 @@
 
 main                                `run = build(request); run.fit(); report(run)`
 request, config_files, overview     what is answered or refused without PyTorch
+stray_words                         words that belong to no flag
 trust                               whose configs may import code
 build, flags, parser, defaults      settings, model, data, callbacks and Trainer of one command
+wrong_values                        what is wrong with a value, and how it would be written
 parser_errors                       what lies below an error of the parser: of a constructor, an import, a value
 checks, checkpoint_checks           what is refused once PyTorch is loaded
 resume_checks                       flags that contradict what a run is resumed from

@@ -8,9 +8,8 @@ import ast
 import contextlib
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from types import UnionType
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
@@ -32,19 +31,10 @@ from cli.parser_errors import (
     value_in,
 )
 from cli.private import ImportDenied, flags_of, let_name_mean, only_imports, type_of
+from cli.wrong_values import PLAIN, class_name, is_class, items_of, members, wrong_value
 from runtime.errors import UsageError, did_you_mean, how_to_install
 
-PLAIN = (bool, int, float, str)
-LISTS = (list, tuple, Sequence, Iterable)
 NOT_TRUSTED = "{name} is code from elsewhere, in a config that you did not write here; to run it, add --trust"
-OTHER_NAMES = {
-    "fp16": "16-mixed",
-    "float16": "16-mixed",
-    "half": "16-mixed",
-    "bfloat16": "bf16-mixed",
-    "fp32": "32-true",
-}
-
 let_name_mean(ReduceLROnPlateau)  # Lightning's extends PyTorch's of the same name: it can be given a metric
 
 
@@ -184,22 +174,6 @@ def path_to(value: object, name: str) -> str:
     return ""
 
 
-def wrong_value(value: str, expected: Any) -> str:
-    """Says what is wrong with a value that does not have the expected type."""
-    kinds = list(members(expected))
-    choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
-    if choices:
-        hint = f"; did you mean {OTHER_NAMES[value]}?" if OTHER_NAMES.get(value) in choices else ""
-        return f"{value!r} is not one of {', '.join(map(str, choices))}{hint}"
-    plain = [kind for kind in kinds if kind in PLAIN]
-    classes = [with_article(class_name(kind)) for kind in kinds if is_class(kind)]
-    wanted = " or ".join(dict.fromkeys([*map(describe, plain or ([] if classes else kinds)), *classes[:1]]))
-    if any(items_of(kind) in PLAIN for kind in kinds) and re.fullmatch(r"[0-9.e+-]+", value):
-        return f"expected {wanted}, not {value}; write [{value}]"
-    given = f", as its name or as class_path and init_args, not {value or repr(value)}"
-    return f"expected {wanted}{given}" if classes else f"expected {wanted}, not {value or repr(value)}"
-
-
 def wrong_class(key: str, name: str, expected: Any) -> str:
     """Says that there is no class of this name, or that it is one of another kind."""
     if "." not in name:
@@ -207,49 +181,6 @@ def wrong_class(key: str, name: str, expected: Any) -> str:
     kinds = [inner for kind in members(expected) for inner in (kind, *members(items_of(kind)))]
     base = next(filter(is_class, kinds), None)
     return f"{name} is no {class_name(base)}" if base else f"{name} is no such class"
-
-
-def members(kind: Any) -> Iterator[Any]:
-    """The types of a union, including nested unions, without None."""
-    if get_origin(kind) in (Union, UnionType):
-        for each in get_args(kind):
-            yield from members(each)
-    elif kind is not type(None):
-        yield kind
-
-
-def is_class(kind: Any) -> bool:
-    """Whether the type is an object made from settings: a class (no builtin, no tensor), or a function of one."""
-    if isinstance(kind, type):
-        return kind not in (*PLAIN, torch.Tensor) and kind.__module__ not in (
-            "builtins",
-            "collections.abc",
-            "jsonargparse.typing",
-        )
-    return inspect.isabstract(get_origin(kind)) and "Callable" in str(kind)
-
-
-def describe(kind: Any) -> str:
-    """A type in words: `int`, `list of int`."""
-    inside = [each for each in get_args(kind) if isinstance(each, type)]
-    name = getattr(get_origin(kind) or kind, "__name__", str(kind))
-    name = "list" if name in ("Sequence", "Iterable") else name
-    return f"{name} of {inside[0].__name__}" if inside and name in ("list", "tuple", "set") else name
-
-
-def items_of(kind: Any) -> Any:
-    """The type of a list's items; None if it says none or the type is no list."""
-    return get_args(kind)[0] if get_origin(kind) in LISTS and get_args(kind) else None
-
-
-def with_article(name: str) -> str:
-    """`a Logger`, `an Optimizer`."""
-    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
-
-
-def class_name(kind: Any) -> str:
-    """Name of a class, or of what a function returns."""
-    return kind.__name__ if isinstance(kind, type) else str(next(members(get_args(kind)[-1])).__name__)
 
 
 def class_names(key: str) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cli.cluster import interrupted_run, job_file
 from cli.config_files import ELSEWHERE, check_config, settings
+from cli.stray_words import check_stray_words
 from cli.trust import allowed_imports
 from runtime.commands import train_py
 from runtime.errors import UsageError, did_you_mean
@@ -56,6 +57,7 @@ def prepare(args: Sequence[str]) -> Request:
     if words and not words[0].startswith("-"):
         raise UsageError(f"{words[0]} follows no flag; write: {train_py(command, '--config', words[0])}")
     check_flags(command, words)
+    check_stray_words(command, words)
     resume, words = take_option(words, "--resume")
     if resume is not None:
         return resume_request(command, Path(resume), words, trust)

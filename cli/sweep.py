@@ -16,6 +16,7 @@ from cli.checks import check_run_name
 from cli.config_files import check_config
 from cli.parser import Parser
 from cli.request import Request, option_values, prepare, take_option
+from cli.stray_words import check_stray_words
 from runtime.errors import RunError, UsageError, did_you_mean
 from runtime.signals import Interrupted
 from sweeps.bulk import why_not
@@ -124,6 +125,7 @@ def read_plan(given: list[str]) -> Plan:
     Raises:
         UsageError: for a wrong option or file, or if nothing varies.
     """
+    check_stray_words("sweep", given)
     left, section = split_words(given)
     for forbidden in ("--resume", "--ckpt_path"):
         if option_values(left, forbidden):

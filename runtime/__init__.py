@@ -12,7 +12,7 @@ restored                            settings that the checkpoint overrides: appl
 replay, training_loaders            batches that can be drawn again, of loaders from elsewhere
 evaluation_loaders                  each row once in several processes, of loaders from elsewhere
 samplers, generators                what such loaders keep: counts, lists, random generators
-direction                           whether a metric should be small or large
+direction, metric_schedules         whether a metric should be small or large; schedules that follow one
 ending, run_lock                    why a training ended; one process at a time in a run's folder
 stop, signals                       Ctrl-C, SIGTERM and SIGUSR1
 loggers                             TensorBoard and metrics.csv

@@ -51,7 +51,8 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "--help lists
 def closest(word: str, known: Iterable[str]) -> str | None:
     """The name that was probably meant; None if no name is close."""
     known = sorted(known)
-    close = [name for name in known if name.rpartition(".")[2] == word.lstrip("-")][:1]  # --lr for --a.b.lr
+    last = word.lstrip("-").lower()
+    close = [name for name in known if name.rpartition(".")[2].lower() == last][:1]  # --lr for --a.b.lr
     close = close or difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if not close and len(word) > 1:  # names that differ in case, or contain each other
         close = [name for name in known if word.lower() in name.lower() or name.lower() in word.lower()][:1]

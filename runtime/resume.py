@@ -100,6 +100,7 @@ class ExactResume(Callback):
             "logged_steps": private.logged_steps(trainer)
             + (not step_is_over and not private.accumulates(trainer)),
             "plateau_due": epoch_is_over,
+            "plateau_by_step_due": trainer.validating,
             "random": random_states(trainer.strategy.root_device),
             "modes": module_modes(trainer, pl_module),
             "sums": epoch_sums(trainer, pl_module, epoch_is_over),
@@ -154,8 +155,9 @@ class ExactResume(Callback):
         state = states[trainer.global_rank]
         restore_random_states(state["random"], trainer.strategy.root_device)
         restore_epoch_sums(state["sums"], trainer)
-        if state["plateau_due"]:
-            trainer.fit_loop.epoch_loop.update_lr_schedulers("epoch", update_plateau_schedulers=True)
+        for interval, name in (("step", "plateau_by_step_due"), ("epoch", "plateau_due")):
+            if state.get(name):  # checkpoints of older versions do not have both
+                trainer.fit_loop.epoch_loop.update_lr_schedulers(interval, update_plateau_schedulers=True)
 
 
 def load_loader_states(trainer: Trainer) -> None:

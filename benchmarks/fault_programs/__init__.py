@@ -4,6 +4,7 @@ from benchmarks.fault_programs import (
     controls,
     controls_data,
     healthy_batches,
+    healthy_branches,
     healthy_common,
     healthy_generative,
     healthy_networks,
@@ -26,4 +27,4 @@ __all__ = ["FAULTS", "HEALTHY", "Program", "Run"]
 
 FAMILIES = [losses, wiring, optimization, modes, initialization, inputs, splits, recurrent, language, manual]
 HEALTHY_FAMILIES = [controls, controls_data, healthy_common, healthy_networks, healthy_sequences]
-HEALTHY_FAMILIES += [healthy_batches, healthy_generative, healthy_tasks]
+HEALTHY_FAMILIES += [healthy_batches, healthy_branches, healthy_generative, healthy_tasks]

@@ -25,6 +25,7 @@ from callbacks.diagnostics.learning import in_words, judge_learning
 from callbacks.diagnostics.losses import LossMonitor, ValidationWatch, logged_loss
 from callbacks.diagnostics.monitor import checked_cadence
 from callbacks.diagnostics.observer import Observer
+from callbacks.diagnostics.presence import Presence
 from callbacks.diagnostics.record import TrainingRecord, decay_over_gradient
 from callbacks.diagnostics.report import markdown, table, write_json
 from callbacks.diagnostics.rules import Measurements, judge
@@ -82,6 +83,7 @@ class Diagnosis(pl.Callback):
 
     def _forget(self) -> None:
         self._history = History(self.window)
+        self._presence = Presence()
         self._losses: deque[float] = deque(maxlen=self.window)
         self._judged: int | None = None  # the last probe step that was judged
         self._watch = ValidationWatch()
@@ -232,12 +234,17 @@ class Diagnosis(pl.Callback):
             self._losses.append(float(gradients.latest_loss))
             if run["first_loss"] is None:
                 run["first_loss"] = self._losses[0]
+        with_gradient = [tag for tag, value in gradients.latest.get("grad_norm", {}).items() if value != 0]
+        layers = {*gradients.latest.get("weight_norm", {}), *gradients.missing}
+        self._presence.add(with_gradient, layers.difference(with_gradient))
         quantities = ("delta_norm", "grad_norm", "grad_mean_abs", "signal_rms")
         return Measurements(
             step,
             **{quantity: gradients.latest.get(quantity, {}) for quantity in quantities},
             missing=gradients.missing,
             calls=gradients.calls,
+            feeds=gradients.feeds,
+            may_come_back=self._presence.may_come_back,
             saturated=activations.latest.get("saturated", {}),
             dead=activations.dead,
             units=activations.units,

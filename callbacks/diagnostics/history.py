@@ -27,7 +27,7 @@ class History:
         self.held: set[str] = set()
         self.newest: dict[str, Verdict] = {}
         self.steps: dict[str, list[int]] = {}
-        self._found: deque[list[str]] = deque(maxlen=window)  # the kinds of each probe step
+        self._found: deque[dict[str, set[str]]] = deque(maxlen=window)  # of each probe step: layers by kind
         self._lasting: list[str] = []  # the kinds that hold by the window
         self._noted: dict[
             str, list[str]
@@ -46,7 +46,7 @@ class History:
     def add(self, step: int, verdicts: list[Verdict]) -> None:
         """Add the findings of a probe step, and decide again which verdicts hold."""
         self._remember(step, verdicts)
-        self._found.append([verdict.kind for verdict in verdicts])
+        self._found.append({verdict.kind: set(verdict.layers) for verdict in verdicts})
         recent = dict.fromkeys(kind for kinds in self._found for kind in kinds)
         self._lasting = [kind for kind in recent if kind in self._lasting or self._begins_to_hold(kind)]
         self._hold()
@@ -63,7 +63,7 @@ class History:
     def close(self) -> None:
         """If the training was shorter than the window, let what was found at every step hold."""
         if self._found and len(self._found) < self.window:
-            kinds = set.intersection(*map(set, self._found)).union(self._lasting)
+            kinds = {kind for kind in self._found[-1] if self._is_lasting(kind)}.union(self._lasting)
             self._lasting = [kind for kind in self.newest if kind in kinds]
             self._hold()
 
@@ -74,8 +74,16 @@ class History:
 
     def _begins_to_hold(self, kind: str) -> bool:
         """Whether it was found at every step of a whole window, or is a kind that holds at once."""
-        always = all(kind in kinds for kinds in self._found)
-        return (always and len(self._found) == self.window) or (kind in AT_ONCE and kind in self._found[-1])
+        if kind in AT_ONCE:
+            return kind in self._found[-1]
+        return len(self._found) == self.window and self._is_lasting(kind)
+
+    def _is_lasting(self, kind: str) -> bool:
+        """Whether it was found at all of these steps, in a layer that they have in common if it is about layers."""
+        layers = [kinds[kind] for kinds in self._found if kind in kinds]
+        if len(layers) < len(self._found):
+            return False
+        return bool(set.intersection(*layers)) or not all(layers)
 
     def _hold(self) -> None:
         kinds = dict.fromkeys([*(kind for noted in self._noted.values() for kind in noted), *self._lasting])

@@ -88,3 +88,38 @@ def _united(found: list[tuple[Names, Names]]) -> tuple[Names, Names]:
     return frozenset().union(*(layers for layers, _ in found)), frozenset().union(
         *(keys for _, keys in found)
     )
+
+
+def main_path(layers: list[str], feeds: dict[str, set[str]]) -> list[str]:
+    """The layers that a signal must pass on its way through the network, from the first to the loss.
+
+    Only their deltas can be compared. A branch with a small weight in the loss has small deltas of its own, and a
+    shortcut passes on what a branch that begins with 0 does not.
+
+    Args:
+        layers: those with a delta, in order.
+        feeds: see `Paths`; empty if each layer feeds the next.
+
+    Returns:
+        Some of the layers, in order. The first is one that feeds at least half of the others: side branches may come
+        before it. All layers, if it is not known what feeds the loss.
+    """
+    first = next((each for each in layers if _feeds_half(each, layers, feeds)), None)
+    if first is None or LOSS not in reached(first, feeds):
+        return layers
+    return [each for each in layers if each == first or LOSS not in reached(first, feeds, without=each)]
+
+
+def _feeds_half(layer: str, layers: list[str], feeds: dict[str, set[str]]) -> bool:
+    return 2 * len((reached(layer, feeds) | {layer}).intersection(layers)) >= len(layers)
+
+
+def reached(layer: str, feeds: dict[str, set[str]], without: str = "") -> set[str]:
+    """What gets something from a layer, be it through others, if one of them were not there."""
+    found: set[str] = set()
+    waiting = [layer]
+    while waiting:
+        new = feeds.get(waiting.pop(), set()) - found - {without}
+        found |= new
+        waiting += new
+    return found

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
+from callbacks.diagnostics.paths import main_path
 from callbacks.diagnostics.verdict import Severity, Verdict
 
 FLOAT32_TINY = 1.1754944e-38  # torch.finfo(torch.float32).tiny: the smallest number with full precision
@@ -31,9 +33,11 @@ class Measurements:
     dead: dict[str, list[int]] = field(default_factory=dict)
     units: dict[str, int] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    feeds: dict[str, set[str]] = field(default_factory=dict)  # by layer; empty: each feeds the next
     calls: dict[str, list[float]] = field(default_factory=dict)
     loss: float | None = None
     # of the run so far
+    may_come_back: Callable[[str], bool] = lambda tag: False  # a layer without a gradient, if it was chance
     first_loss: float | None = None
     largest_update: float = 0.0  # of any layer, over its weights
     largest_step: float = 0.0  # of all layers together, over all weights
@@ -61,13 +65,21 @@ def judge(measured: Measurements) -> list[Verdict]:
     return [verdict for rule in RULES for verdict in rule(measured)]
 
 
-def _ends(values: Values) -> tuple[str, str, float, float] | None:
-    """The first and the last layer with a value above 0, and these two values."""
-    positive = {tag: value for tag, value in values.items() if 0 < value < float("inf")}
-    if len(positive) < 3:
+def _along(measured: Measurements) -> list[str]:
+    """The layers whose deltas can be compared, in order; empty if no two deltas differ by as much as any rule asks."""
+    found = {tag: value for tag, value in measured.delta_norm.items() if 0 < value < math.inf}
+    if len(found) < 3 or min(found.values()) >= 1e-3 * max(found.values()):
+        return []
+    return main_path(list(found), measured.feeds)
+
+
+def _ends(values: Values, along: list[str]) -> tuple[str, str, float, float] | None:
+    """The first and the last of these layers with a value above 0, and these two values."""
+    positive = {tag: value for tag, value in values.items() if 0 < value < math.inf}
+    path = [tag for tag in along if tag in positive]
+    if len(positive) < 3 or len(path) < 2:
         return None
-    first, last = next(iter(positive)), next(reversed(positive))
-    return first, last, positive[first], positive[last]
+    return path[0], path[-1], positive[path[0]], positive[path[-1]]
 
 
 def _shrinks(ratio: float, layers: int) -> bool:
@@ -78,15 +90,22 @@ def _shrinks(ratio: float, layers: int) -> bool:
     return ratio < 1e-4 or (ratio < 1e-3 and ratio ** (1 / (layers - 1)) < 0.3)
 
 
+def _is_one_step(deltas: Values, along: list[str]) -> bool:
+    """Whether one layer takes away almost all of it: an output layer that begins with 0 does, until it has grown."""
+    found = [deltas[tag] for tag in along]
+    steps = [low / high for low, high in pairwise(found)]
+    return found[0] / found[-1] / min(steps) > 1e-2
+
+
 def vanishing(measured: Measurements) -> list[Verdict]:
-    ends = _ends(measured.delta_norm)
+    along = _along(measured)
+    ends = _ends(measured.delta_norm, along)
     if ends is None:
         return []
     first, last, low, high = ends
-    if not _shrinks(low / high, len(measured.delta_norm)):
+    if not _shrinks(low / high, len(measured.delta_norm)) or _is_one_step(measured.delta_norm, along):
         return []
-    signal = _ends({tag: value for tag, value in measured.signal_rms.items() if tag in measured.delta_norm})
-    weights = _ends(measured.grad_mean_abs)
+    signal, weights = _ends(measured.signal_rms, along), _ends(measured.grad_mean_abs, along)
     if signal and weights and signal[3] / signal[2] < 1e-2 and 1e-2 < weights[2] / weights[3] < 1e2:
         return [
             _hidden_by_even_gradients(
@@ -140,7 +159,7 @@ def exploding(measured: Measurements) -> list[Verdict]:
     if bad:
         message = f"the gradient of {', '.join(bad)} is not finite."
         return [Verdict("exploding gradient", bad, message, advice, "fail")]
-    ends = _ends(measured.delta_norm)
+    ends = _ends(measured.delta_norm, _along(measured))
     if ends is None:
         return []
     first, last, high, low = ends
@@ -212,11 +231,12 @@ def rate_too_low(measured: Measurements) -> list[Verdict]:
 
 
 def no_gradient(measured: Measurements) -> list[Verdict]:
-    """Layers cut off from the loss, except layers below a dead one, or where the gradient vanished."""
+    """Layers cut off from the loss; not those below a dead one, left out by chance, or where the gradient vanished."""
     bad = list(measured.missing)
     all_dead = any(len(dead) == measured.units[tag] for tag, dead in measured.dead.items())
     if not all_dead and measured.num_steps > 1 and not _underflowed(measured):
         bad += [tag for tag, value in measured.grad_norm.items() if value == 0]
+    bad = [tag for tag in bad if not measured.may_come_back(tag)]
     if not bad or not any(value > 0 for value in measured.grad_norm.values()):
         return []
     message = f"the loss does not depend on {', '.join(sorted(bad))}: the gradient is missing or exactly 0."

@@ -1,11 +1,15 @@
 """The real cause of an error: of a constructor or an import, also inside lists and where several types are allowed."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from cli.parser import Parser
+from lit_models.schedules import SchedulerCallable, build_scheduler
 from runtime.errors import UsageError
 
 CLASSES = """
@@ -105,3 +109,27 @@ def test_a_value_that_is_neither_a_number_nor_a_class(parser: Parser) -> None:
         UsageError, match="number_or_parts: expected int or a Part, as its name or as class_path"
     ):
         parser.parse_args(["--number_or_parts=0.5"])
+
+
+def test_several_classes_of_one_name_are_listed(parser: Parser) -> None:
+    from parts_of_mine import Part
+
+    twin = type("Part", (Part,), {"__module__": "twins", "__qualname__": "Part"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "twins", SimpleNamespace(Part=twin))
+        with pytest.raises(UsageError) as refused:
+            parser.parse_args(["--either=[Part]"])
+    message = "several classes are called Part: parts_of_mine.Part, twins.Part; give one of these paths"
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("given", ["{}", "{monitor: val/accuracy}"])
+def test_a_schedule_that_follows_a_metric_has_one_name(given: str) -> None:
+    """PyTorch and Lightning have a class of this name; only Lightning's says which metric."""
+    parser = Parser(exit_on_error=False)
+    parser.add_argument("--scheduler", type=SchedulerCallable)
+    value = f"{{class_path: ReduceLROnPlateau, init_args: {given}}}"
+    made = parser.instantiate(parser.parse_args([f"--scheduler={value}"])).scheduler
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.1)
+    schedule: Any = build_scheduler(made, optimizer, lambda: 1)
+    assert schedule.monitor == ("val/accuracy" if "accuracy" in given else "val/loss")

@@ -52,6 +52,14 @@ from tests.cli.end_to_end.commands import BEST, FIT, OWN_MODEL, run
             "--trainer.logger [CSVLoger]",
             "trainer.logger: there is no class 'CSVLoger'; did you mean 'CSVLogger'?",
         ),
+        (
+            "--model.scheduler ReduceLROnPlateau --model.scheduler.monitor val/los",
+            "monitor val/los is not measured",
+        ),
+        (
+            "--model.scheduler ReduceLROnPlateau --trainer.limit_val_batches 0",
+            "the schedule ReduceLROnPlateau follows val/loss, but this training has no validation; let it follow",
+        ),
         ("--trainer.logger abc", "trainer.logger: expected bool or a Logger, as its name or as class_path"),
         (
             "--trainer.logger [WandbLogger]",
