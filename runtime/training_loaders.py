@@ -1,8 +1,7 @@
 """The loaders that the user's code makes: those of a training are replayed if they can be, and named if not."""
 
-import math
 import os
-from collections.abc import Iterable, Sized
+from collections.abc import Sized
 from functools import wraps
 from typing import Any
 
@@ -46,7 +45,6 @@ def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:
         for reason in {why_not(each, trainer) for each in loaders} - {None} - reported:
             reported.add(str(reason))
             rank_zero_warn(str(reason))
-        check_enough(loaders, trainer.world_size, "training")
         combined.flattened = [
             each if why_not(each, trainer) or not is_plain(each) else replayed(each, number)
             for number, each in enumerate(loaders)
@@ -55,7 +53,7 @@ def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:
 
     def replayed(loader: DataLoader, number: int) -> ReplayLoader:
         splits = isinstance(loader.sampler, DistributedSampler)  # the samples among the processes
-        return ReplayLoader(
+        share = ReplayLoader(
             loader,
             seed=derived_seed(seed, number) if number else seed,
             rank=0 if splits else trainer.global_rank,
@@ -63,8 +61,27 @@ def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:
             epoch=lambda: trainer.current_epoch,
             ahead=lambda: batches_ahead(trainer),
         )
+        check_share(share)
+        return share
 
     source.train_dataloader = train_dataloader
+
+
+def check_share(share: ReplayLoader) -> None:
+    """Refuse to train without a single step, because no process gets a batch of its own.
+
+    Raises:
+        UsageError: in every process.
+    """
+    try:
+        if share.world_size == 1 or len(share) > 0 or len(share.source) == 0:
+            return
+    except TypeError:  # an endless sampler
+        return
+    raise UsageError(
+        f"the training data are too few for {share.world_size} processes: none gets a whole batch; use fewer "
+        "(--trainer.devices), or a smaller batch"
+    )
 
 
 def refuse_few_samples(source: Any, trainer: pl.Trainer) -> None:
@@ -74,27 +91,16 @@ def refuse_few_samples(source: Any, trainer: pl.Trainer) -> None:
     @wraps(original)
     def predict_dataloader() -> Any:
         given = original()
-        check_enough(CombinedLoader(given, "sequential").flattened, trainer.world_size, "prediction")
+        for loader in CombinedLoader(given, "sequential").flattened:
+            is_sized = isinstance(loader, DataLoader) and isinstance(loader.dataset, Sized)
+            if is_sized and 0 < len(loader.dataset) < trainer.world_size:
+                raise UsageError(
+                    f"there are {len(loader.dataset)} samples to predict for {trainer.world_size} processes; use fewer "
+                    "(--trainer.devices)"
+                )
         return given
 
     source.predict_dataloader = predict_dataloader
-
-
-def check_enough(loaders: Iterable[Any], processes: int, purpose: str) -> None:
-    """Refuse data of which some process would get no sample.
-
-    Raises:
-        UsageError: in every process.
-    """
-    for loader in loaders:
-        if isinstance(loader, DataLoader) and isinstance(loader.dataset, Sized):
-            few = min(
-                len(loader.dataset), len(loader.sampler) if isinstance(loader.sampler, Sized) else math.inf
-            )
-            if 0 < few < processes:
-                raise UsageError(
-                    f"the {purpose} data have {few} samples for {processes} processes; use fewer (--trainer.devices)"
-                )
 
 
 def is_plain(loader: Any) -> bool:

@@ -1,6 +1,7 @@
 """What all data modules share: statistics from the training split alone, the same ones after a reload."""
 
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -47,6 +48,21 @@ def test_inputs_and_target_are_normalized_with_the_training_split_and_read_back(
     torch.testing.assert_close(
         (y * data.target_std + data.target_mean).sort().values, data.splits["train"][1].float().sort().values
     )
+
+
+def test_a_split_with_fewer_rows_than_processes_is_refused():
+    """A process without a row would fail, and the others would wait for it."""
+    data = Table(num_val=2)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    data.trainer = SimpleNamespace(world_size=2, global_rank=1, strategy=strategy)
+    data.setup("fit")
+    assert [len(x) for x, _ in data.val_dataloader()] == [1]
+    data.trainer.world_size = 3
+    assert [len(x) for x, _ in data.train_dataloader()] == [5]
+    with pytest.raises(
+        ValueError, match=r"the val split of Table has 2 rows for 3 processes; use fewer \(--trainer.dev"
+    ):
+        data.val_dataloader()
 
 
 def test_the_validation_rows_do_not_move_the_statistics():

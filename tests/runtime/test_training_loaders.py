@@ -3,15 +3,16 @@
 import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from pytorch_lightning.utilities import CombinedLoader
 from torch.utils.data import DataLoader, IterableDataset
 
+from runtime.errors import UsageError
 from runtime.replay import ReplayLoader
-from runtime.training_loaders import replay_training
+from runtime.training_loaders import refuse_few_samples, replay_training
 
 
 class Longer(DataLoader):
@@ -115,3 +116,34 @@ def test_a_combined_loader_stays_one() -> None:
 def test_the_epoch_is_the_trainers() -> None:
     orders = [torch.cat(list(given(plain(20), current_epoch=epoch))).tolist() for epoch in (0, 1, 1)]
     assert orders[0] != orders[1] == orders[2]
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        plain(2),
+        DataLoader(list(range(8)), batch_sampler=[[0, 1], [2, 3]]),
+        DataLoader(list(range(8)), 4, drop_last=True),
+    ],
+)
+def test_training_data_that_give_no_process_a_batch_are_refused(loader: DataLoader) -> None:
+    given(loader, world_size=1)
+    given(loader, world_size=2)
+    for loaders in (loader, {"a": plain(8), "b": loader}):
+        with pytest.raises(UsageError, match=r"too few for 3 processes: none gets a whole batch; use fewer"):
+            given(loaders, world_size=3)
+
+
+@pytest.mark.parametrize(("size", "processes"), [(1, 1), (2, 2), (0, 2)])
+def test_enough_samples_to_predict(size: int, processes: int) -> None:
+    source = SimpleNamespace(predict_dataloader=lambda: [DataLoader(list(range(size)))])
+    refuse_few_samples(source, cast(Any, SimpleNamespace(world_size=processes)))
+    assert len(source.predict_dataloader()[0]) == size
+
+
+def test_fewer_samples_to_predict_than_processes_are_refused() -> None:
+    """Lightning's sampler would fail in the last process, and the first would wait for it."""
+    source = SimpleNamespace(predict_dataloader=lambda: DataLoader([0]))
+    refuse_few_samples(source, cast(Any, SimpleNamespace(world_size=2)))
+    with pytest.raises(UsageError, match="there are 1 samples to predict for 2 processes"):
+        source.predict_dataloader()
