@@ -165,8 +165,12 @@ def killed_and_finished(whole: Undisturbed, folder: Path, dice: random.Random) -
 
 
 def words_for(whole: Undisturbed, folder: Path) -> list[str]:
-    """The words of a new run, or of one that resumes if there is a checkpoint."""
-    if any(folder.glob("checkpoints/*.ckpt")):
-        return ["fit", "--resume", str(folder)]
-    shutil.rmtree(folder, ignore_errors=True)  # killed before the first checkpoint, so nothing is lost
-    return ["fit", "--config", str(whole.config), "--run_name", folder.parent.name]
+    """The words of a new run, or of one that resumes if there is a checkpoint that says that it is exact.
+
+    Before the first exact one, a callback may have written another; `--resume` warns of it, and nothing is lost yet.
+    """
+    paths = folder.glob("checkpoints/*.ckpt")
+    if any(lost_by_resuming(torch.load(path, weights_only=True)) == NOTHING for path in paths):
+        return ["fit", "--resume", str(folder), "--debug"]
+    shutil.rmtree(folder, ignore_errors=True)
+    return ["fit", "--config", str(whole.config), "--run_name", folder.parent.name, "--debug"]

@@ -46,6 +46,12 @@ class ExactResume(Callback):
         self._is_exact = False  # whether a checkpoint written now would be
         self.end: End | None = None
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if (
+            self._pending
+        ):  # not earlier: `configure_optimizers` may ask what is trained, as it did in the first run
+            restore_module_modes(self._pending[0]["modes"], pl_module)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._asked = [callback for callback in trainer.callbacks if hasattr(callback, "between_steps")]
         if self.end is not None and self.end.is_overruled(limits_of(trainer)):
@@ -116,8 +122,6 @@ class ExactResume(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self._pending = checkpoint.get(KEY, [])
-        if self._pending and trainer.training:
-            restore_module_modes(self._pending[0]["modes"], pl_module)  # before DDP finds out what is trained
         end = self._pending[0]["end"] if self._pending else None
         self.end = End(**end) if end else None
 
