@@ -91,7 +91,7 @@ class LastCheckpoint(Checkpoint):
     """Keeps the newest state as `last.ckpt`, from which a run resumes. A kill loses only the time since the last save.
 
     It is written after every epoch (at most every 5 seconds if epochs are shorter), within an epoch every so many
-    minutes or steps, after the first checkpoint that another callback writes, and at the end. It needs an `ExactResume` among the callbacks, which
+    minutes or steps, after the first checkpoint of another callback, and at the end. It needs an `ExactResume`, which
     says when saving is exact.
 
     Args:
