@@ -165,13 +165,16 @@ class ExactResume(Callback):
 def load_loader_states(trainer: Trainer) -> None:
     """Load the states of the loaders that Lightning has left out.
 
-    Between two epochs, the batches of the last one do not matter, so this project's loaders may be cut into others then.
+    Between two epochs only those of this project's loaders: others may believe that they are within the last epoch, as
+    its end was not asked for. The batches of that epoch do not matter then; the next one may be cut into others.
     """
-    found = private.take_loader_states(trainer)
+    found, is_within = private.take_loader_states(trainer), trainer.fit_loop.restarting
     for loader, state in found:
-        is_within = trainer.fit_loop.restarting or not isinstance(loader, ResumableLoader)
-        loader.load_state_dict(state if is_within else {**state, "next_batch": 0})
-    if found:
+        if is_within:
+            loader.load_state_dict(state)
+        elif isinstance(loader, ResumableLoader):
+            loader.load_state_dict({**state, "next_batch": 0})
+    if found and is_within:
         private.begin_fetching(trainer)
 
 
