@@ -62,9 +62,7 @@ class Undisturbed:
         trainer = {**mode.config["trainer"], **parallel}
         self.config.write_text(yaml.safe_dump({**mode.config, "trainer": trainer}))
         words = ["fit", "--config", str(self.config), "--run_name", f"{self.slug}_whole"]
-        build(
-            prepare(words), with_trainer=False
-        )  # so that no fork has to import or find out what all of them need
+        build(prepare(words), with_trainer=False)  # what all forks need is imported once, here
         job = Job(partial(self._save_everywhere if saves_everywhere else train, words), mode.processes)
         job.start()
         job.wait(until_training=True)
