@@ -1,5 +1,6 @@
 """Commands in processes forked from one that has imported everything; they can be awaited or killed."""
 
+import contextlib
 import gc
 import os
 import signal
@@ -42,6 +43,8 @@ class Job:
                     sys.stdout.flush()
                     sys.stderr.flush()
                     os._exit(code)
+            with contextlib.suppress(OSError):  # it has done so itself
+                os.setpgid(pid, pid)  # a kill may come before it does
             self.pids[pid] = None
 
     def is_over(self) -> bool:

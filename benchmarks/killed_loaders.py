@@ -109,7 +109,7 @@ class StreamWithState(Stream):
         self.place = 0
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for _ in range(ROWS - 7):
+        for _ in range(ROWS - 8):
             self.place = (self.place + 1) % ROWS
             yield self.x[self.place] + torch.randn(3), self.y[self.place]
 

@@ -62,9 +62,7 @@ class Undisturbed:
         trainer = {**mode.config["trainer"], **parallel}
         self.config.write_text(yaml.safe_dump({**mode.config, "trainer": trainer}))
         words = ["fit", "--config", str(self.config), "--run_name", f"{self.slug}_whole"]
-        build(
-            prepare(words), with_trainer=False
-        )  # so that no fork has to import or find out what all of them need
+        build(prepare(words), with_trainer=False)  # what all forks need is imported once, here
         job = Job(partial(self._save_everywhere if saves_everywhere else train, words), mode.processes)
         job.start()
         job.wait(until_training=True)
@@ -165,8 +163,12 @@ def killed_and_finished(whole: Undisturbed, folder: Path, dice: random.Random) -
 
 
 def words_for(whole: Undisturbed, folder: Path) -> list[str]:
-    """The words of a new run, or of one that resumes if there is a checkpoint."""
-    if any(folder.glob("checkpoints/*.ckpt")):
-        return ["fit", "--resume", str(folder)]
-    shutil.rmtree(folder, ignore_errors=True)  # killed before the first checkpoint, so nothing is lost
-    return ["fit", "--config", str(whole.config), "--run_name", folder.parent.name]
+    """The words of a new run, or of one that resumes if there is a checkpoint that says that it is exact.
+
+    Before the first exact one, a callback may have written another; `--resume` warns of it, and nothing is lost yet.
+    """
+    paths = folder.glob("checkpoints/*.ckpt")
+    if any(lost_by_resuming(torch.load(path, weights_only=True)) == NOTHING for path in paths):
+        return ["fit", "--resume", str(folder), "--debug"]
+    shutil.rmtree(folder, ignore_errors=True)
+    return ["fit", "--config", str(whole.config), "--run_name", folder.parent.name, "--debug"]

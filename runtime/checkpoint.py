@@ -103,7 +103,7 @@ class LastCheckpoint(Checkpoint):
     """Keeps the newest state as `last.ckpt`, from which a run resumes. A kill loses only the time since the last save.
 
     It is written after every epoch (at most every 5 seconds if epochs are shorter), within an epoch every so many
-    minutes or steps, after the first validation, and at the end. It needs an `ExactResume` among the callbacks, which
+    minutes or steps, after the first checkpoint of another callback, and at the end. It needs an `ExactResume`, which
     says when saving is exact.
 
     Args:
@@ -122,9 +122,7 @@ class LastCheckpoint(Checkpoint):
         self.every_n_steps = every_n_steps
         self._saved_step = 0
         self._saved_at = 0.0
-        self._validated_first = (
-            False  # best.ckpt was written, and nothing yet from which a run resumes exactly
-        )
+        self._saved_elsewhere = False  # another was written, and nothing yet from which a run resumes exactly
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         resumed_elsewhere = trainer.ckpt_path is not None and Path(trainer.ckpt_path) != self.path
@@ -136,8 +134,8 @@ class LastCheckpoint(Checkpoint):
         if steps_done(trainer) == 0:
             self._saved_at -= SECONDS_BETWEEN_EPOCHS  # the first epoch is always saved
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._validated_first = not trainer.sanity_checking and not self._has_saved
+    def on_save_checkpoint(self, *args: Any) -> None:
+        self._saved_elsewhere = not self._has_saved
 
     def between_steps(self, trainer: Trainer, batches_done: int) -> None:
         """Save if it is time."""
@@ -151,7 +149,7 @@ class LastCheckpoint(Checkpoint):
 
     def _is_due(self, trainer: Trainer, batches_done: int) -> bool:
         """Whether to save now. Processes must agree on the time, which costs a communication, so they ask rarely."""
-        if self._validated_first:
+        if self._saved_elsewhere:
             return True
         if self.every_n_steps is not None:
             enough = steps_done(trainer) - self._saved_step >= self.every_n_steps
@@ -166,4 +164,4 @@ class LastCheckpoint(Checkpoint):
     def _save(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.path, weights_only=False)  # with the optimizer's state
         self._saved_step, self._saved_at = steps_done(trainer), time.monotonic()
-        self._has_saved, self._validated_first = True, False
+        self._has_saved, self._saved_elsewhere = True, False

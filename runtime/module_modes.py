@@ -3,7 +3,6 @@
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
-from torch.nn.modules.batchnorm import _NormBase
 
 from runtime import private
 
@@ -32,8 +31,5 @@ def restore_module_modes(modes: Modes, module: LightningModule) -> None:
 
 def norms_of(module: LightningModule) -> dict[str, Any]:
     """The normalization layers of a module that have running statistics, by name."""
-    return {
-        name: each
-        for name, each in module.named_modules()
-        if isinstance(each, _NormBase) and each.running_mean is not None
-    }
+    norms = {name: each for name, each in module.named_modules() if hasattr(each, "track_running_stats")}
+    return {name: each for name, each in norms.items() if each.running_mean is not None}

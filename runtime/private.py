@@ -115,7 +115,7 @@ def take_loader_states(trainer: pl.Trainer) -> list[tuple[Any, dict[str, Any]]]:
     """
     fit_loop = trainer.fit_loop
     states, fit_loop._combined_loader_states_to_load = fit_loop._combined_loader_states_to_load, []
-    loaders = fit_loop._combined_loader.flattened if fit_loop._combined_loader else []
+    loaders = fit_loop._combined_loader.flattened if fit_loop._combined_loader is not None else []
     return list(zip([each for each in loaders if is_stateful(each)], states, strict=False))
 
 

@@ -46,6 +46,12 @@ class ExactResume(Callback):
         self._is_exact = False  # whether a checkpoint written now would be
         self.end: End | None = None
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if (
+            self._pending
+        ):  # not earlier: `configure_optimizers` may ask what is trained, as it did in the first run
+            restore_module_modes(self._pending[0]["modes"], pl_module)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._asked = [callback for callback in trainer.callbacks if hasattr(callback, "between_steps")]
         if self.end is not None and self.end.is_overruled(limits_of(trainer)):
@@ -117,8 +123,6 @@ class ExactResume(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self._pending = checkpoint.get(KEY, [])
-        if self._pending and trainer.training:
-            restore_module_modes(self._pending[0]["modes"], pl_module)  # before DDP finds out what is trained
         end = self._pending[0]["end"] if self._pending else None
         self.end = End(**end) if end else None
 
@@ -163,13 +167,16 @@ class ExactResume(Callback):
 def load_loader_states(trainer: Trainer) -> None:
     """Load the states of the loaders that Lightning has left out.
 
-    Between two epochs, the batches of the last one do not matter, so this project's loaders may be cut into others then.
+    Between two epochs only those of this project's loaders: others may believe that they are within the last epoch, as
+    its end was not asked for. The batches of that epoch do not matter then; the next one may be cut into others.
     """
-    found = private.take_loader_states(trainer)
+    found, is_within = private.take_loader_states(trainer), trainer.fit_loop.restarting
     for loader, state in found:
-        is_within = trainer.fit_loop.restarting or not isinstance(loader, ResumableLoader)
-        loader.load_state_dict(state if is_within else {**state, "next_batch": 0})
-    if found:
+        if is_within:
+            loader.load_state_dict(state)
+        elif isinstance(loader, ResumableLoader):
+            loader.load_state_dict({**state, "next_batch": 0})
+    if found and is_within:
         private.begin_fetching(trainer)
 
 

@@ -19,6 +19,36 @@ class KeepWeights(Callback):
     def on_fit_end(self, trainer, pl_module):
         torch.save(pl_module.state_dict(), f"rank_{trainer.global_rank}.pt")
 """
+# Data and module from elsewhere; the module waits for the other process in each batch, because it has a batch norm.
+COUNTING = """
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+class Counts(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1))
+
+    def training_step(self, batch):
+        return self.net(batch).mean()
+
+    def validation_step(self, batch):
+        self.log("val/loss", self.net(batch).mean(), sync_dist=True)
+        self.log("val/rows", float(len(batch)), reduce_fx="sum", sync_dist=True)
+        self.log("val/sum", batch.sum(), reduce_fx="sum", sync_dist=True)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+class Rows(pl.LightningDataModule):
+    def train_dataloader(self):
+        return DataLoader(torch.randn(20, 1), batch_size=5)
+
+    def val_dataloader(self):
+        return DataLoader(torch.arange(21.0)[:, None], batch_size=5)
+"""
 # The launcher starts this file a second time, for the other rank; both run the commands one after the other.
 DRIVER = """
 import sys
@@ -59,7 +89,12 @@ def test_two_processes_do_what_one_does(
     keep = "--pictures true --data.batch_size 32 --trainer.callbacks+=keep_weights.KeepWeights"
     test = f"test --ckpt_path {TWO / LAST}"
     uneven = "--data.eval_batch_size 16"  # of the 179 rows, the processes get 10 and 9 at last
-    lines = [f"{fit} two {by_two} {keep}", f"{predict} {by_two}", f"{test} {by_two} {uneven}"]
+    Path("counting.py").write_text(COUNTING)
+    count = (
+        f"fit --model counting.Counts --data counting.Rows --run_name rows {by_two} --trainer.accelerator cpu"
+    )
+    count += " --trainer.max_epochs 1 --pictures false --checkup false"
+    lines = [f"{fit} two {by_two} {keep}", f"{predict} {by_two}", f"{test} {by_two} {uneven}", count]
     Path("driver.py").write_text(DRIVER.format(lines=lines))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{workplace}"}
     for name in ("LIGHTNING_INSIDE_RUN", "MASTER_ADDR", "MASTER_PORT"):
@@ -88,6 +123,10 @@ def test_two_processes_do_what_one_does(
     for name, value in by_one.items():
         assert by_both[name] == pytest.approx(value, abs=2e-6)
         assert validated[f"val/{name}"] == pytest.approx(value, abs=2e-6)
+
+    # So does the validation of a data module from elsewhere: of 21 rows, the processes get 11 and 10.
+    counted = pd.read_csv("runs/rows/version_0/metrics.csv").dropna(subset="val/rows").iloc[-1]
+    assert (counted["val/rows"], counted["val/sum"]) == (21, sum(range(21)))
 
     # One folder, and in the predictions each passenger once, as one process writes them.
     assert [path.name for path in TWO.parent.iterdir()] == ["version_0"]

@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,14 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
+from pytorch_lightning.utilities import CombinedLoader
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAccuracy
 
 from datamodules.loader import TensorLoader
 from runtime.checkpoint import LastCheckpoint
-from runtime.resume import ExactResume
+from runtime.resume import ExactResume, load_loader_states
 
 QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu", "logger": False}
 
@@ -213,3 +215,34 @@ def test_no_checkpoint_while_gradients_are_accumulated(tmp_path: Path) -> None:
     )
     trainer.fit(Noisy(), *loaders())
     assert saved == [2, 4, 6, 8, 10, 12]  # batches done in all
+
+
+class SavesItself:
+    """A loader from elsewhere; it believes to be within an epoch until somebody asks for a batch too many."""
+
+    state: dict[str, int] | None = None
+
+    def state_dict(self) -> dict[str, int]:
+        return {"batches": 4}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.state = state
+
+
+@pytest.mark.parametrize("is_within", [True, False])
+def test_between_two_epochs_other_loaders_begin_anew(is_within: bool) -> None:
+    ours, theirs = TensorLoader((torch.arange(8),), batch_size=2), SavesItself()
+    states = [{**ours.state_dict(), "epoch": 3, "next_batch": 4}, theirs.state_dict()]
+    if not is_within:
+        states[0]["rows_per_step"] = 4  # the next epoch may be cut into other batches
+    loop = SimpleNamespace(
+        restarting=is_within,
+        _combined_loader=CombinedLoader([ours, theirs]),
+        _combined_loader_states_to_load=states,
+        _data_fetcher=iter([]),
+    )
+    trainer: Any = SimpleNamespace(fit_loop=loop)
+    load_loader_states(trainer)
+    assert (ours.epoch, len(list(ours))) == (3, 0 if is_within else 4)
+    assert theirs.state == ({"batches": 4} if is_within else None)
+    assert loop._combined_loader_states_to_load == []

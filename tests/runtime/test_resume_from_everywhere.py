@@ -1,26 +1,38 @@
 """A run resumed from any of its checkpoints, whoever wrote it, ends like one that was never stopped."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import StochasticWeightAveraging
+from torch.utils.data import DataLoader
 
 from benchmarks.equality import equal, figures
-from benchmarks.killed_training import MANUAL, Noisy, SaveEverywhere
+from benchmarks.killed_loaders import CountsEpochs, Rows
+from benchmarks.killed_training import MANUAL, Noisy, SaveEverywhere, Unfreeze
 from callbacks import ActivationMonitor, GradientMonitor, NonFiniteGuard
 from callbacks.steps import steps_done
 from datamodules.loader import TensorLoader
 from runtime.checkpoint_io import AtomicIO
 from runtime.loggers import MetricsCSV
 from runtime.loop import use_lean_loop
+from runtime.replay import ReplayLoader
 from runtime.resume import FIGURES, NOTHING, PART_OF_A_STEP, ExactResume, first_step_to_log, lost_by_resuming
 
 
 def fit(
-    folder: Path, style: str, *, table: Path | None = None, resume: Path | None = None, **options: Any
+    folder: Path,
+    style: str,
+    *,
+    table: Path | None = None,
+    resume: Path | None = None,
+    add: Callable[[], pl.Callback] | None = None,
+    counts_epochs: bool = False,
+    **options: Any,
 ) -> tuple[dict[str, Any], list[Path]]:
     """Train, or resume with this table of figures; what a run ends with, and the copies of it with their checkpoints."""
     pl.seed_everything(1 if resume is None else 2, verbose=False)
@@ -29,11 +41,12 @@ def fit(
         shutil.copy(table, folder)
     purge_step = first_step_to_log(torch.load(resume, weights_only=True)) if resume else None
     savers = [] if resume else [SaveEverywhere(folder, folder / "copies")]
+    added = [add()] if add else []
     # They log at steps of their own, which must be those of the losses.
-    monitors = [GradientMonitor(), ActivationMonitor(), NonFiniteGuard()] if style in MANUAL else []
+    added += [GradientMonitor(), ActivationMonitor(), NonFiniteGuard()] if style in MANUAL else []
     trainer = pl.Trainer(
         **{"max_epochs": 2, "log_every_n_steps": 1, "accelerator": "cpu", **options},
-        callbacks=[ExactResume(), *monitors, *savers],
+        callbacks=[ExactResume(), *added, *savers],
         logger=MetricsCSV(folder, purge_step),
         plugins=[AtomicIO()],
         enable_progress_bar=False,
@@ -42,9 +55,12 @@ def fit(
     )
     use_lean_loop(trainer)
     x = torch.randn(28, 3, generator=torch.Generator().manual_seed(0))
-    train = TensorLoader(
+    train: Any = TensorLoader(
         (x, x.sum(1)), batch_size=8, shuffle=True, transform=lambda x: x + torch.randn_like(x)
     )
+    if counts_epochs:
+        loader = DataLoader(Rows(), sampler=CountsEpochs(), batch_size=20)
+        train = ReplayLoader(loader, epoch=lambda: trainer.current_epoch)
     model = Noisy(style)
     trainer.fit(model, train, TensorLoader((x, x.sum(1)), batch_size=10), ckpt_path=resume, weights_only=True)
     end = {
@@ -81,6 +97,12 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "two optimizers, validated within an epoch": ("two optimizers", {"val_check_interval": 2}),
     "raw optimizers": ("raw optimizers", {}),
     "bfloat16": ("step", {"precision": "bf16-mixed"}),
+    "layers unfrozen": ("step", {"max_epochs": 4, "add": Unfreeze}),
+    "averaged weights": (
+        "epoch",
+        {"max_epochs": 3, "add": lambda: StochasticWeightAveraging(0.01, swa_epoch_start=2)},
+    ),
+    "sampler that counts epochs": ("step", {"max_epochs": 3, "counts_epochs": True}),
 }
 
 

@@ -10,6 +10,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
+from benchmarks.killed_training import Noisy
 from callbacks import ActivationMonitor, DepthPlot, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.diagnostics.observer import Observer
 from callbacks.pictures import GradientCurve
@@ -253,3 +254,33 @@ def test_running_a_step_again_for_its_first_nan_is_not_measured():
         fit(Plain(RecurrentFailure()), rows(X, Y), guard, monitor, steps=3)
     assert len(guard.reports) == 1
     assert len(monitor.calls["00_net.cell"]) == 2
+
+
+@pytest.mark.parametrize("every", [1, 3, 5])
+def test_with_two_optimizers_a_resumed_run_measures_at_the_same_batches(tmp_path, every):
+    """Lightning logs by batch then, and so do the monitors."""
+
+    def train(resume=None):
+        logger = MemoryLogger()
+        saver = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            max_epochs=4,
+            log_every_n_steps=every,
+            callbacks=[GradientMonitor(), NonFiniteGuard(), *([] if resume else [saver])],
+            enable_checkpointing=resume is None,
+            logger=logger,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(Noisy("two optimizers"), rows(X[:, :3], Y[:, 0], batch_size=8), ckpt_path=resume)
+        return {
+            tag: [step for step, _ in logger.values[tag]] for tag in ("grad_norm_total", "nonfinite/00_net.0")
+        }
+
+    whole = train()
+    assert set(whole["grad_norm_total"]) <= set(range(16))  # four epochs of four batches
+    for epoch in range(3):
+        resumed = train(tmp_path / f"epoch={epoch}.ckpt")
+        for tag, steps in resumed.items():
+            assert steps == [step for step in whole[tag] if step >= 4 * (epoch + 1)] != []
