@@ -111,12 +111,9 @@ class Picture(pl.Callback):
         self._active = False
 
     def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        def draw() -> None:
-            with evaluating(pl_module, trainer):
-                self._draw_all(trainer, pl_module)
-
         if self._active:
-            self._attempt(draw)
+            with evaluating(pl_module, trainer):
+                self._attempt(self._draw_all, trainer, pl_module)
 
     def _attempt(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call the function and count the time; if it fails, warn and never draw again."""
