@@ -1,25 +1,24 @@
-"""`train.py tune-lr`: a learning-rate range test (Smith 2017, https://arxiv.org/abs/1506.01186).
+"""`train.py tune-lr`: suggest a learning rate after a range test.
 
 The rate rises a little with every step, from far too small to far too large. The loss stays flat, falls, and diverges;
-a good rate is where the loss falls fastest. The result is only a suggestion; `sweep` measures.
-
-Lightning's own `Tuner.lr_find` is not used: it takes the slope per unit of the rate, not per decade, which favors small
-rates (for rings, one at which 1,500 steps learn nothing).
+a tenth of the rate at its minimum is a good one. `docs/tune_lr.md` compares this with other rules. The result is only a
+suggestion; `sweep` measures.
 """
 
 import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from jsonargparse import Namespace
 from matplotlib.figure import Figure
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, StochasticWeightAveraging
 
 from callbacks.pictures.style import BLUE, GRAY, VERMILION, drawing, new_figure, to_png
 from cli.build import Run, build
-from cli.request import Request, prepare, take_option
+from cli.range_test import SHARE, RangeTest, smooth, suggest
+from cli.request import Request, option_values, prepare, take_option
 from cli.sweep import QUIET
 from runtime.commands import train_py
 from runtime.errors import UsageError
@@ -30,7 +29,8 @@ from sweeps.trials import silence
 USAGE = """\
 python train.py tune-lr --config configs/mnist_mlp.yaml [--low 1e-6] [--high 10] [--steps 200]
 
-Any flag of fit may be given. Writes one picture, runs/tune_lr/<experiment>.png, and no run.
+Any flag of fit may be given, except --resume and --ckpt_path. Writes one picture, runs/tune_lr/<experiment>.png, and no
+run.
 """
 SHORT = [  # for this training only the loss is measured, and nothing is kept
     "--trainer.max_epochs=-1",
@@ -39,43 +39,10 @@ SHORT = [  # for this training only the loss is measured, and nothing is kept
     "--trainer.enable_checkpointing=false",
     "--diagnostics=false",
 ]
-SMOOTHING = 0.9  # of the running mean of the loss
-DIVERGED = 4.0  # times the smallest loss so far
 
 
-class RangeTest(Callback):
-    """Raises the learning rate at every step; `rates` and `losses` hold one number per trained step.
-
-    Args:
-        low, high: the first and the last rate; rates between them are evenly spaced on a logarithmic scale.
-        steps: number of rates.
-    """
-
-    def __init__(self, low: float, high: float, steps: int) -> None:
-        self.planned = np.geomspace(low, high, steps)
-        self.rates: list[float] = []
-        self.losses: list[float] = []
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if len(trainer.optimizers) != 1:
-            raise UsageError(f"tune-lr needs a model with one optimizer, not {len(trainer.optimizers)}")
-        trainer.strategy.lr_scheduler_configs = []  # a schedule would set the rate itself
-
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        for group in trainer.optimizers[0].param_groups:
-            group["lr"] = float(self.planned[len(self.rates)])
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        # The loss was measured before this step's rate took effect, so it belongs to the rate before.
-        self.rates.append(float(self.planned[len(self.rates)]))
-        self.losses.append(float(outputs["loss"]))
-        latest = smooth(self.losses)
-        if not math.isfinite(self.losses[-1]) or (len(latest) > 10 and latest[-1] > DIVERGED * latest.min()):
-            trainer.should_stop = True
+# Callbacks that would set the rate, or miss what is switched off above.
+LEFT_OUT = (EarlyStopping, LearningRateMonitor, StochasticWeightAveraging)
 
 
 def train_through_range(words: Sequence[str], test: RangeTest, folder: Path) -> Run:
@@ -84,6 +51,7 @@ def train_through_range(words: Sequence[str], test: RangeTest, folder: Path) -> 
     run = build(Request("fit", ["fit", *short]), callbacks=(test,), folder=folder)
     if run.trainer.world_size > 1:
         raise UsageError("tune-lr is one process; give --trainer.devices 1")
+    run.trainer.callbacks = [each for each in run.trainer.callbacks if not isinstance(each, LEFT_OUT)]
     run.fit()
     return run
 
@@ -97,10 +65,13 @@ def main(given: list[str]) -> int:
     if {"-h", "--help"} & set(given):
         print(USAGE)
         return 0
+    for flag in ("--resume", "--ckpt_path"):
+        if option_values(given, flag):
+            raise UsageError(f"{flag} does not go with tune-lr, which begins with new weights; leave it out")
     low, words = take_number(given, "--low", 1e-6)
     high, words = take_number(words, "--high", 10.0)
     steps, words = take_number(words, "--steps", 200)
-    if not 0 < low < high or steps < 20:
+    if not 0 < low < high < math.inf or not 20 <= steps < math.inf:
         raise UsageError(
             f"--low {low:g} --high {high:g} --steps {steps:g}; it takes 0 < low < high and at least 20 steps"
         )
@@ -115,18 +86,53 @@ def main(given: list[str]) -> int:
     path = ROOT / "tune_lr" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(to_png(draw(test.rates, test.losses, rate)))
-    # if max_lr is given, the schedule uses it
-    peak = run.settings.model.get("init_args.scheduler.init_args.max_lr")
-    flag = "model.optimizer.lr" if peak is None else "model.scheduler.max_lr"
     rows = {
         "suggestion": f"{rate:.2g}",
         "tested": f"{test.rates[0]:.2g} to {test.rates[-1]:.2g}, {len(test.rates)} steps",
         "picture": str(path),
-        "train with it": train_py("fit", *words, f"--{flag}", f"{rate:.2g}"),
-        "measure": train_py("sweep", *words, "--vary", f"{flag}={rate / 3:.2g},{rate:.2g},{rate * 3:.2g}"),
     }
-    print_table(f"{name}: the loss falls fastest", rows)
+    if rate >= SHARE * float(test.planned[-1]):
+        rows["note"] = f"the loss is lowest at the end of the range; try --high {10 * high:g}"
+    print_table(
+        f"{name}: a tenth of the rate with the lowest loss", rows | how_to_use(run, test, rate, words)
+    )
     return 0
+
+
+def how_to_use(run: Run, test: RangeTest, rate: float, words: list[str]) -> dict[str, str]:
+    """Rows of the table: the commands that train with the suggestion, or what to change where no flag sets the rate."""
+    rates = test.group_rates
+    if max(rates) != min(rates):
+        factor = rate / max(rates)
+        scaled = ", ".join(f"{own:.2g} -> {own * factor:.2g}" for own in dict.fromkeys(rates))
+        return {
+            "parameter groups": f"it is the highest of their rates; multiply all by {factor:.2g}: {scaled}"
+        }
+    flag = flag_of(run.settings.model, rates[0])
+    if flag is None:
+        return {
+            "train with it": f"set it where {type(run.model).__name__}.configure_optimizers makes the optimizer"
+        }
+    values = ",".join(f"{each:.2g}" for each in (rate / 3, rate, rate * 3))
+    return {
+        "train with it": train_py("fit", *words, f"--{flag}", f"{rate:.2g}"),
+        "measure": train_py("sweep", *words, "--vary", f"{flag}={values}"),
+    }
+
+
+def flag_of(model: Namespace, rate: float) -> str | None:
+    """The flag that sets the learning rate of a model; None if there is none, as far as its settings show.
+
+    Args:
+        model: its settings.
+        rate: that of its optimizer. An argument `lr` of the model itself is its flag only if it has this value.
+    """
+    if model.get("init_args.scheduler.init_args.max_lr") is not None:  # the schedule uses it
+        return "model.scheduler.max_lr"
+    if model.get("init_args.optimizer.init_args.lr") is not None:
+        return "model.optimizer.lr"
+    same = [name for name in ("lr", "learning_rate") if model.get(f"init_args.{name}") == rate]
+    return f"model.{same[0]}" if same else None
 
 
 def take_number(words: list[str], name: str, default: float) -> tuple[float, list[str]]:
@@ -138,29 +144,6 @@ def take_number(words: list[str], name: str, default: float) -> tuple[float, lis
         raise UsageError(f"{name} is {value}; it must be a number") from None
 
 
-def smooth(losses: list[float]) -> np.ndarray:
-    """Running mean of the losses, which forgets a tenth at every step; corrected so that it does not start at 0."""
-    mean, smoothed = 0.0, []
-    for step, loss in enumerate(losses, start=1):
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-        smoothed.append(mean / (1 - SMOOTHING**step))
-    return np.array(smoothed)
-
-
-def suggest(rates: list[float], losses: list[float]) -> float:
-    """The rate at which the smoothed loss falls fastest per decade, before its minimum.
-
-    Raises:
-        UsageError: if it never falls.
-    """
-    smoothed = smooth(losses)
-    least = int(np.nanargmin(smoothed))
-    if least < 2 or not smoothed[least] < smoothed[0]:
-        raise UsageError("the loss never falls in this range; give a lower --low, or check the model")
-    slope = np.gradient(smoothed[: least + 1], np.log10(rates[: least + 1]))
-    return rates[int(np.argmin(slope))]
-
-
 @drawing()
 def draw(rates: list[float], losses: list[float], rate: float) -> Figure:
     """Loss against rate on a logarithmic scale, raw and smoothed, with the suggestion."""
@@ -169,7 +152,7 @@ def draw(rates: list[float], losses: list[float], rate: float) -> Figure:
     smoothed = smooth(losses)
     axes.plot(rates, losses, color=GRAY, linewidth=0.8, alpha=0.6, label="training loss")
     axes.plot(rates, smoothed, color=BLUE, label="smoothed")
-    axes.axvline(rate, color=VERMILION, linestyle="--", label=f"steepest: {rate:.2g}")
+    axes.axvline(rate, color=VERMILION, linestyle="--", label=f"suggestion: {rate:.2g}")
     finite = smoothed[np.isfinite(smoothed)]
     margin = 0.1 * (finite[0] - finite.min())
     axes.set_ylim(finite.min() - 2 * margin, max(finite[0], losses[0]) + 5 * margin)

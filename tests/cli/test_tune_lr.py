@@ -1,15 +1,11 @@
-"""The range test, against problems whose largest rate is known."""
+"""The command: what it prints, draws and refuses."""
 
-import math
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cli import main
-from cli.tune_lr import RangeTest, draw, smooth, suggest, train_through_range
-from runtime.errors import UsageError
+from cli.tune_lr import draw
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Least squares on normalized x and y: the loss is a parabola of curvature 2 in the weight and in the bias.
@@ -24,33 +20,6 @@ PARABOLA = [
 @pytest.fixture(autouse=True)
 def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def test_gradient_descent_on_a_parabola_runs_away_above_two_over_the_curvature(tmp_path: Path) -> None:
-    test = RangeTest(1e-3, 100.0, 100)
-    train_through_range(PARABOLA, test, tmp_path)
-    steps = zip(test.rates, pairwise(test.losses), strict=False)
-    growing = [rate for rate, (before, after) in steps if after > 1.5 * before]
-    assert growing[0] > 1.0
-    assert 1.0 < test.rates[-1] < 10.0  # stopped soon after
-    assert 0.01 < suggest(test.rates, test.losses) < 1.0
-
-
-def test_each_step_trains_with_its_own_rate_whatever_the_schedule(tmp_path: Path) -> None:
-    """One weight of gradient descent by hand: w falls by rate times gradient, and the loss is known at every w."""
-    schedule = [
-        "--model.scheduler=OneCycleLR",
-        "--model.scheduler.max_lr=0.5",
-        "--model.scheduler.cycle_momentum=false",
-    ]
-    test = RangeTest(1e-3, 1.0, 30)
-    train_through_range([*PARABOLA, *schedule], test, tmp_path)
-    assert test.rates == pytest.approx(np.geomspace(1e-3, 1.0, 30))
-    least = min(test.losses)
-    above = [test.losses[0] - least]
-    for rate in test.rates[:9]:  # the distance from the least loss shrinks by (1 - 2 rate)^2
-        above.append(above[-1] * (1 - 2 * rate) ** 2)
-    assert [loss - least for loss in test.losses[:10]] == pytest.approx(above, rel=1e-3)
 
 
 def test_only_a_picture_is_left(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,6 +40,11 @@ def test_only_a_picture_is_left(capsys: pytest.CaptureFixture[str]) -> None:
         (["--low", "1", "--high", "0.1"], "0 < low < high"),
         (["--low=x"], "--low is x; it must be a number"),
         (["--steps", "5"], "at least 20 steps"),
+        (["--steps", "nan"], "at least 20 steps"),
+        (["--resume", "runs/x/version_0"], "--resume does not go with tune-lr"),
+        (["--ckpt_path=last.ckpt"], "--ckpt_path does not go with tune-lr"),
+        (["--model.optimizer=LBFGS"], "tune-lr does not suit LBFGS"),
+        (["--model.optimizer=Rprop"], "tune-lr does not suit Rprop"),
         (["--low", "10", "--high", "100"], "the loss never falls in this range"),
         (["--model.nothere=1"], "there is no option 'nothere'"),
         (["--trainer.devices=2"], "tune-lr is one process"),
@@ -82,18 +56,93 @@ def test_what_is_wrong_is_said(words: list[str], message: str, capsys: pytest.Ca
     assert not Path("runs").exists()
 
 
-def test_the_suggestion_is_where_the_loss_falls_fastest() -> None:
-    rates = np.geomspace(1e-5, 1.0, 200).tolist()
-    losses = [
-        1 / (1 + math.exp(4 * (math.log10(rate) + 2.5))) + (10 * rate**2) for rate in rates
-    ]  # steepest at 10^-2.5
-    assert -2.5 < math.log10(suggest(rates, losses)) < -2.0  # the running mean lags behind by some steps
-    with pytest.raises(UsageError, match="never falls"):
-        suggest(rates, [1.0 + rate for rate in rates])
+MODULES = """
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+class Net(pl.LightningModule):
+    def __init__(self, lr: float = 0.02, in_shape=(), out_features=1, task="", target_mean=0.0, target_std=1.0):
+        super().__init__()
+        self.lr, self.layer = lr, nn.Linear(4, 1)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return nn.functional.mse_loss(self.layer(x), y)
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=self.lr)
+
+class Fixed(Net):
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=0.5)
+
+class Groups(Net):
+    def configure_optimizers(self):
+        groups = [{"params": [self.layer.weight]}, {"params": [self.layer.bias], "lr": self.lr / 10}]
+        return torch.optim.Adam(groups, lr=self.lr)
+
+class Two(Net):
+    def configure_optimizers(self):
+        return [torch.optim.Adam(self.parameters()), torch.optim.Adam(self.parameters())]
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.automatic_optimization = False
+
+class Data(pl.LightningDataModule):
+    def train_dataloader(self):
+        x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+        return DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=16)
+"""
 
 
-def test_smoothing_leaves_a_constant_as_it_is() -> None:
-    assert smooth([3.0] * 5) == pytest.approx([3.0] * 5)
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("Net", ["--model.lr 0.", "--vary model.lr=0."]),
+        ("Fixed", ["set it where Fixed.configure_optimizers makes the optimizer"]),
+        ("Groups", ["highest of their rates; multiply all by", "0.02 -> 0.", "0.002 -> 0.0"]),
+    ],
+)
+def test_the_flag_that_is_printed_exists(
+    model: str, said: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For modules from elsewhere, whose optimizer may have no flag or several rates."""
+    Path("nets_for_rates.py").write_text(MODULES)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    words = [f"--model=nets_for_rates.{model}", "--data=nets_for_rates.Data", "--trainer.accelerator=cpu"]
+    assert main(["tune-lr", *words]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for part in said:
+        assert part in printed
+    if model != "Net":
+        assert "train.py" not in printed
+
+
+def test_one_optimizer_is_needed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("nets_for_rates.py").write_text(MODULES)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    assert main(["tune-lr", "--model=nets_for_rates.Two", "--data=nets_for_rates.Data"]) == 2
+    assert "tune-lr needs a model with one optimizer, not 2" in capsys.readouterr().err
+
+
+def test_callbacks_that_need_what_is_switched_off_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    callbacks = [
+        "--trainer.callbacks+=EarlyStopping",
+        "--trainer.callbacks.monitor=val/loss",
+        "--trainer.callbacks+=LearningRateMonitor",
+    ]
+    assert main(["tune-lr", *PARABOLA, "--low=1e-3", "--steps=40", *callbacks]) == 0
+    assert "suggestion" in capsys.readouterr().out
+
+
+def test_a_loss_that_is_lowest_at_the_end_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tune-lr", *PARABOLA, "--low=1e-3", "--high=0.5", "--steps=40"]) == 0
+    printed = capsys.readouterr().out
+    assert "lowest at the end of the range; try --high 5" in printed
+    assert "suggestion     0.05" in printed
 
 
 def test_the_picture_shows_the_losses_on_a_logarithmic_axis() -> None:
