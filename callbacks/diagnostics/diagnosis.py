@@ -233,9 +233,7 @@ class Diagnosis(pl.Callback):
             self._losses.append(float(gradients.latest_loss))
             if run["first_loss"] is None:
                 run["first_loss"] = self._losses[0]
-        with_gradient = [tag for tag, value in gradients.latest.get("grad_norm", {}).items() if value != 0]
-        layers = {*gradients.latest.get("weight_norm", {}), *gradients.missing}
-        self._presence.add(with_gradient, layers.difference(with_gradient))
+        self._presence.add_step(gradients.latest, gradients.missing)
         quantities = ("delta_norm", "grad_norm", "grad_mean_abs", "signal_rms")
         return Measurements(
             step,
