@@ -35,14 +35,8 @@ from callbacks.observing import observed
 from callbacks.step_hooks import skip_empty_hooks
 from callbacks.tensorboard import on_tensorboard
 
-NOTHING_YET = {
-    "first_loss": None,
-    "largest_update": 0.0,
-    "largest_step": 0.0,
-    "weights": 0.0,
-    "looks": 0,
-    "step": None,
-}
+NOTHING_YET = {"first_loss": None, "looks": 0, "step": None}
+NOTHING_YET |= {"largest_update": 0.0, "largest_step": 0.0, "weights": 0.0}
 
 
 class Diagnosis(pl.Callback):
