@@ -35,7 +35,7 @@ from callbacks.observing import observed
 from callbacks.step_hooks import skip_empty_hooks
 from callbacks.tensorboard import on_tensorboard
 
-NOTHING_YET = {"first_loss": None, "looks": 0, "step": None}
+NOTHING_YET: dict[str, Any] = {"first_loss": None, "looks": 0, "step": None}
 NOTHING_YET |= {"largest_update": 0.0, "largest_step": 0.0, "weights": 0.0}
 
 
