@@ -36,14 +36,8 @@ from callbacks.step_hooks import skip_empty_hooks
 from callbacks.steps import steps_done
 from callbacks.tensorboard import on_tensorboard
 
-NOTHING_YET = {
-    "first_loss": None,
-    "largest_update": 0.0,
-    "largest_step": 0.0,
-    "weights": 0.0,
-    "looks": 0,
-    "step": None,
-}
+NOTHING_YET: dict[str, Any] = {"first_loss": None, "looks": 0, "step": None}
+NOTHING_YET |= {"largest_update": 0.0, "largest_step": 0.0, "weights": 0.0}
 
 
 class Diagnosis(pl.Callback):
@@ -234,9 +228,7 @@ class Diagnosis(pl.Callback):
             self._losses.append(float(gradients.latest_loss))
             if run["first_loss"] is None:
                 run["first_loss"] = self._losses[0]
-        with_gradient = [tag for tag, value in gradients.latest.get("grad_norm", {}).items() if value != 0]
-        layers = {*gradients.latest.get("weight_norm", {}), *gradients.missing}
-        self._presence.add(with_gradient, layers.difference(with_gradient))
+        self._presence.add_step(gradients.latest, gradients.missing)
         quantities = ("delta_norm", "grad_norm", "grad_mean_abs", "signal_rms")
         return Measurements(
             step,

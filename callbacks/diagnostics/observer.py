@@ -191,7 +191,7 @@ class Observer(pl.Callback):
         summed = {}
         for monitor, total, squares in zip(listening, found, found[len(counts) :], strict=False):
             if total**2 == trainer.world_size * squares and monitor in own:  # then all counts are equal
-                summed[monitor] = sum_over_processes(trainer, own[monitor])
+                summed[monitor] = sum_over_processes(trainer, own[monitor]) if own[monitor] else []
             else:
                 monitor.skip()
         return summed

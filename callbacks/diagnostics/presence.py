@@ -18,6 +18,11 @@ class Presence:
         self._absent: dict[str, int] = {}  # by layer: the steps without a gradient
         self._absent_in_a_row: dict[str, int] = {}  # up to now
 
+    def add_step(self, latest: dict[str, dict[str, float]], missing: list[str]) -> None:
+        """Add what a `GradientMonitor` found: its `latest` and its `missing`."""
+        present = {tag for tag, value in latest.get("grad_norm", {}).items() if value != 0}
+        self.add(present, {*latest.get("weight_norm", {}), *missing} - present)
+
     def add(self, present: Collection[str], absent: Collection[str]) -> None:
         """Add a probe step: the layers with a gradient, and those without."""
         self._steps += 1

@@ -18,10 +18,9 @@ X = torch.randn(64, 16, generator=torch.Generator().manual_seed(1))
 Y = X.mean(1, keepdim=True)
 
 
-@pytest.mark.parametrize("every", [1, 5])
 @pytest.mark.parametrize("name", BRANCHES)
-def test_no_alarm(name, every):
-    outcome = train(HEALTHY[name], False, steps=100, every=every, rivals=False)
+def test_no_alarm(name):
+    outcome = train(HEALTHY[name], False, steps=100, every=1, rivals=False)
     assert outcome.error == ""
     assert outcome.learned
     assert false_alarms(outcome) == []
