@@ -27,12 +27,14 @@ _read_back: set[str] = (
 def write_config(parser: LightningArgumentParser, settings: Namespace, path: Path) -> None:
     """Write a complete config; a kill leaves the old file.
 
-    An object that YAML cannot hold is left out if it is the default.
+    An object that YAML cannot hold is left out if it is the default. The current folder stays the same meanwhile, because
+    a resumed run writes its config after its first step, when other threads are writing into the run's folder.
 
     Raises:
         UsageError: if the config could not be read again.
     """
     options = {"skip_unset": False, "skip_validation": True, "overwrite": True}  # already validated
+    options["multifile"] = False  # with several files, jsonargparse changes the current folder
     with replacing(path) as temporary:
         with no_word_of_objects():
             parser.save(settings, temporary, **options)
@@ -49,7 +51,7 @@ def write_config(parser: LightningArgumentParser, settings: Namespace, path: Pat
         pattern = re.sub(r"[0-9.e+-]+", "0", text)
         if pattern in _read_back and not left_out:
             return
-        check_read_back(parser, settings, temporary, left_out)
+        check_read_back(parser, settings, text, left_out)
         _read_back.add(pattern)
 
 
@@ -69,11 +71,11 @@ def no_word_of_objects() -> Iterator[None]:
 
 
 def check_read_back(
-    parser: LightningArgumentParser, settings: Namespace, path: Path, left_out: list[list[Any]]
+    parser: LightningArgumentParser, settings: Namespace, text: str, left_out: list[list[Any]]
 ) -> None:
     """Refuse settings that would be others if they were read from their config."""
     try:
-        again = parser.parse_args([f"--config={path}"])
+        again = parser.parse_args([f"--config={text}"])
     except UsageError as error:
         raise UsageError(
             f"the run could not be resumed, because its config cannot be read again: {error}"

@@ -106,3 +106,13 @@ def test_configs_that_differ_in_numbers_only_are_read_back_once(
     run.settings.monitor = "val/accuracy"
     run.save_config()
     assert len(read) == 2
+
+
+def test_the_current_folder_stays_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resumed run saves its config after its first step, when TensorBoard's thread is writing to a relative path."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cli.saved_config._read_back", set())
+    run, visited = build(prepare(WORDS)), []
+    monkeypatch.setattr("os.chdir", visited.append)
+    run.save_config()
+    assert visited == []
