@@ -131,7 +131,8 @@ def suggest(rates: list[float], losses: list[float]) -> float:
     steps = np.abs(np.diff(losses[: max(least, len(losses) // 4) + 1]))
     noise = float(np.median(steps)) / 0.95
     start = float(np.mean(losses[:FEWEST]))
-    if not smoothed[least] < start - SIGNIFICANT * noise:
+    rounding = 1e-6 * abs(start)
+    if not smoothed[least] < start - SIGNIFICANT * noise - rounding:
         raise UsageError(
             f"the loss never falls in this range by more than its noise ({noise:.2g} from step to step); give a lower "
             "--low, more --steps, larger batches (or --trainer.accumulate_grad_batches 8), or check the model"

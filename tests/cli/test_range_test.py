@@ -167,6 +167,9 @@ def test_a_noisy_start_does_not_count_as_a_fall() -> None:
             suggest(rates, flat)
     with pytest.raises(UsageError, match="never falls"):
         suggest(rates, [1.0 + rate for rate in rates])
+    for constant in (0.0, 1.0, -0.7):
+        with pytest.raises(UsageError, match="never falls"):
+            suggest(rates, [constant] * 200)
 
 
 @pytest.mark.parametrize("end", [math.nan, math.inf])
