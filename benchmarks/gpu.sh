@@ -7,7 +7,7 @@
 #   REHEARSAL=1 bash benchmarks/gpu.sh      as short as possible, on a CPU: finds what is misspelt
 #
 # MNIST_DIR is the folder with MNIST (default: data), OUT the one for the results (default: gpu-results), one file per
-# section and summary.txt. LIMIT is in seconds. Wheels in .whl/ are installed for this run only. A section that fails or
+# section and summary.txt. LIMIT is in seconds, ROUNDS how often each way of training is timed. Wheels in .whl/ are installed for this run only. A section that fails or
 # takes too long does not stop the others. The tests run on the CPU, on other cores than what is timed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -36,7 +36,7 @@ else
     workers=$((cores > 2 ? cores - 1 : cores))
 fi
 
-device=gpu few="" rounds=8
+device=gpu few="" rounds=${ROUNDS:-8}
 if [ -n "${REHEARSAL:-}" ]; then
     device=cpu few="--rounds=1" rounds=1
     other_tests="tests/test_imports.py"
@@ -123,7 +123,7 @@ print('Python', platform.python_version(), 'PyTorch', torch.__version__, 'Lightn
 } 2>&1 | tee "$OUT/summary.txt"
 
 [[ " ${sections[*]} " = *" tests "* ]] && { section_tests & }
-for section in presets graph recipes fast speed monitoring bulk; do
+for section in presets graph recipes fast monitoring speed bulk; do
     [[ " ${sections[*]} " = *" $section "* ]] && section_$section
 done
 wait

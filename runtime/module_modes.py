@@ -19,14 +19,15 @@ def module_modes(trainer: Trainer, module: LightningModule) -> Modes:
 
 
 def restore_module_modes(modes: Modes, module: LightningModule) -> None:
-    """Restore what `module_modes` found. Names that the module did not have then are left as they are."""
+    """Restore what `module_modes` found. What it did not find, as in an older checkpoint, is left as it is."""
+    trained, training, tracking = (modes.get(kind, {}) for kind in ("trained", "training", "tracking"))
     for name, parameter in module.named_parameters():
-        if modes["trained"].get(name, parameter.requires_grad) != parameter.requires_grad:
-            parameter.requires_grad_(modes["trained"][name])
+        if trained.get(name, parameter.requires_grad) != parameter.requires_grad:
+            parameter.requires_grad_(trained[name])
     for name, each in module.named_modules():
-        each.training = modes["training"].get(name, each.training)
+        each.training = training.get(name, each.training)
     for name, norm in norms_of(module).items():
-        norm.track_running_stats = modes["tracking"].get(name, norm.track_running_stats)
+        norm.track_running_stats = tracking.get(name, norm.track_running_stats)
 
 
 def norms_of(module: LightningModule) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class ExactResume(Callback):
         if (
             self._pending
         ):  # not earlier: `configure_optimizers` may ask what is trained, as it did in the first run
-            restore_module_modes(self._pending[0]["modes"], pl_module)
+            restore_module_modes(self._pending[0].get("modes", {}), pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._asked = [callback for callback in trainer.callbacks if hasattr(callback, "between_steps")]
