@@ -36,6 +36,7 @@ FREE = {
 SPLITS = ("seed", "split", "fold", "val_")  # in names of a foreign data module's arguments
 SCALING = {"normalize", "normalize_target"}
 INITIAL = {"init", "init_gain"}  # of the weights, in models of this repository
+CHOOSES_BEST = ("monitor", "monitor_mode")
 # They change optimizer and weights as they go, and what they have changed is restored.
 WHOLE = (StochasticWeightAveraging, BaseFinetuning)
 
@@ -54,9 +55,21 @@ def changed_settings(run: "Run") -> Changed:
     then = yaml.safe_load(config.read_text(encoding="utf-8"))
     changed = dict(differences(then, as_plain_values(run.parser, run.settings)))
     for name, (before, now) in changed.items():
+        if name in CHOOSES_BEST and run.checkpoint and not has_best(run.checkpoint):
+            continue
         if reason := why_not(name, run.resumed):
             raise UsageError(refusal(name, before, now, path, reason))
     return changed
+
+
+def has_best(checkpoint: dict[str, Any]) -> bool:
+    """Whether a best.ckpt was chosen before the checkpoint; not if its metric was never measured."""
+    states = checkpoint.get("callbacks", {})
+    return any(
+        "best_metrics" in state and state["best_model_score"] is not None
+        for state in states.values()
+        if isinstance(state, dict)
+    )
 
 
 def refusal(name: str, then: Any, now: Any, path: str, reason: str) -> str:
@@ -98,7 +111,7 @@ def why_not(name: str, resumed: bool) -> str | None:
         return None
     if name == "run_name":
         return "a resumed run stays in its folder"
-    if name in ("monitor", "monitor_mode"):
+    if name in CHOOSES_BEST:
         return "best.ckpt was chosen by that, and cannot be compared with what comes now"
     return None
 

@@ -67,7 +67,9 @@ def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Leave bytes out of the names of tests: what is compressed depends on the time and on the library."""
+    """Leave bytes, which may be compressed, and this repository's place out of the names of tests."""
+    if isinstance(val, str) and str(ROOT) in val:
+        return val.replace(str(ROOT), "ROOT")
     return argname if isinstance(val, bytes) else None
 
 

@@ -102,7 +102,7 @@ class Observer(pl.Callback):
         if not pl_module.automatic_optimization:
             optimizers = [each for each in trainer.optimizers if isinstance(each, Optimizer)]
             self._counters = [each.register_step_post_hook(self._count) for each in optimizers]
-        with Observing(self):
+        with Observing(self, meant=ValueError):  # of a monitor's patterns
             self.probe = probe = Probe(pl_module)
             for reader in self.readers:
                 with Observing(reader):

@@ -202,6 +202,10 @@ class Probe:
 
     @contextlib.contextmanager
     def _forward(self) -> Iterator[None]:
+        if not self._listeners:  # paused: what was found of the training's own pass stays
+            with torch.compiler.set_stance("force_eager"):
+                yield
+            return
         self._begin_forward()
         wanted = ("on_activation", "on_loss_call")
         sees_functions = any(hasattr(each, name) for each in self._listeners for name in wanted)
@@ -221,6 +225,8 @@ class Probe:
                     getattr(listener, method)(*what)
 
     def _enter(self, layer: Layer, module: nn.Module, inputs: Any) -> None:
+        if not self._listeners:
+            return
         self._current, self._since = layer, 0
         self.calls += 1
         self._entered[layer] = self.calls
@@ -230,7 +236,7 @@ class Probe:
 
     def _leave(self, layer: Layer, module: nn.Module, inputs: Any, output: Any) -> None:
         # ignored in a backward pass: activation checkpointing runs the forward pass again there
-        if not torch.is_grad_enabled() or torch._C._current_graph_task_id() != -1:
+        if not self._listeners or not torch.is_grad_enabled() or torch._C._current_graph_task_id() != -1:
             return
         if layer not in self._finished:
             self._finished.append(layer)

@@ -47,7 +47,7 @@ def runs(name: str = "quick_sweep") -> list[dict[str, str]]:
         (["--vary", "seed_everything=1,2"], "seed_everything varies with --sweep.seeds"),
         (["--vary", "monitor=val/loss,val/accuracy"], "monitor cannot vary"),
         ([*LR, "--monitor=val/f1"], "--monitor val/f1 is not measured"),
-        ([*LR, "--monitor=train/f1"], "--monitor train/f1 is never logged; a run logs"),
+        ([*LR, "--monitor=train/f1"], "--monitor train/f1 is not measured; it can be"),
         ([*LR, "--trainer.devices=2"], "a run of a sweep is one process, not 2"),
         (
             [*LR, "--model.scheduler=OneCycleLR", "--model.scheduler.max_lr=0.1"],

@@ -36,7 +36,7 @@ from tests.cli.end_to_end.commands import BEST, FIT, OWN_MODEL, run
         ("--model lit_models.Nope", "model: there is no 'Nope' in lit_models; it can be: LitAutoencoder"),
         ("--trainer.callbacks+=torch.nn.Linear", "trainer.callbacks: torch.nn.Linear is no Callback"),
         ("--data.batch_size 0", "data.batch_size is 0; it must be at least 1"),
-        ("--data.features [mael]", "data.features is 'mael'; did you mean 'male'?"),
+        ("--data.features [mael]", "data.features: there is no 'mael'; did you mean [male]?"),
         ("--data.train_csv nowhere.csv", "cannot read the table nowhere.csv"),
         (
             "--trainer.max_epoch 3",
@@ -67,7 +67,7 @@ from tests.cli.end_to_end.commands import BEST, FIT, OWN_MODEL, run
         ),
         ("--seed_everything a", "seed_everything: expected bool or int, not a"),
         ("--confg x", "there is no flag --confg; did you mean '--config'?"),
-        ("extra", "there is no flag extra"),
+        ("extra", "extra belongs to no flag"),
     ],
 )
 def test_a_wrong_flag_is_named_in_one_line(
