@@ -7,8 +7,9 @@
 #   REHEARSAL=1 bash benchmarks/gpu.sh      as short as possible, on a CPU: finds what is misspelt
 #
 # MNIST_DIR is the folder with MNIST (default: data), OUT the one for the results (default: gpu-results), one file per
-# section and summary.txt. LIMIT is in seconds, ROUNDS how often each way of training is timed. Wheels in .whl/ are installed for this run only. A section that fails or
-# takes too long does not stop the others. The tests run on the CPU, on other cores than what is timed.
+# section and summary.txt. LIMIT is in seconds, ROUNDS how often each way of training is timed. Wheels in .whl/ are
+# installed for this run only. A section that fails or takes too long does not stop the others. The tests run on the CPU,
+# on other cores than what is timed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 OUT=$(realpath -m "${OUT:-gpu-results}")

@@ -82,6 +82,11 @@ class Epoch:
         own = {name: step_hook(self.model, name) for name in STEP_HOOKS}
         return replace(self, hooks={name: [hook] if hook else [] for name, hook in own.items()})
 
+    def without_watchers(self, trainer: pl.Trainer) -> "Epoch":
+        """The same steps without the hooks of callbacks that say at which steps they watch."""
+        kept = [each for each in trainer.callbacks if not hasattr(each, "watches_next_step")]
+        return replace(self, hooks={name: implementations(trainer, name, kept) for name in STEP_HOOKS})
+
     def call(self, name: str, *args: Any) -> None:
         """Call a hook in every object that implements it; `self.log` needs the name of the running hook."""
         if hooks := self.hooks[name]:
@@ -114,10 +119,14 @@ class Epoch:
         return all(type(each) is Tensor and each.device == self.device for each in batch)
 
 
-def implementations(trainer: pl.Trainer, name: str) -> list[Callable[..., Any]]:
+def implementations(
+    trainer: pl.Trainer, name: str, callbacks: list[pl.Callback] | None = None
+) -> list[Callable[..., Any]]:
     """A step hook of all callbacks and of the module, in Lightning's order, without those that do nothing."""
     model = trainer.lightning_module
-    hooks = [step_hook(callback, name) for callback in trainer.callbacks]
+    hooks = [
+        step_hook(callback, name) for callback in (trainer.callbacks if callbacks is None else callbacks)
+    ]
     own = step_hook(model, name)
     return [*(partial(hook, trainer, model) for hook in hooks if hook), *([own] if own else [])]
 

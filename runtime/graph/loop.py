@@ -47,6 +47,7 @@ class GraphEpochLoop(LeanEpochLoop):
     """
 
     stepper: DeviceOptimizer
+    _unwatched: Epoch
 
     def __init__(
         self, trainer: pl.Trainer, min_steps: int | None, max_steps: int, graph: type[DeviceGraph]
@@ -90,6 +91,7 @@ class GraphEpochLoop(LeanEpochLoop):
             device = self.trainer.strategy.root_device
             self.stepper = DeviceOptimizer(self.plan.optimizer, device, self.graph.optimizer_flags)
         self._copies = sees_batches(self.trainer)
+        self._unwatched = self.plan.without_watchers(self.trainer)
         loaders = data_fetcher.combined_loader.flattened
         only = loaders[0] if len(loaders) == 1 and type(loaders[0]) is TensorLoader else None
         self._loader = None if self._copies or self.plan.moves else only
@@ -109,11 +111,13 @@ class GraphEpochLoop(LeanEpochLoop):
     def _step(self, batch: Any, batch_idx: int) -> tuple[dict[str, Any], Any]:
         if self.why_not is not None or self._is_watched():
             return self._usual_step(batch, batch_idx)
-        if self._captured is not None and not self._still_holds(self._captured):
-            self._captured, self._usual_steps = None, 0
         if self._captured is not None:
             fits = self._captured.takes(batch)
-            return self._replay(self._captured, batch) if fits else self._usual_step(batch, batch_idx)
+            return (
+                self._unwatched_step(self._captured, batch, batch_idx)
+                if fits
+                else self._usual_step(batch, batch_idx)
+            )
         numbers, self._numbers = self._numbers, self.stepper.numbers()
         self._numbers_vary = self._numbers_vary or numbers not in ([], self._numbers)
         self._usual_steps += 1
@@ -126,6 +130,19 @@ class GraphEpochLoop(LeanEpochLoop):
         asked = [each for each in trainer.callbacks if hasattr(each, "watches_next_step")]
         logs = self._logs_now() or self._is_last_step(self.global_step + 1)
         return logs or any(each.watches_next_step(trainer) for each in asked)
+
+    def _unwatched_step(self, captured: Captured, batch: Any, batch_idx: int) -> tuple[dict[str, Any], Any]:
+        """Replay the step, unless a hook before it changed what the recording took for granted."""
+        # Where batches are gathered within the step, only callbacks are left that do not look at them.
+        self._unwatched.call(
+            "on_train_batch_start", captured.batch if isinstance(batch, Rows) else batch, batch_idx
+        )
+        self.batch_progress.increment_started()
+        if self._still_holds(captured):
+            return self._replay(captured, batch)
+        self._captured, self._usual_steps = None, 0
+        batch = self._results.batch = batch.gather() if isinstance(batch, Rows) else batch
+        return self._optimize(batch, batch_idx), batch
 
     def _usual_step(self, batch: Any, batch_idx: int) -> tuple[dict[str, Any], Any]:
         if isinstance(batch, Rows):
@@ -152,7 +169,6 @@ class GraphEpochLoop(LeanEpochLoop):
     def _replay(self, captured: Captured, batch: Any) -> tuple[dict[str, Any], Any]:
         """Replay the step, and count it as the usual step does."""
         progress = self.automatic_optimization.optim_progress.optimizer
-        self.batch_progress.increment_started()
         progress.step.increment_ready()
         progress.zero_grad.increment_ready()
         progress.zero_grad.increment_started()

@@ -1,25 +1,23 @@
 """Which steps are replayed, what stays the same around them, and why a step is not: with a stand-in for the graph."""
 
-import itertools
-from collections import deque
 from functools import partial
 
-import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, TensorDataset
-from torchmetrics import MeanMetric
 
 from callbacks import NonFiniteGuard
-from runtime.graph.device_graph import CudaGraph
-from tests.callbacks.plain import Plain, mlp, rows
-from tests.runtime.graph.rerun import Rerun
+from tests.callbacks.plain import Plain, mlp
+from tests.runtime.graph.rerun import Exact, Rerun
 from tests.runtime.graph.trainings import (
     BATCHES_PER_PASS,
     ONE_CYCLE,
     OPTIMIZERS,
     STEPS,
+    Loaders,
+    Looks,
+    Net,
     diagnostics,
     epoch_loop,
     furthest,
@@ -27,12 +25,6 @@ from tests.runtime.graph.trainings import (
     train,
 )
 from tests.runtime.ways import MODELS, X, Y
-
-
-class Exact(Rerun):
-    """Leaves the optimizer's arithmetic as it is."""
-
-    optimizer_flags = ()
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -91,159 +83,15 @@ def test_any_module_trains_as_without_a_graph(make_model):
     assert trainer.global_step == usual_trainer.global_step > 0
 
 
-class Loaders(pl.LightningDataModule):
-    def train_dataloader(self):
-        return rows(X, Y, batch_size=6)
-
-    def val_dataloader(self):
-        return rows(X, Y, batch_size=30)
-
-
-class Net(Plain):
-    def __init__(self):
-        super().__init__(mlp(4, 3, 1))
-        self.seen, self.count, self.mean, self.recent = [], 0, MeanMetric(), deque(maxlen=3)
-
-    def training_step(self, batch, batch_idx):
-        return super().training_step(batch, batch_idx) * self.factor(batch_idx)
-
-    def factor(self, batch_idx):
-        return 1.0
-
-
 def test_a_module_from_elsewhere_is_replayed():
     _, trainer, _ = train(Rerun, data=Loaders, make_model=lambda data: Net(), max_steps=40)
     assert epoch_loop(trainer).why_not is None
     assert epoch_loop(trainer).replayed > 20
 
 
-class Counts(Net):
-    def factor(self, batch_idx):
-        self.count += 1
-        return 1.0
-
-
-class Collects(Net):
-    def factor(self, batch_idx):
-        self.seen.append(batch_idx)
-        return 1.0
-
-
-class Remembers(Net):
-    def factor(self, batch_idx):
-        self.recent.append(batch_idx)
-        return 1.0
-
-
-class Measures(Net):
-    def factor(self, batch_idx):
-        self.mean.update(1.0)
-        return 1.0
-
-
-class DrawsOnHost(Net):
-    def factor(self, batch_idx):
-        return 1 + np.random.rand()
-
-
-class ReadsIndex(Net):
-    def factor(self, batch_idx):
-        return 1 + batch_idx % 2
-
-
-class ReadsStep(Net):
-    def factor(self, batch_idx):
-        return 1 + self.global_step / 100
-
-
-class ReadsEpoch(Net):
-    def factor(self, batch_idx):
-        return 1 + self.current_epoch / 10
-
-
-class LogsNumber(Net):
-    def factor(self, batch_idx):
-        self.log("two", 2.0)
-        return 1.0
-
-
-CLOCK = itertools.count(1)
-
-
-class ReadsClock(Net):
-    """Nothing shows it but that two steps from the same state end in different places."""
-
-    def factor(self, batch_idx):
-        return float(next(CLOCK))
-
-
-REASONS = {
-    Counts: "changes self.count",
-    Collects: "changes self.seen",
-    Remembers: "changes self.recent",
-    Measures: "changes self.mean",
-    DrawsOnHost: "random numbers on the CPU",
-    ReadsIndex: "uses batch_idx",
-    ReadsStep: "uses global_step",
-    ReadsEpoch: "uses current_epoch",
-    LogsNumber: "logs 'two'",
-    ReadsClock: "differs from a usual one",
-}
-
-
-@pytest.mark.parametrize("module", REASONS)
-def test_what_a_replay_cannot_repeat_runs_as_usual(module):
-    model, trainer, _ = train(Exact, data=Loaders, make_model=lambda data: module(), max_steps=40)
-    usual, _, _ = train(None, data=Loaders, make_model=lambda data: module(), max_steps=40)
-    loop = epoch_loop(trainer)
-    assert REASONS[module] in loop.why_not
-    assert loop.replayed == 0
-    if module is not ReadsClock:  # whose clock went on while the step was tried
-        assert furthest(model, usual) == 0
-
-
-class Looks(pl.Callback):
-    def on_after_backward(self, trainer, pl_module):
-        self.seen = True
-
-
 class Watchful(Looks):
     def watches_next_step(self, trainer):
         return trainer.global_step % 5 == 0
-
-
-def lbfgs(data):
-    return model_of(data, optimizer=torch.optim.LBFGS)
-
-
-class OwnAdam(torch.optim.Adam):
-    pass
-
-
-SETTINGS = {
-    "another device": ({"graph": None}, "the device is cpu, not cuda"),
-    "LBFGS": ({"make_model": lbfgs}, "several times"),
-    "an optimizer from elsewhere": (
-        {"make_model": partial(model_of, optimizer=OwnAdam)},
-        "not of torch.optim",
-    ),
-    "a callback within the step": ({"callbacks": [Looks()]}, "Looks has on_after_backward"),
-    "accumulated batches": ({"accumulate_grad_batches": 2}, "accumulated batches"),
-    "a profiler": ({"profiler": "simple"}, "a profiler"),
-    "anomalies": ({"detect_anomaly": True}, "detect_anomaly"),
-}
-
-
-@pytest.mark.parametrize(("how", "reason"), SETTINGS.values(), ids=SETTINGS)
-def test_why_steps_run_as_usual_is_said_once(how, reason, caplog):
-    how = dict(how)
-    graph = how.pop("graph", Rerun) or CudaGraph
-    with caplog.at_level("INFO", logger="pytorch_lightning.utilities.rank_zero"):
-        _, trainer, _ = train(graph, max_steps=60, **how)
-    said = [each.message for each in caplog.records if each.message.startswith("graph:")]
-    assert len(said) == 1
-    assert reason in said[0]
-    assert trainer.global_step == 60
 
 
 def test_a_callback_that_says_when_it_watches_is_called_then():
@@ -265,6 +113,37 @@ def test_a_change_of_what_is_trained_is_recorded_anew():
     model, trainer, _ = train(Exact, callbacks=[Thaws()])
     usual, _, _ = train(None, callbacks=[Thaws()])
     assert epoch_loop(trainer).recorded == 2
+    assert furthest(model, usual) == 0
+
+
+class Anneals(pl.Callback):
+    """Sets a number of the module before every step, and another one every 50 steps."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.calls += 1
+        pl_module.weight_of_loss = 1.0 + trainer.global_step // 50
+
+
+class Weighted(Plain):
+    def __init__(self):
+        super().__init__(mlp(4, 3, 1))
+        self.weight_of_loss = 1.0
+
+    def training_step(self, batch, batch_idx):
+        return super().training_step(batch, batch_idx) * self.weight_of_loss
+
+
+def test_hooks_before_a_step_are_called_and_take_effect():
+    anneals = Anneals()
+    how = {"data": Loaders, "make_model": lambda data: Weighted()}
+    model, trainer, _ = train(Exact, callbacks=[anneals], **how)
+    usual, _, _ = train(None, callbacks=[Anneals()], **how)
+    assert anneals.calls == STEPS
+    assert epoch_loop(trainer).recorded == 4
+    assert epoch_loop(trainer).replayed > STEPS / 2
     assert furthest(model, usual) == 0
 
 

@@ -1,16 +1,19 @@
 """Trainings with and without a graph, and what to compare of them."""
 
+from collections import deque
 from functools import partial
 
 import pytorch_lightning as pl
 import torch
+from torchmetrics import MeanMetric
 
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor
 from datamodules import ToyDataModule
 from lit_models import LitMLP
 from runtime.graph.loop import use_graph_loop
 from runtime.loop import use_lean_loop
-from tests.callbacks.plain import MemoryLogger
+from tests.callbacks.plain import MemoryLogger, Plain, mlp, rows
+from tests.runtime.ways import X, Y
 
 STEPS = 200
 BATCHES_PER_PASS = 7
@@ -77,3 +80,30 @@ def furthest(one, other):
 def epoch_loop(trainer):
     """The loop that replayed steps, or did not."""
     return trainer.fit_loop.epoch_loop
+
+
+class Loaders(pl.LightningDataModule):
+    """Loaders of torch."""
+
+    def train_dataloader(self):
+        return rows(X, Y, batch_size=6)
+
+    def val_dataloader(self):
+        return rows(X, Y, batch_size=30)
+
+
+class Net(Plain):
+    def __init__(self):
+        super().__init__(mlp(4, 3, 1))
+        self.seen, self.count, self.mean, self.recent = [], 0, MeanMetric(), deque(maxlen=3)
+
+    def training_step(self, batch, batch_idx):
+        return super().training_step(batch, batch_idx) * self.factor(batch_idx)
+
+    def factor(self, batch_idx):
+        return 1.0
+
+
+class Looks(pl.Callback):
+    def on_after_backward(self, trainer, pl_module):
+        self.seen = True
