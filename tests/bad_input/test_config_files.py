@@ -69,7 +69,7 @@ def changed(old: str, new: str) -> str:
         (changed("lr: 0.02", "lrr: 0.02"), "model.optimizer: there is no option 'lrr'; did you mean 'lr'?"),
         (changed("lr: 0.02", "lr: fast"), "model.optimizer.lr: expected float, not fast"),
         (changed("[4]", "{a: 4}"), "model.hidden_sizes: expected"),
-        (changed("[male, Age]", "[male, age]"), "data.features is 'age'; did you mean 'Age'?"),
+        (changed("[male, Age]", "[male, age]"), "data.features: there is no 'age'; did you mean [male,Age]?"),
         (changed("max_epochs: 2", "max_epochs: two"), "trainer.max_epochs: expected int, not two"),
         (changed("accelerator: cpu", "acelerator: cpu"), "did you mean 'trainer.accelerator'?"),
         (changed("max_epochs: 2", "callbacks: [GradientMonitr]"), "did you mean 'GradientMonitor'?"),
