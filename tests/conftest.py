@@ -14,6 +14,7 @@ import torch
 from datamodules.mnist_files import FILE_NAMES, find_files
 
 ROOT = Path(__file__).parents[1]
+RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 ON_THE_CARD = "python -m pytest -m gpu"
 
 QUICK = """\
@@ -71,6 +72,15 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     if isinstance(val, str) and str(ROOT) in val:
         return val.replace(str(ROOT), "ROOT")
     return argname if isinstance(val, bytes) else None
+
+
+@pytest.fixture(autouse=True)
+def _no_ranks_left() -> Iterator[None]:
+    """A strategy of several processes leaves ranks in the environment; a later command would wait for the others."""
+    before = {name: os.environ.get(name) for name in RANKS}
+    yield
+    for name, value in before.items():
+        os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
 
 
 @pytest.fixture(scope="module")
