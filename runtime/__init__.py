@@ -4,6 +4,7 @@ Nothing is imported here, because that takes seconds.
 
 private                             every private name that is used, and why
 loop, step_plan, logged_values      run an epoch with a third of Lightning's calls and the same results to the bit
+graph                               a step recorded as a CUDA graph and replayed
 checkpoint, checkpoint_io           when and how best.ckpt and last.ckpt are written: whole, or not at all
 kept_values                         which values a checkpoint keeps, and how they load without running code
 read_checkpoint                     which checkpoint a run resumes from

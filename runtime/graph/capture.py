@@ -13,7 +13,7 @@ from torch import Tensor
 
 from datamodules.loader import Rows
 from runtime import private
-from runtime.graph.host import Fixed, Watched, WatchedProgress
+from runtime.graph.host import Fixed, Watched
 from runtime.private import ClosureResult
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def watching(loop: GraphEpochLoop, reads: list[str], logged: list[Logged]) -> It
         replaced["is_logged_step"] = lambda: False  # a step whose values are written is never replayed
     before = {name: own[name] for name in replaced if name in own}
     own.update(replaced)
-    fit_loop.epoch_progress = WatchedProgress(epochs, "current_epoch", reads)
+    fit_loop.epoch_progress = Watched(epochs, "current_epoch", reads)
     loop.reads = reads
     try:
         yield

@@ -79,14 +79,15 @@ class Fixed:
 
 
 class Watched:
-    """A number given to the training step while it is recorded: any use of it is noted.
+    """A number or a progress of the loops while a step is recorded: any use of it is noted.
 
     Args:
-        value: the number.
-        reads: gets the name of the number when it is used.
+        value: what it stands for.
+        name: what the step would be said to use.
+        reads: gets the name when it is used.
     """
 
-    def __init__(self, value: int, name: str, reads: list[str]) -> None:
+    def __init__(self, value: Any, name: str, reads: list[str]) -> None:
         self._value, self._name, self._reads = value, name, reads
 
     def __getattr__(self, name: str) -> Any:
@@ -123,17 +124,6 @@ for _each in TWO_SIDED:
     setattr(Watched, f"__r{_each.strip('_')}__", _noting(getattr(operator, _each), is_swapped=True))
 for _call in (divmod, bool, int, float, hash, str, repr, format, round):
     setattr(Watched, f"__{_call.__name__}__", _noting(_call))
-
-
-class WatchedProgress:
-    """Stands for a progress of the loops while a step is recorded: any use of it is noted."""
-
-    def __init__(self, progress: Any, name: str, reads: list[str]) -> None:
-        self._progress, self._name, self._reads = progress, name, reads
-
-    def __getattr__(self, name: str) -> Any:
-        self._reads.append(self._name)
-        return getattr(self._progress, name)
 
 
 def _attributes(model: nn.Module) -> Iterator[tuple[str, str, Any]]:

@@ -16,15 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from cli.range_test import RangeTest, has_diverged, rates_of, smooth, suggest
 from cli.tune_lr import train_through_range
 from runtime.errors import UsageError
-
-CONFIGS = Path(__file__).parents[2] / "configs"
-# Least squares on normalized x and y: the loss is a parabola of curvature 2 in the weight and in the bias.
-PARABOLA = [
-    "--config",
-    str(CONFIGS / "linear_regression.yaml"),
-    "--model.optimizer=SGD",
-    "--trainer.accelerator=cpu",
-]
+from tests.cli.parabola import PARABOLA
 
 
 class Bowl(pl.LightningModule):

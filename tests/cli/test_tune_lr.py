@@ -6,15 +6,7 @@ import pytest
 
 from cli import main
 from cli.tune_lr import draw
-
-CONFIGS = Path(__file__).parents[2] / "configs"
-# Least squares on normalized x and y: the loss is a parabola of curvature 2 in the weight and in the bias.
-PARABOLA = [
-    "--config",
-    str(CONFIGS / "linear_regression.yaml"),
-    "--model.optimizer=SGD",
-    "--trainer.accelerator=cpu",
-]
+from tests.cli.parabola import PARABOLA
 
 
 @pytest.fixture(autouse=True)
