@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -21,6 +21,11 @@ NUM_BINS = 8
 
 class Calibration(Picture):
     """`fit/calibration`: predicted probabilities against how often class 1 occurred (a reliability diagram)."""
+
+    how_to_read: ClassVar = {
+        "fit/calibration": "On the diagonal, the probabilities are right; above it the network is too pessimistic, "
+        "below it too optimistic. An interval that crosses the diagonal is no evidence of either.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return suits_two_classes(data)

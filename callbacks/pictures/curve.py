@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -64,6 +64,14 @@ class Fit:
 
 class Curve(Picture):
     """`fit/curve`: data and fit. `fit/terms`: what each hidden unit adds. `fit/steps`: the units as steps."""
+
+    how_to_read: ClassVar = {
+        "fit/curve": "The line is the fit, the dots are the data. The ticks at the bottom are the thresholds -b/w of "
+        "the first layer's units: the fit can bend near them, and hardly bends far from all of them.",
+        "fit/terms": "Top, what each unit of the last hidden layer adds; bottom, their sum, which is the fit.",
+        "fit/steps": "The same units as switches, off or on. Where the steps are far from the fit, the soft flanks "
+        "of the units matter more than their thresholds.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return is_table(data, "regression") and spec_of(data).in_shape[0] == 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytorch_lightning as pl
 
@@ -39,6 +39,11 @@ class DepthPlot(Picture):
 
     The measurements are in `measured[step][quantity][tag]`.
     """
+
+    how_to_read: ClassVar = {
+        "depth/gradients": "A straight line down towards layer 0 is the vanishing gradient; in a healthy network the "
+        "lines are level.",
+    }
 
     def __init__(self, every_n_steps: int | None = None, folder: Path | None = None) -> None:
         super().__init__(folder)

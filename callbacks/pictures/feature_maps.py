@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -28,6 +28,11 @@ PANEL = 1.75  # inches from one column to the next
 
 class FeatureMaps(Picture):
     """`feature_maps/blocks`: the first channels of each block's output, next to the input image."""
+
+    how_to_read: ClassVar = {
+        "feature_maps/blocks": "The same images after each block: first outlines, then coarser and fewer traces; a "
+        "map that is dark for every image says nothing about them.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return has_images(data) and any(isinstance(module, nn.Conv2d) for module in pl_module.modules())

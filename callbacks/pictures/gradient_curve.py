@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytorch_lightning as pl
 
@@ -27,6 +27,10 @@ class GradientCurve(Picture):
     It reads the Trainer's `GradientMonitor`, and draws nothing if there is none.
     """
 
+    how_to_read: ClassVar = {
+        "depth/gradient_over_steps": "A curve that falls and then stays level means that training has settled; "
+        "spikes are steps that were too large.",
+    }
     only_at_end = True
 
     def __init__(self, folder: Path | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -40,6 +40,13 @@ class Plane(Picture):
     The line of a unit in the first hidden layer is where its weighted sum of the inputs is 0: there a sigmoid is
     one half, and a relu begins to rise.
     """
+
+    how_to_read: ClassVar = {
+        "fit/plane": "The background is the network's answer at each point, and a dot is a sample in the color of "
+        "its true class: where the two colors differ, the network is wrong.",
+        "fit/lines": "Each hidden unit cuts the plane in two along its line; the arrow points to the side where the "
+        "unit is on.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return suits_plane(data)

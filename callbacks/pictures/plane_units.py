@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -23,6 +23,11 @@ MAX_UNITS = 8
 
 class PlaneUnits(Picture):
     """`fit/units`: the output of each unit of the last hidden layer over the plane, with the samples on top."""
+
+    how_to_read: ClassVar = {
+        "fit/units": "What each hidden unit has learned, its output at each point. Each output times its weight, "
+        "added up, is what the network decides by.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return suits_plane(data) and has_hidden_layer(pl_module)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 class Predicted(Picture):
     """`fit/predicted`: one point per sample, on the diagonal if the prediction is right."""
+
+    how_to_read: ClassVar = {
+        "fit/predicted": "A dot is a sample: on the diagonal the prediction is right, above it too large, below it "
+        "too small.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return is_table(data, "regression") and spec_of(data).in_shape[0] > 1

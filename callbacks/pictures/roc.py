@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -27,6 +27,13 @@ def suits_two_classes(data: Any) -> bool:
 
 class Roc(Picture):
     """`fit/roc`: the receiver operating characteristic. `fit/precision_recall`: precision against recall."""
+
+    how_to_read: ClassVar = {
+        "fit/roc": "The nearer the curve is to the upper left corner, the better the classes are separated; the dot "
+        "is the threshold in use.",
+        "fit/precision_recall": "Precision is the share of those predicted as the second class that belong to it, "
+        "recall the share of that class that the network finds; the dot is the threshold in use.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return suits_two_classes(data)

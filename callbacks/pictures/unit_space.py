@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -28,6 +28,10 @@ class UnitSpace(Picture):
     In this space the last layer separates the classes with a plane.
     """
 
+    how_to_read: ClassVar = {
+        "fit/unit_space": "The samples by the outputs of three hidden units: where a plane can separate the colors, "
+        "the last layer can separate the classes.",
+    }
     only_at_end = True  # ten panels in three dimensions take a second
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
