@@ -112,7 +112,7 @@ def equals(found: Any, value: Any) -> bool:
         return found.astimezone().isoformat(sep=" ").startswith(str(value).replace("T", " "))
     if isinstance(found, list) and isinstance(value, str):
         return value in found
-    return type(found) is type(value) and found == value or is_same(found, value)
+    return is_same(found, value)
 
 
 def compare(found: Any, sign: str, value: Any) -> bool:

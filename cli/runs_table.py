@@ -16,34 +16,43 @@ from cli.runs_query import COLUMNS, value_of
 from runtime.run_list import ListedRun
 
 COLORS = {"running": "green", "failed": "red", "killed": "yellow"}
-WIDE = 100_000  # characters, where no terminal limits a line
 
 
 def print_runs(runs: Sequence[ListedRun], extra: Sequence[str]) -> None:
-    """Print one line for each run, or several in a narrow terminal.
+    """Print one line for each run; in a terminal, a long cell is folded.
 
     Args:
         runs: in order.
         extra: names of further columns, which were sorted by or compared.
     """
+    shown = [name for name in dict.fromkeys(extra) if name not in COLUMNS and not is_best(name, runs)]
+    header = ["run", "started", "state", "best", *shown, "changed", "verdict", "note"]
+    rows = [[*cells_of(run, shown), noted(run)] for run in runs]
+    if not any(row[-1] for row in rows):
+        header, rows = header[:-1], [row[:-1] for row in rows]
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = WIDE
-    shown = [name for name in dict.fromkeys(extra) if name not in COLUMNS and not is_best(name, runs)]
+        print_lines([header, *rows])
+        return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("run", "started", "state", "best", *shown):
-        table.add_column(name, no_wrap=True)
-    table.add_column("changed", overflow="fold")
-    table.add_column("verdict", overflow="fold")
-    if any(noted(run) for run in runs):
-        table.add_column("note", overflow="fold")
-    for run in runs:
-        cells = [run.name, when(run.started), run.state, best(run)]
-        cells += [short(value_of(run, name)) for name in shown]
-        cells += [changed(run), verdict(run)]  # the last one knows which files were damaged
-        cells += [noted(run)] if len(table.columns) > len(cells) else []
-        table.add_row(*map(Text, cells[:2]), Text(cells[2], COLORS.get(run.state, "")), *map(Text, cells[3:]))
+    for name in header:
+        table.add_column(name, no_wrap=name not in ("changed", "verdict", "note"), overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row[:2]), Text(row[2], COLORS.get(row[2], "")), *map(Text, row[3:]))
     console.print(table)
+
+
+def print_lines(rows: Sequence[Sequence[str]]) -> None:
+    """Print a table whose lines are as long as they need to be, for a file or another program."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def cells_of(run: ListedRun, shown: Sequence[str]) -> list[str]:
+    """What one line says, but for the note; the verdict comes last because only then all files were read."""
+    values = [short(value_of(run, name)) for name in shown]
+    return [run.name, when(run.started), run.state, best(run), *values, changed(run), verdict(run)]
 
 
 def is_best(name: str, runs: Sequence[ListedRun]) -> bool:

@@ -32,9 +32,8 @@ def is_locked(folder: Path) -> bool:
 
     It takes the lock for an instant, together with any other reader, and writes nothing.
     """
-    with contextlib.suppress(FileNotFoundError):
-        with locked(folder, os.O_RDONLY) as is_free:
-            return not is_free
+    with contextlib.suppress(FileNotFoundError), locked(folder, os.O_RDONLY) as is_free:
+        return not is_free
     return False
 
 

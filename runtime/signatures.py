@@ -84,9 +84,11 @@ def signature(path: str, home: str = "") -> Signature | None:
     """
     path = path if "." in path or not home else f"{home}.{path}"
     found = definition(path)
-    if found is None or not isinstance(found[1], ast.ClassDef):
+    if found is None:
         return None
     source, node = found
+    if not isinstance(node, ast.ClassDef):
+        return None
     text = docstring(source, node)
     return Signature(path, text.partition("\n")[0], tuple(arguments_of(source, node)))
 

@@ -13,7 +13,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from runtime import run_lock
 from runtime.errors import UsageError
-from runtime.run_lock import RunLock, is_locked
+from runtime.run_lock import RunLock
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
