@@ -28,7 +28,8 @@ from cli.recording import launch, save_settings
 from cli.request import Request
 from cli.resume_checks import changed_settings, check_objects
 from cli.saved_config import as_plain_values
-from runtime.ending import End, forget_end, has_ended, recorded_end
+from runtime.end_record import End, forget_end, recorded_end
+from runtime.ending import has_ended
 from runtime.own_loggers import RunTrainer, all_loggers
 from runtime.process import prepare_process
 from runtime.read_checkpoint import newest_valid, read_checkpoint

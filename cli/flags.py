@@ -18,6 +18,11 @@ def add_flags(parser: LightningArgumentParser) -> None:
     parser.add_argument(
         "--run_name", type=str | None, help="Folder below runs/; by default the config's name."
     )
+    parser.add_argument(
+        "--tag",
+        type=list[str] | str | None,
+        help="A word, or a list of them, by which `runs --tag` finds the run.",
+    )
     parser.add_argument("--resume", type=str | None, help="Folder of a run to resume (fit only).")
     parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
     parser.add_argument("--monitor", type=str, default="val/loss", help="Metric that chooses best.ckpt.")

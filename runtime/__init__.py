@@ -14,7 +14,7 @@ replay, training_loaders            batches that can be drawn again, of loaders 
 evaluation_loaders                  each row once in several processes, of loaders from elsewhere
 samplers, generators                what such loaders keep: counts, lists, random generators
 direction, metric_schedules         whether a metric should be small or large; schedules that follow one
-ending, run_lock                    why a training ended; one process at a time in a run's folder
+ending, end_record, run_lock        why a training ended; one process at a time in a run's folder
 run_record, surroundings, phases    run.json: what was asked, with what it ran, where its time went
 stop, signals                       Ctrl-C, SIGTERM and SIGUSR1
 loggers                             TensorBoard and metrics.csv

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runtime import surroundings
-from runtime.ending import End, write_end
+from runtime.end_record import End, write_end
 from runtime.run_lock import RunLock
 from runtime.run_record import FILE, Launch, Record, now, read_record, state_of, write_record
 
