@@ -33,6 +33,7 @@ QUIET = [  # placed before the user's words, which may override them
     "--trainer.devices=1",
     "--checkup=false",
     "--pictures=false",
+    "--page=false",
 ]
 USAGE = """\
 python train.py sweep --config configs/mnist_4v9_logistic.yaml --config configs/sweeps/lr.yaml

@@ -9,8 +9,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pages.charts import library
-
 FOLDER = Path(__file__).parent
 SECONDS_BETWEEN_RELOADS = 10
 
@@ -52,6 +50,8 @@ def page(
     shown = [section for section in sections if section.body]
     links = "".join(f'<a href="#{each.anchor}">{escape(each.anchor.replace("-", " "))}</a>' for each in shown)
     body = head + "".join(map(section_html, shown))
+    from pages.charts import library  # not needed by a page without charts
+
     charts = (library(), own_file("charts.js")) if '<figure class="chart">' in body else ()
     scripts = "\n".join(f"<script>{script}</script>" for script in (own_file("page.js"), *charts))
     refresh = f'<meta http-equiv="refresh" content="{SECONDS_BETWEEN_RELOADS}">' if reloads else ""
