@@ -16,6 +16,7 @@ from pytorch_lightning.plugins.environments import (
 )
 
 from callbacks import ActivationMonitor, Checkup, Diagnosis, GradientMonitor, NonFiniteGuard
+from callbacks.inside import Distributions, LayerTable, WeightTable
 from callbacks.pictures import EVERY_RUN
 from callbacks.pictures.gallery import Gallery
 from callbacks.predictions import PredictionWriter
@@ -66,8 +67,10 @@ def callbacks_of(run: "Run", given: list[Callback]) -> list[Callback]:
         own.append(Checkup())
     if settings.diagnostics:
         own += [make() for make in DIAGNOSTICS if not has(given, make)]
+        own += [make(folder / "inside") for make in (LayerTable, WeightTable) if not has(given, make)]
     if settings.pictures:
-        own.append(Gallery([make(folder / "pictures") for make in EVERY_RUN if not has(given, make)]))
+        pictures = [make(folder / "pictures") for make in EVERY_RUN if not has(given, make)]
+        own.append(Gallery([*pictures, Distributions(folder / "inside")]))
     if settings.page:
         own.append(LivePage(folder))
     if settings.trainer.enable_checkpointing is not False and not settings.trainer.fast_dev_run:
