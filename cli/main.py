@@ -16,10 +16,12 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from cli.cluster import forget_run, rank, requeue, slurm_job
+from cli.completion_scripts import script
 from cli.help import help_text, wants_help
 from cli.overview import overview
 from cli.request import STUDIES, Request, comparison_requests, prepare, take_flag
 from cli.usage import USAGES
+from cli.version import version_text
 from cli.wrong_settings import malformed_checkpoint, wrong_settings
 from runtime.commands import train_py
 from runtime.errors import exit_code, explain
@@ -38,6 +40,14 @@ def main(args: Sequence[str], description: str = "") -> int:
     debug, args = take_flag(args, "--debug")
     if not args or args in (["-h"], ["--help"], ["help"]):
         print(overview(description))
+        return 0
+    if args in (["--version"], ["-V"]):
+        print(version_text())
+        return 0
+    if args[0] == "--complete":  # asked by a shell at every press of TAB
+        from cli.completion import complete
+
+        print(complete(args[1], args[2:]))
         return 0
     with raised_at_once():
         try:
@@ -65,6 +75,9 @@ def main(args: Sequence[str], description: str = "") -> int:
 def run_command(args: Sequence[str]) -> int:
     """Run one command without catching errors."""
     command, words = args[0], list(args[1:])
+    if command == "--completion":
+        print(script(" ".join(words)), end="")
+        return 0
     if command in USAGES and wants_help(words):
         print(help_text(command, words))
         return 0

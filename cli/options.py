@@ -98,9 +98,9 @@ def lay_over(settings: dict[str, Any], new: Mapping[str, Any]) -> None:
         settings[name] = value
 
 
-def parts(settings: Mapping[str, Any]) -> Iterator[Part]:
+def parts(settings: Mapping[str, Any], names: Sequence[str] = ("model", "data")) -> Iterator[Part]:
     """The model with its optimizer and schedule, then the data; what is not found in the sources is left out."""
-    for name in ("model", "data"):
+    for name in names:
         yield from part_of(name, settings.get(name), settings)
 
 
