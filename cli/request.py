@@ -61,9 +61,6 @@ def prepare(args: Sequence[str]) -> Request:
         raise UsageError(f"{command} stands before the command; write: {train_py('fit', command, '...')}")
     if command not in COMMANDS:
         raise UsageError(f"there is no command {command!r}; {did_you_mean(command, [*COMMANDS, *STUDIES])}")
-    if {"-h", "--help"} & set(words):
-        return Request(command, [command, *words])
-
     label = ""
     if words and not words[0].startswith("-"):
         label, words = words[0], words_of_first(command, words)

@@ -21,5 +21,8 @@ loggers                             TensorBoard and metrics.csv
 process                             what is set once for the whole process
 sharding                            weights in the layout that FSDP assumes
 run_folder, run_lock, tables, errors  what the commands share
+commit, metric_names, signatures    what is known without importing anything
+run_list, old_runs, sweep_journal   all runs, and what each left in its files
+run_notes, trash, config_text       notes and tags; removed runs; one setting of a config
 commands                            commands as they are printed
 """

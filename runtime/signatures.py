@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 REQUIRED = object()  # the default of an argument that has none
-ARGUMENT = re.compile(
-    r"(\w+(?:, \w+)*)(?: \([^:]*\))?: (.*)"
-)  # a line of a docstring, in Google's form or PyTorch's
+# A line of a docstring, in Google's form or PyTorch's: name, type in parentheses, text.
+ARGUMENT = re.compile(r"(\w+(?:, \w+)*)(?:( \([^:]*\)):|:(?= )) ?(.*)")
 IN_DOCSTRINGS = ("Args:", "Arguments:")
 
 
@@ -135,7 +134,13 @@ def dataclass_fields(source: Source, node: ast.ClassDef) -> list[Argument]:
         return []
     helps = described(docstring(source, node))
     fields = [each for each in node.body if isinstance(each, ast.AnnAssign)]
-    return [argument(source, ast.unparse(each.target), each.annotation, each.value, helps) for each in fields]
+    made = [
+        each.value is None or isinstance(each.value, ast.Call) for each in fields
+    ]  # `field(...)` is no value
+    return [
+        argument(source, ast.unparse(each.target), each.annotation, None if is_made else each.value, helps)
+        for each, is_made in zip(fields, made, strict=True)
+    ]
 
 
 def of_bases(source: Source, node: ast.ClassDef) -> list[Argument]:
@@ -234,9 +239,9 @@ def described(text: str) -> dict[str, str]:
         if indent < left:
             break
         match = ARGUMENT.match(line.strip())
-        if indent == left and match:
+        if match and (indent == left or match[2]):  # a type in parentheses is no part of a sentence
             names = match[1].split(", ")
-            found |= dict.fromkeys(names, match[2])
+            found |= dict.fromkeys(names, match[3])
         elif names:
             found |= {name: f"{found[name]} {line.strip()}" for name in names}
     return {name: textwrap.dedent(each).strip() for name, each in found.items()}
