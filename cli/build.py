@@ -130,7 +130,7 @@ class Run(LightningCLI):
                 self.lock.acquire(self.folder, was_restarted=self.request.job_file is not None)
             self.settings.ckpt_path = str(newest_valid(self.folder))
         if self.request.run_folder:
-            self._kept = set(self.folder.iterdir())
+            self._kept = set(self.folder.rglob("*"))
         if path := self.settings.get("ckpt_path"):
             self.checkpoint = read_checkpoint(Path(path))
         checks.check_settings(self.settings, self.checkpoint)
@@ -225,10 +225,8 @@ class Run(LightningCLI):
             note_run(self.request.job_file, self.folder)
 
     def new_loggers(self) -> list[Any]:
-        """TensorBoard and metrics.csv in the run's folder; none for predictions."""
-        if self.request.command == "predict":
-            return []
-        return loggers_of(self.folder, self.checkpoint if self.resumed else None)
+        """See `loggers_of`."""
+        return loggers_of(self)
 
     def fit(self) -> None:
         """Train.

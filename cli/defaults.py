@@ -16,6 +16,7 @@ from pytorch_lightning.plugins.environments import (
 )
 
 from callbacks import ActivationMonitor, Checkup, Diagnosis, GradientMonitor, NonFiniteGuard
+from callbacks.diagnostics.learning_rate import LearningRate
 from callbacks.pictures import EVERY_RUN
 from callbacks.pictures.gallery import Gallery
 from callbacks.predictions import PredictionWriter
@@ -27,13 +28,14 @@ from runtime.checkpoint import BestCheckpoint, LastCheckpoint
 from runtime.checkpoint_io import AtomicIO
 from runtime.direction import mode_of
 from runtime.graph.loop import use_graph_loop
-from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV
+from runtime.loggers import MetricsCSV
 from runtime.loop import use_lean_loop
 from runtime.own_loggers import RunTrainer, keep_files
 from runtime.restored import RestoredState
 from runtime.resume import ExactResume, first_step_to_log
 from runtime.sharding import ContiguousWeights
 from runtime.stop import StopOnSignal
+from runtime.tensorboard import BufferedTensorBoardLogger, EvaluationLogger
 from runtime.training_loaders import prepare_loaders
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ def callbacks_of(run: "Run", given: list[Callback]) -> list[Callback]:
         own.append(Checkup())
     if settings.diagnostics:
         own += [make() for make in DIAGNOSTICS if not has(given, make)]
+    if not has(given, LearningRate):
+        own.append(LearningRate())
     if settings.pictures:
         own.append(Gallery([make(folder / "pictures") for make in EVERY_RUN if not has(given, make)]))
     if settings.trainer.enable_checkpointing is not False and not settings.trainer.fast_dev_run:
@@ -81,17 +85,26 @@ def savers(settings: Namespace, model: LightningModule, folder: Path) -> list[Ca
     ]
 
 
-def loggers_of(folder: Path, checkpoint: dict[str, Any] | None = None) -> list[Logger]:
-    """TensorBoard and metrics.csv; a run resumed from a checkpoint hides what it logged after that."""
-    purge_step = first_step_to_log(checkpoint) if checkpoint else None
-    board = BufferedTensorBoardLogger(
-        folder.parent.parent,
-        name=folder.parent.name,
-        version=folder.name,
-        default_hp_metric=False,
-        purge_step=purge_step,
-    )
-    return [board, MetricsCSV(folder, purge_step)]
+def loggers_of(run: "Run") -> list[Logger]:
+    """TensorBoard and metrics.csv in the run's folder; none for predictions.
+
+    A run resumed from a checkpoint hides what it logged after that.
+    """
+    command, folder, checkpoint = run.request.command, run.folder, run.checkpoint
+    place: dict[str, Any] = {
+        "save_dir": folder.parent.parent,
+        "name": folder.parent.name,
+        "version": folder.name,
+        "default_hp_metric": False,
+    }
+    if command == "predict":
+        return []
+    if command != "fit":
+        step = max(first_step_to_log(checkpoint) - 1, 0) if checkpoint else 0
+        own = "validate" if command == "validate" else ""
+        return [EvaluationLogger(**place, folder=own, step=step), MetricsCSV(folder)]
+    purge_step = first_step_to_log(checkpoint) if run.resumed and checkpoint else None
+    return [BufferedTensorBoardLogger(**place, purge_step=purge_step), MetricsCSV(folder, purge_step)]
 
 
 def plugins_of(given: Any) -> list[Any]:
