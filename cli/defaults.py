@@ -17,6 +17,7 @@ from pytorch_lightning.plugins.environments import (
 
 from callbacks import ActivationMonitor, Checkup, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.diagnostics.learning_rate import LearningRate
+from callbacks.model_graph import ModelGraph
 from callbacks.pictures import EVERY_RUN
 from callbacks.pictures.gallery import Gallery
 from callbacks.predictions import PredictionWriter
@@ -79,7 +80,7 @@ def savers(settings: Namespace, model: LightningModule, folder: Path) -> list[Ca
     """The callbacks that write checkpoints, and those that make sure that checkpoints can be written."""
     return [
         MonitorCheck(settings.monitor, folder),
-        BestCheckpoint(settings.monitor, mode_of(settings, model), dirpath=folder / "checkpoints"),
+        BestCheckpoint(settings.monitor, mode_of(settings, model), settings, dirpath=folder / "checkpoints"),
         LastCheckpoint(folder / "checkpoints", every_n_steps=settings.save_every_n_steps),
         StopOnSignal(folder),
     ]
@@ -139,7 +140,8 @@ def prepare(run: "Run", trainer: RunTrainer) -> None:
     choose_loop(run.settings, trainer)
     if run.checkpoint is not None:
         check_callbacks(trainer.callbacks, run.changed, run.checkpoint, run.settings.ckpt_path)
-    trainer.callbacks[:0] = [RestoredState(run.changed, run.settings.ckpt_path), ExactResume()]
+    graph = [] if run.resumed else [ModelGraph()]  # a resumed run has it
+    trainer.callbacks[:0] = [RestoredState(run.changed, run.settings.ckpt_path), ExactResume(), *graph]
     keep_files(trainer, run.folder, run.purge_step)
 
 

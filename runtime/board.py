@@ -62,8 +62,12 @@ def layout(charts: list[str]) -> dict[str, dict[str, list]]:
     """The page "Custom Scalars": the loss and the learning rate, then one chart per quantity with one line per layer.
 
     Args:
-        charts: quantities of layers, that is, the first parts of tags.
+        charts: quantities of layers, that is, the first parts of tags. The logarithmic ones come first.
     """
+    charts = [
+        *(chart for chart in LOG10 if chart in charts),
+        *(chart for chart in charts if chart not in LOG10),
+    ]
     inside = {
         (f"log10 of {chart}" if chart in LOG10 else chart): [
             "Multiline",

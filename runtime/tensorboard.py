@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning import LightningModule
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from runtime import private
 from runtime.board import LEARNING, STAGES, layout, learning_curves, logarithms
 from runtime.loggers import BufferedLogger, Row
 
@@ -54,6 +56,19 @@ class BufferedTensorBoardLogger(BufferedLogger, TensorBoardLogger):
         """The page "Custom Scalars"; see `board.layout`."""
         return layout(charts)
 
+    def write_graph(self, module: LightningModule, inputs: Any) -> None:
+        """Trace a module for the page "Graphs".
+
+        Args:
+            module: a copy; it gets hooks for a moment.
+            inputs: of its `forward`: a tensor, or a tuple of several.
+
+        Raises:
+            Exception: any, if it cannot be traced.
+        """
+        with private.without_properties():
+            self.experiment.add_graph(module, inputs, use_strict_trace=False)
+
     def write(self, rows: list[Row]) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -96,8 +111,8 @@ class BufferedTensorBoardLogger(BufferedLogger, TensorBoardLogger):
 class EvaluationLogger(BufferedTensorBoardLogger):
     """For `validate` and `test`: writes at the checkpoint's step, and leaves the curves of the training alone.
 
-    Lightning counts no steps in an evaluation. A second `val/loss` at step 0 would make TensorBoard drop the first ones, so
-    `validate` has a folder of its own.
+    Lightning counts no steps in an evaluation. After another `val/loss` at step 0, TensorBoard would drop those of the
+    training; so `validate` has a folder of its own.
 
     Args:
         folder: below the run's; "" for the run's own.

@@ -1,6 +1,6 @@
 """LearningRate: the learning rate with which the optimizer steps.
 
-Tags: `lr`; if there are several parameter groups or optimizers, `lr/0`, `lr/1`, ..., or `lr/NAME` for a group with a name.
+Tags: `lr`; with several parameter groups or optimizers `lr/0`, `lr/1`, ..., and `lr/NAME` for a group with a name.
 """
 
 from __future__ import annotations
@@ -52,10 +52,8 @@ class LearningRate(Monitor):
 def rates(optimizers: list[Any]) -> dict[str, float]:
     """The learning rates by tag; a group without one, as of an optimizer that finds its own, is left out."""
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    if len(groups) == 1:
-        tags = ["lr"]
-    else:
-        tags = [f"lr/{group.get('name', number)}" for number, group in enumerate(groups)]
+    names = [group.get("name", number) for number, group in enumerate(groups)]
+    tags = ["lr"] if len(groups) == 1 else [f"lr/{name}" for name in names]
     return {
         tag: float(group["lr"])
         for tag, group in zip(tags, groups, strict=True)
