@@ -5,11 +5,13 @@
 checkup       what is wrong before the first step
 diagnostics   what the network does inside, and what is wrong with it
 pictures      what it has learned
+inside        layers, weights and distributions as files, for the page of a run
 predictions   predictions.csv
 progress      a progress bar that costs little
 summary       the layers and their sizes, before training
 steps         the step at which everything is logged
 files         files that are complete or absent
+layer_labels  what a layer is called: "hidden 1", "output"
 """
 
 from callbacks.checkup import Checkup

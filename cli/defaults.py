@@ -17,6 +17,7 @@ from pytorch_lightning.plugins.environments import (
 
 from callbacks import ActivationMonitor, Checkup, Diagnosis, GradientMonitor, NonFiniteGuard
 from callbacks.diagnostics.learning_rate import LearningRate
+from callbacks.inside import Distributions, LayerTable, WeightTable
 from callbacks.model_graph import ModelGraph
 from callbacks.pictures import EVERY_RUN
 from callbacks.pictures.gallery import Gallery
@@ -32,6 +33,7 @@ from runtime.graph.loop import use_graph_loop
 from runtime.loggers import MetricsCSV
 from runtime.loop import use_lean_loop
 from runtime.own_loggers import RunTrainer, keep_files
+from runtime.phases import PhaseTimer
 from runtime.restored import RestoredState
 from runtime.resume import ExactResume, first_step_to_log
 from runtime.sharding import ContiguousWeights
@@ -60,17 +62,19 @@ def callbacks_of(run: "Run", given: list[Callback]) -> list[Callback]:
         own.append(PredictionWriter(folder))
     if command != "fit":
         return own
-    own.append(ContiguousWeights())
+    own += [PhaseTimer(), ContiguousWeights()]
     if settings.trainer.enable_model_summary is not False and not has(given, ModelSummary):
         own.append(LayerSummary())
     if settings.checkup and not has(given, Checkup):
         own.append(Checkup())
     if settings.diagnostics:
         own += [make() for make in DIAGNOSTICS if not has(given, make)]
+        own += [make(folder / "inside") for make in (LayerTable, WeightTable) if not has(given, make)]
     if not has(given, LearningRate):
         own.append(LearningRate())
     if settings.pictures:
-        own.append(Gallery([make(folder / "pictures") for make in EVERY_RUN if not has(given, make)]))
+        pictures = [make(folder / "pictures") for make in EVERY_RUN if not has(given, make)]
+        own.append(Gallery([*pictures, Distributions(folder / "inside")]))
     if settings.trainer.enable_checkpointing is not False and not settings.trainer.fast_dev_run:
         own += savers(settings, run.model, folder)
     return own
