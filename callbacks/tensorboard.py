@@ -8,6 +8,7 @@ from typing import Any
 import google_crc32c
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from torch import Tensor
 
 
 def write_scalars(trainer: pl.Trainer, scalars: dict[str, float], step: int) -> None:
@@ -46,6 +47,11 @@ def write_image(trainer: pl.Trainer, tag: str, png: bytes, step: int) -> None:
     image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
     summary = Summary(value=[Summary.Value(tag=tag, image=image)])
     on_tensorboard(trainer, lambda writer: writer.file_writer.add_summary(summary, step))
+
+
+def write_histogram(trainer: pl.Trainer, tag: str, values: Tensor, step: int) -> None:
+    """Write a histogram; all values must be finite, as TensorBoard refuses to bin a NaN."""
+    on_tensorboard(trainer, lambda writer: writer.add_histogram(tag, values, step))
 
 
 def on_tensorboard(trainer: pl.Trainer, write: Callable[[Any], None]) -> None:

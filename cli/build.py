@@ -36,6 +36,7 @@ from runtime.restored import Changed
 from runtime.resume import first_step_to_log, record_end
 from runtime.run_folder import discard, new_run_folder
 from runtime.run_lock import RunLock
+from runtime.run_text import write_text
 from runtime.signals import Interrupted
 from runtime.step_plan import NoProfiler
 from runtime.stop import StopOnSignal
@@ -276,6 +277,7 @@ class Run(LightningCLI):
         if self.resumed:
             forget_end(self.folder)
             self.save_config()
+        write_text(self.trainer, self.folder)
 
     def save_config(self) -> None:
         """Write config.yaml and run.json into the run's folder; a kill leaves the old files."""

@@ -16,6 +16,7 @@ from pytorch_lightning.plugins.environments import (
 )
 
 from callbacks import ActivationMonitor, Checkup, Diagnosis, GradientMonitor, NonFiniteGuard
+from callbacks.diagnostics.histograms import Histograms
 from callbacks.diagnostics.learning_rate import LearningRate
 from callbacks.inside import Distributions, LayerTable, WeightTable
 from callbacks.model_graph import ModelGraph
@@ -72,6 +73,8 @@ def callbacks_of(run: "Run", given: list[Callback]) -> list[Callback]:
         own += [make(folder / "inside") for make in (LayerTable, WeightTable) if not has(given, make)]
     if not has(given, LearningRate):
         own.append(LearningRate())
+    if settings.histograms and not has(given, Histograms):
+        own.append(Histograms())
     if settings.pictures:
         pictures = [make(folder / "pictures") for make in EVERY_RUN if not has(given, make)]
         own.append(Gallery([*pictures, Distributions(folder / "inside")]))
