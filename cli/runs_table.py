@@ -72,8 +72,10 @@ def best(run: ListedRun) -> str:
 
 def verdict(run: ListedRun) -> str:
     """What the diagnosis found; and the files that could not be read."""
-    damaged = f"damaged: {', '.join(sorted(set(run.damaged)))}" if run.damaged else ""
-    return "; ".join(filter(None, [run.verdict, damaged])) or "-"
+    found = [run.verdict]
+    if run.damaged:
+        found.append(f"damaged: {', '.join(sorted(set(run.damaged)))}")
+    return "; ".join(filter(None, found)) or "-"
 
 
 def changed(run: ListedRun) -> str:
