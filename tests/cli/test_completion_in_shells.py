@@ -21,7 +21,7 @@ START = {
     "fish": ["fish", "--no-config", "-i"],
 }
 SET_UP = {
-    "bash": "PS1='$ '; bind 'set bell-style none' 'set enable-bracketed-paste off'; source <(python {path} --completion bash)",
+    "bash": "PS1='$ '; bind 'set enable-bracketed-paste off'; source <(python {path} --completion bash)",
     "zsh": "PS1='$ '; unsetopt beep; autoload -Uz compinit; compinit -u -D; source <(python {path} --completion zsh)",
     "fish": "function fish_prompt; echo '$ '; end; python {path} --completion fish | source",
 }

@@ -84,13 +84,13 @@ def test_what_lies_elsewhere_is_left_alone(run: Path) -> None:
 
 
 def test_what_was_not_removed_cannot_come_back() -> None:
-    with pytest.raises(UsageError, match="runs/.trash/a/version_7 does not exist"):
+    with pytest.raises(UsageError, match=r"runs/\.trash/a/version_7 does not exist"):
         restore(Path("runs/a/version_7"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written() -> None:
     Path("runs").chmod(0o555)
-    with pytest.raises(UsageError, match="cannot be moved to runs/.trash: Permission denied"):
+    with pytest.raises(UsageError, match=r"cannot be moved to runs/\.trash: Permission denied"):
         remove(A)
     Path("runs").chmod(0o755)
