@@ -6,7 +6,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from cli import main
-from cli.request import Request, option_values, prepare, settings, take_option
+from cli.request import COMMANDS, STUDIES, Request, option_values, prepare, settings, take_option
 from runtime.errors import UsageError
 
 
