@@ -6,6 +6,8 @@ network more than its diagnostics do.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytorch_lightning as pl
 
 from callbacks.pictures.base import Picture
@@ -33,6 +35,16 @@ class Gallery(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         for picture in self.pictures:
             picture.setup(trainer, pl_module, stage)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What those pictures have collected that show a history, by name of their class."""
+        states = {type(picture).__name__: picture.state_dict() for picture in self.pictures}
+        return {name: state for name, state in states.items() if state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for picture in self.pictures:
+            if state := state_dict.get(type(picture).__name__):
+                picture.load_state_dict(state)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for picture in self.pictures:
