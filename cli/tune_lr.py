@@ -15,7 +15,7 @@ from jsonargparse import Namespace
 from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, StochasticWeightAveraging
 
-from callbacks.pictures.style import BLUE, GRAY, VERMILION, drawing, new_figure, to_png
+from callbacks.pictures.style import BLUE, GRAY, VERMILION, drawing, legend_below, new_figure, to_png
 from cli.build import Run, build
 from cli.range_test import SHARE, RangeTest, smooth, suggest
 from cli.request import Request, option_values, prepare, take_option
@@ -158,5 +158,5 @@ def draw(rates: list[float], losses: list[float], rate: float) -> Figure:
     axes.set_ylim(finite.min() - 2 * margin, max(finite[0], losses[0]) + 5 * margin)
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
     axes.grid()
-    axes.legend()
+    legend_below(figure, axes)
     return figure

@@ -136,7 +136,8 @@ def draw_lines(plane: PlaneAxes, weight: np.ndarray, bias: np.ndarray) -> Figure
             axes.text(*places[best], str(unit + 1), **style)
     axes.set_title("arrow: where the unit is on" + (f"; outside: {', '.join(unseen)}" if unseen else ""))
     figure.legend(loc="outside lower center", ncols=len(plane.classes), markerscale=1.6)
-    figure.suptitle("Line of each hidden unit")
+    of_all = f"the first {MAX_LINES} of {len(weight)} hidden units"
+    figure.suptitle("Line of each hidden unit" if len(weight) <= MAX_LINES else f"Lines of {of_all}")
     return figure
 
 
