@@ -26,12 +26,6 @@ from runtime.run_folder import ROOT
 from runtime.tables import print_table
 from sweeps.trials import silence
 
-USAGE = """\
-python train.py tune-lr --config configs/mnist_mlp.yaml [--low 1e-6] [--high 10] [--steps 200]
-
-Any flag of fit may be given, except --resume and --ckpt_path. Writes one picture, runs/tune_lr/<experiment>.png, and no
-run.
-"""
 SHORT = [  # for this training only the loss is measured, and nothing is kept
     "--trainer.max_epochs=-1",
     "--trainer.limit_val_batches=0",
@@ -62,9 +56,6 @@ def main(given: list[str]) -> int:
     Raises:
         UsageError: for a wrong command, or if the loss never falls.
     """
-    if {"-h", "--help"} & set(given):
-        print(USAGE)
-        return 0
     for flag in ("--resume", "--ckpt_path"):
         if option_values(given, flag):
             raise UsageError(f"{flag} does not go with tune-lr, which begins with new weights; leave it out")
