@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
@@ -37,7 +37,7 @@ class DepthPlot(Picture):
     Raises:
         ValueError: every_n_steps is not a positive integer.
 
-    The measurements are in `measured[step][quantity][tag]`.
+    The measurements are in `measured[step][quantity][tag]`. Checkpoints hold them, so that a resumed run shows the first.
     """
 
     def __init__(self, every_n_steps: int | None = None, folder: Path | None = None) -> None:
@@ -48,7 +48,18 @@ class DepthPlot(Picture):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
+            self.measured = {}
             Observer.of(trainer, self).add_reader(self)
+
+    @property
+    def state_key(self) -> str:
+        return self._generate_state_key(every_n_steps=self.every_n_steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"measured": self.measured}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.measured = dict(state_dict["measured"])
 
     def start_reading(self, trainer: pl.Trainer, observer: Observer) -> None:
         """Read the Trainer's `GradientMonitor` if it measures all layers at the required steps."""
@@ -60,7 +71,7 @@ class DepthPlot(Picture):
         self._monitor = observer.provide(GradientMonitor, self.every_n_steps, suits)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.measured, self.seconds = {}, 0.0
+        self.seconds = 0.0
         self._active = trainer.is_global_zero and not trainer.fast_dev_run
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
+import torch
 
 from callbacks.diagnostics.gradients import GradientMonitor
 from callbacks.diagnostics.observer import Observer
@@ -24,7 +25,8 @@ Points = Sequence[tuple[int, Mapping[str, float]]]  # step, and the value of eac
 class GradientCurve(Picture):
     """`depth/gradient_over_steps`: the mean absolute weight gradient of each layer, on a log scale.
 
-    It reads the Trainer's `GradientMonitor`, and draws nothing if there is none.
+    It reads the Trainer's `GradientMonitor`, and draws nothing if there is none. Checkpoints hold what it has read, so
+    that the picture of a resumed run begins at the first step.
     """
 
     only_at_end = True
@@ -41,6 +43,23 @@ class GradientCurve(Picture):
             self._points, self._monitor = [], next(monitors, None)
             if self._monitor is not None:
                 Observer.of(trainer, self._monitor).add_reader(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was read: the steps (S,), the layers, and their values (S, L), NaN where a layer has none."""
+        tags = sorted({tag for _, values in self._points for tag in values})
+        rows = [[values.get(tag, math.nan) for tag in tags] for _, values in self._points]
+        return {
+            "steps": [step for step, _ in self._points],
+            "layers": tags,
+            "values": torch.tensor(rows, dtype=torch.float64),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        rows = state_dict["values"].tolist()
+        self._points = [
+            (step, {tag: v for tag, v in zip(state_dict["layers"], row, strict=True) if not math.isnan(v)})
+            for step, row in zip(state_dict["steps"], rows, strict=True)
+        ]
 
     def start_reading(self, trainer: pl.Trainer, observer: Observer) -> None:
         """Do nothing: the monitor is already known."""
