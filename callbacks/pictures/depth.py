@@ -40,7 +40,7 @@ class DepthPlot(Picture):
     Raises:
         ValueError: every_n_steps is not a positive integer.
 
-    The measurements are in `measured[step][quantity][tag]`.
+    The measurements are in `measured[step][quantity][tag]`. Checkpoints hold them, so that a resumed run shows the first.
     """
 
     how_to_read: ClassVar = {
@@ -59,12 +59,15 @@ class DepthPlot(Picture):
             self.measured = {}
             Observer.of(trainer, self).add_reader(self)
 
+    @property
+    def state_key(self) -> str:
+        return self._generate_state_key(every_n_steps=self.every_n_steps)
+
     def state_dict(self) -> dict[str, Any]:
-        """Both measurements, so that a resumed run still shows the one before training."""
-        return {"measured": self.measured} if self.measured else {}
+        return {"measured": self.measured}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.measured = state_dict["measured"]
+        self.measured = dict(state_dict["measured"])
 
     def start_reading(self, trainer: pl.Trainer, observer: Observer) -> None:
         """Read the Trainer's `GradientMonitor` if it measures all layers at the required steps."""

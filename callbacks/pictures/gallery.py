@@ -32,12 +32,8 @@ class Gallery(pl.Callback):
                 )
         self.pictures = pictures
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        for picture in self.pictures:
-            picture.setup(trainer, pl_module, stage)
-
     def state_dict(self) -> dict[str, Any]:
-        """What those pictures have collected that show a history, by name of their class."""
+        """The states of those pictures that have one, by class."""
         states = {type(picture).__name__: picture.state_dict() for picture in self.pictures}
         return {name: state for name, state in states.items() if state}
 
@@ -45,6 +41,10 @@ class Gallery(pl.Callback):
         for picture in self.pictures:
             if state := state_dict.get(type(picture).__name__):
                 picture.load_state_dict(state)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        for picture in self.pictures:
+            picture.setup(trainer, pl_module, stage)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for picture in self.pictures:

@@ -26,8 +26,8 @@ Points = Sequence[tuple[int, Mapping[str, float]]]  # step, and the value of eac
 class GradientCurve(Picture):
     """`depth/gradient_over_steps`: the mean absolute weight gradient of each layer, on a log scale.
 
-    It reads the Trainer's `GradientMonitor`, and draws nothing if there is none. A resumed run draws the steps before it
-    too.
+    It reads the Trainer's `GradientMonitor`, and draws nothing if there is none. Checkpoints hold what it has read, so
+    that the picture of a resumed run begins at the first step.
     """
 
     how_to_read: ClassVar = {
@@ -50,20 +50,23 @@ class GradientCurve(Picture):
                 Observer.of(trainer, self._monitor).add_reader(self)
 
     def state_dict(self) -> dict[str, Any]:
-        """The points so far, so that a resumed run draws the whole curve."""
+        """What was read: the steps (S,), the layers, and their values (S, L), NaN where a layer has none."""
         if not self._points:
             return {}
         tags = sorted({tag for _, values in self._points for tag in values})
-        values = [[values.get(tag, math.nan) for tag in tags] for _, values in self._points]
+        rows = [[values.get(tag, math.nan) for tag in tags] for _, values in self._points]
         return {
-            "tags": tags,
-            "steps": torch.tensor([step for step, _ in self._points]),
-            "values": torch.tensor(values, dtype=torch.float64),
+            "steps": [step for step, _ in self._points],
+            "layers": tags,
+            "values": torch.tensor(rows, dtype=torch.float64),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        rows = zip(state_dict["steps"].tolist(), state_dict["values"].tolist(), strict=True)
-        self._points = [(step, dict(zip(state_dict["tags"], values, strict=True))) for step, values in rows]
+        rows = state_dict["values"].tolist()
+        self._points = [
+            (step, {tag: v for tag, v in zip(state_dict["layers"], row, strict=True) if not math.isnan(v)})
+            for step, row in zip(state_dict["steps"], rows, strict=True)
+        ]
 
     def start_reading(self, trainer: pl.Trainer, observer: Observer) -> None:
         """Do nothing: the monitor is already known."""
