@@ -13,12 +13,13 @@ from callbacks.pictures.forward import calls
 from callbacks.pictures.network import array
 from pages.watch.columns import MAX_UNITS, Column, columns_of, shown, strengths
 from pages.watch.packing import largest, pack, plain
+from pages.watch.scene import Scene
 
 QUANTITIES = ("grad_norm", "delta_norm", "update_ratio")
 CURVE_POINTS = 60
 
 
-def network(pl_module: pl.LightningModule, x: Tensor, scene: Any) -> dict[str, Any]:
+def network(pl_module: pl.LightningModule, x: Tensor, scene: Scene) -> dict[str, Any]:
     """The columns of units and the weights between them.
 
     Args:
@@ -27,15 +28,18 @@ def network(pl_module: pl.LightningModule, x: Tensor, scene: Any) -> dict[str, A
         scene: draws the small picture of a unit, and the inputs.
     """
     columns = columns_of(calls(pl_module, x))
-    drawn = [{"label": "input", "tag": "", "units": scene.inputs(), "total": scene.num_inputs}]
+    drawn: list[dict[str, Any]] = [{"label": "input", "tag": "", "units": scene.inputs(), "total": scene.num_inputs}]
     edges: list[Any] = []
+    if columns and (state := scene.state(columns[0]))[1]:
+        drawn.append({"label": "state", "tag": "", "units": state[0], "total": state[1]})
+        edges.append(None)
     places = shown(columns)
     before = -1  # the column drawn last
     for place in places:
         column = columns[place]
+        source = columns[place - 1].units if place else drawn[-1]["total"]
         units, total = scene.units(column, is_output=place == len(columns) - 1)
         drawn.append({"label": column.label, "tag": column.tag, "units": units, "total": total})
-        source = scene.num_inputs if place == 0 else columns[place - 1].units
         is_next = place == before + 1 and column.reads_previous
         edges.append(weights_between(column.module, source, drawn[-2], drawn[-1]) if is_next else None)
         before = place

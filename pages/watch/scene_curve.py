@@ -13,12 +13,13 @@ from callbacks.pictures.network import array, axis_name, prepared_inputs, raw_in
 from pages.watch.columns import Column
 from pages.watch.frames import curves_of
 from pages.watch.packing import plain
+from pages.watch.scene import Scene, Units
 
 POINTS = 240
 MAX_POINTS = 600
 
 
-class CurveScene:
+class CurveScene(Scene):
     """The curve of a network with one input.
 
     Args:
@@ -42,25 +43,18 @@ class CurveScene:
         names = [axis_name(self.data, 0), spec_of(self.data).target_name]
         return {"points": [plain(self.points), plain(self.targets)], "grid": plain(self.grid), "names": names}
 
-    def add_points(self, batch: Any) -> bool:
-        """The validation batch is enough."""
-        return False
-
     def probe(self) -> Tensor:
         """The grid (POINTS, 1)."""
         return self.x
 
-    def inputs(self) -> list[dict[str, Any]]:
+    def inputs(self) -> Units:
         """The input itself."""
         return curves_of(array(self.x).T, [axis_name(self.data, 0)])
 
-    def units(self, column: Column, *, is_output: bool) -> tuple[list[dict[str, Any]], int]:
+    def units(self, column: Column, *, is_output: bool) -> tuple[Units, int]:
         """The output of each unit against the input."""
         return curves_of(array(column.output).reshape(POINTS, -1).T), column.units
 
     def output(self, pl_module: pl.LightningModule) -> dict[str, Any]:
         """The fit, in the units of the table."""
         return {"fit": plain(raw_targets(self.data, pl_module(self.x)).reshape(POINTS, -1)[:, 0])}
-
-    def change(self, change: dict[str, Any]) -> None:
-        """Nothing can be changed."""

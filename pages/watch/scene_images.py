@@ -16,12 +16,13 @@ from pages.watch.columns import MAX_UNITS, Column
 from pages.watch.drawing import as_written
 from pages.watch.frames import bars_of, class_means, maps_of, unit
 from pages.watch.packing import largest, pack, plain
+from pages.watch.scene import Scene, Units
 
 MAX_IMAGES = 200  # for the mean of a unit in each class
 FIXED = 20  # that the page goes through
 
 
-class ImageScene:
+class ImageScene(Scene):
     """The way of one image through a network.
 
     Args:
@@ -65,10 +66,6 @@ class ImageScene:
         height, width = self.fixed.shape[2:]
         return height * width <= 64 * 64
 
-    def add_points(self, batch: Any) -> bool:
-        """The validation batch is enough."""
-        return False
-
     @property
     def image(self) -> Tensor:
         """The image that is shown, (1, C, H, W)."""
@@ -78,11 +75,11 @@ class ImageScene:
         """The image, then the others, which give each unit's mean in each class."""
         return torch.cat([self.image, self.others])
 
-    def inputs(self) -> list[dict[str, Any]]:
+    def inputs(self) -> Units:
         """The image."""
         return [unit(0, ["image"], map=gray(self.image), ink=True)]
 
-    def units(self, column: Column, *, is_output: bool) -> tuple[list[dict[str, Any]], int]:
+    def units(self, column: Column, *, is_output: bool) -> tuple[Units, int]:
         """A feature map, an image of weights, or the mean in each class, for each unit."""
         output = column.output
         if output.ndim == 4 and output[0].numel() > output.shape[1]:

@@ -19,12 +19,13 @@ from callbacks.pictures.plane_axes import PlaneAxes
 from pages.watch.columns import MAX_UNITS, Column
 from pages.watch.frames import maps_of
 from pages.watch.packing import largest, pack, pack_colors, plain
+from pages.watch.scene import Scene, Units
 
 SIDE = 50  # points of the grid along each axis
 MAX_POINTS = 1000
 
 
-class PlaneScene:
+class PlaneScene(Scene):
     """The plane of a classification or a regression on two inputs.
 
     Args:
@@ -85,11 +86,11 @@ class PlaneScene:
         """The grid (SIDE * SIDE, 2), row by row from the top."""
         return self.x
 
-    def inputs(self) -> list[dict[str, Any]]:
+    def inputs(self) -> Units:
         """Both inputs over the plane, as the network gets them."""
         return maps_of(array(self.x).T.reshape(2, SIDE, SIDE), list(self.axes.names))
 
-    def units(self, column: Column, *, is_output: bool) -> tuple[list[dict[str, Any]], int]:
+    def units(self, column: Column, *, is_output: bool) -> tuple[Units, int]:
         """The output of each unit over the plane."""
         maps = array(column.output).T[:MAX_UNITS].reshape(-1, SIDE, SIDE)
         names = list(self.axes.classes) if is_output and column.units > 1 else None
@@ -114,7 +115,4 @@ class PlaneScene:
         colors = np.array([[int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)] for color in self.axes.colors])
         mixed = 1 - 0.6 * (1 - probability[:, : len(colors)] @ colors[: probability.shape[1]])
         return pack_colors(mixed.reshape(SIDE, SIDE, 3))
-
-    def change(self, change: dict[str, Any]) -> None:
-        """Nothing can be changed."""
 

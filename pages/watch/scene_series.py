@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-from torch import Tensor, nn
+from torch import Tensor
 
-from callbacks.diagnostics.probe import forward_hooks
 from callbacks.pictures.network import array, raw_targets
 from pages.watch.columns import Column
 from pages.watch.frames import curves_of
 from pages.watch.packing import plain
+from pages.watch.scene import Scene, Units
 
 NUM_SERIES = 4
 
 
-class SeriesScene:
+class SeriesScene(Scene):
     """A few series of the validation batch, for a model with `forecast(x, horizon)`.
 
     Args:
@@ -37,41 +37,31 @@ class SeriesScene:
         truth = np.concatenate([self._values(self.known), self._values(self.future)], axis=1)
         return {"series": plain(truth), "known": self.known.shape[1]}
 
-    def add_points(self, batch: Any) -> bool:
-        """The validation batch is enough."""
-        return False
-
     def probe(self) -> Tensor:
         """The known part of the first series, (1, K, F)."""
         return self.known[:1]
 
-    def inputs(self) -> list[dict[str, Any]]:
+    def inputs(self) -> Units:
         """The first series."""
         return curves_of(self._values(self.known[:1]) - self._values(self.known[:1]).mean(), ["series 1"])
 
-    def units(self, column: Column, *, is_output: bool) -> tuple[list[dict[str, Any]], int]:
+    def state(self, column: Column) -> tuple[Units, int]:
+        """What the recurrent layers remember, over time: the layer after them reads it."""
+        if column.inputs.shape[:2] != self.known[:1].shape[:2]:
+            return [], 0
+        over_time = array(column.inputs)[0]
+        return curves_of(over_time.T), over_time.shape[1]
+
+    def units(self, column: Column, *, is_output: bool) -> tuple[Units, int]:
         """The output of each unit over time, for the first series."""
         over_time = array(column.output)[0]
         return curves_of(over_time.T), over_time.shape[1]
 
     def output(self, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """One step ahead within the known part, then freely; and the state of recurrent layers over time."""
+        """One step ahead within the known part, then freely."""
         model: Any = pl_module
-        states: list[Tensor] = []
-        recurrent = [each for each in pl_module.modules() if isinstance(each, nn.RNNBase)]
-        with forward_hooks(recurrent, lambda layer, inputs, output: states.append(output[0])):
-            one_step = model(self.known[:, :-1])
-        forecast = model.forecast(self.known, self.future.shape[1])
-        memory = [curves_of(array(state[0]).T, None) for state in states]
-        return {
-            "one_step": plain(self._values(one_step)),
-            "forecast": plain(self._values(forecast)),
-            "memory": memory,
-            "memory_total": int(states[0].shape[-1]) if states else 0,
-        }
+        one_step, forecast = model(self.known[:, :-1]), model.forecast(self.known, self.future.shape[1])
+        return {"one_step": plain(self._values(one_step)), "forecast": plain(self._values(forecast))}
 
     def _values(self, series: Tensor) -> np.ndarray:
         return raw_targets(self.data, series[..., 0])
-
-    def change(self, change: dict[str, Any]) -> None:
-        """Nothing can be changed."""

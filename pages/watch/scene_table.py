@@ -14,13 +14,14 @@ from callbacks.pictures.style import class_colors
 from pages.watch.columns import Column
 from pages.watch.frames import bars_of, class_means
 from pages.watch.packing import plain
+from pages.watch.scene import Scene, Units
 
 MAX_ROWS = 1000
 FIFTHS = 5  # groups of a regression, by target
 BINS = 20
 
 
-class TableScene:
+class TableScene(Scene):
     """The rows of a validation batch.
 
     Args:
@@ -35,7 +36,8 @@ class TableScene:
         self.x, y = (each[:MAX_ROWS] for each in batch)
         self.data, self.task = data, task
         self.num_inputs = int(self.x.shape[1])
-        self.targets = raw_targets(data, y).reshape(len(y), -1)[:, 0] if task == "regression" else array(y.flatten(1)[:, 0] if y.ndim > 1 else y)
+        first = y.reshape(len(y), -1)[:, 0]
+        self.targets = raw_targets(data, first) if task == "regression" else array(first)
         if task in ("binary", "multiclass", "classes"):
             self.groups = self.targets.astype(int)
             self.group_names = class_names(data, int(self.groups.max()) + 1)
@@ -49,25 +51,21 @@ class TableScene:
         colors = class_colors(len(self.group_names))
         return {"groups": self.group_names, "colors": colors, "names": [spec_of(self.data).target_name], "task": self.task}
 
-    def add_points(self, batch: Any) -> bool:
-        """The validation batch is enough."""
-        return False
-
     def probe(self) -> Tensor:
         """The rows (N, F)."""
         return self.x
 
-    def inputs(self) -> list[dict[str, Any]]:
+    def inputs(self) -> Units:
         """The mean of each column in each group, as the network gets it."""
         column = Column("", pl.LightningModule(), self.x, self.x)
         return self._bars(column, [feature_name(self.data, k) for k in range(self.num_inputs)])
 
-    def units(self, column: Column, *, is_output: bool) -> tuple[list[dict[str, Any]], int]:
+    def units(self, column: Column, *, is_output: bool) -> tuple[Units, int]:
         """The mean output of each unit in each group."""
         names = self.group_names if is_output and column.units == len(self.group_names) else None
         return self._bars(column, names), column.units
 
-    def _bars(self, column: Column, names: list[str] | None) -> list[dict[str, Any]]:
+    def _bars(self, column: Column, names: list[str] | None) -> Units:
         return bars_of(class_means(column, self.groups, len(self.group_names)), names)
 
     def output(self, pl_module: pl.LightningModule) -> dict[str, Any]:
@@ -84,6 +82,3 @@ class TableScene:
             what = f"P({self.group_names[1]})" if self.task == "binary" else "probability of the true class"
             return {"counts": plain(counts), "legend": what, "accuracy": plain((found.argmax(1) == self.groups).mean())}
         return {}
-
-    def change(self, change: dict[str, Any]) -> None:
-        """Nothing can be changed."""

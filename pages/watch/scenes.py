@@ -10,7 +10,7 @@ from torch import Tensor
 
 from callbacks.data_spec import spec_of
 from callbacks.pictures.network import is_autoencoder
-from pages.watch.columns import Column
+from pages.watch.scene import Scene
 from pages.watch.scene_curve import CurveScene
 from pages.watch.scene_images import ImageScene
 from pages.watch.scene_plane import PlaneScene
@@ -18,43 +18,7 @@ from pages.watch.scene_series import SeriesScene
 from pages.watch.scene_table import TableScene
 
 
-class NoScene:
-    """Nothing is known of the data or the network: the page shows losses, layers and findings only."""
-
-    kind = "none"
-    num_inputs = 0
-
-    def __init__(self, why: str) -> None:
-        self.why = why
-
-    def hello(self) -> dict[str, Any]:
-        """What stays the same."""
-        return {"why": self.why}
-
-    def probe(self) -> None:
-        """There is nothing to pass through the network."""
-
-    def inputs(self) -> list[dict[str, Any]]:
-        """No units."""
-        return []
-
-    def units(self, column: Column, *, is_output: bool) -> tuple[list[dict[str, Any]], int]:
-        """No units."""
-        return [], column.units
-
-    def output(self, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-    def add_points(self, batch: Any) -> bool:
-        """Nothing is drawn of the training batches."""
-        return False
-
-    def change(self, change: dict[str, Any]) -> None:
-        """Nothing can be changed."""
-
-
-def scene_for(pl_module: pl.LightningModule, data: Any, batch: Any) -> Any:
+def scene_for(pl_module: pl.LightningModule, data: Any, batch: Any) -> Scene:
     """The scene for a model and its data.
 
     Args:
@@ -63,7 +27,7 @@ def scene_for(pl_module: pl.LightningModule, data: Any, batch: Any) -> Any:
         batch: a batch of validation or training, on the model's device.
     """
     if not is_pair(batch):
-        return NoScene("a batch is not a pair of inputs and targets")
+        return Scene("a batch is not a pair of inputs and targets")
     x, y = batch
     shape, task = tuple(x.shape[1:]), task_of(pl_module, data, y)
     if len(shape) == 3:
@@ -71,7 +35,7 @@ def scene_for(pl_module: pl.LightningModule, data: Any, batch: Any) -> Any:
     if hasattr(pl_module, "forecast") and len(shape) == 2:
         return SeriesScene(data, batch)
     if len(shape) != 1:
-        return NoScene(f"a sample has the shape {list(shape)}, for which there is no picture")
+        return Scene(f"a sample has the shape {list(shape)}, for which there is no picture")
     if shape[0] == 1 and task == "regression":
         return CurveScene(data, batch)
     if shape[0] == 2 and task:

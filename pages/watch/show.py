@@ -11,8 +11,10 @@ from callbacks.observing import in_words
 from callbacks.pictures.base import evaluating
 from pages.watch.controls import Controls
 from pages.watch.frames import network
-from pages.watch.scenes import NoScene, is_pair, scene_for
+from pages.watch.scene import Scene
+from pages.watch.scenes import is_pair, scene_for
 
+NO_BATCH = "no batch was seen yet"
 NO_NETWORK: dict[str, Any] = {"columns": [], "edges": [], "left_out": 0}
 
 
@@ -30,20 +32,20 @@ class Show:
         self, controls: Controls, publish: Callable[[dict[str, Any]], None], title: str, note: str = ""
     ) -> None:
         self.controls, self.publish, self.title, self.note = controls, publish, title, note
-        self.scene: Any = NoScene("no batch was seen yet")
+        self.scene = Scene(NO_BATCH)
         self._is_new = True  # whether the pages have yet to hear of the scene
 
     @property
     def has_scene(self) -> bool:
         """Whether a batch was seen."""
-        return not (isinstance(self.scene, NoScene) and self.scene.why == "no batch was seen yet")
+        return not ( and self.scene.why == "no batch was seen yet")
 
     def begin(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> None:
         """Choose the scene for a batch, which is on the model's device."""
         try:
             self.scene = scene_for(pl_module, data, batch)
         except Exception as error:  # of data or a module from elsewhere
-            self.scene = NoScene(in_words(error))
+            self.scene = Scene(in_words(error))
         self._is_new = True
 
     def add_points(self, batch: Any) -> None:
@@ -51,7 +53,7 @@ class Show:
         try:
             self._is_new |= is_pair(batch) and self.scene.add_points(batch)
         except Exception as error:
-            self.scene, self._is_new = NoScene(in_words(error)), True
+            self.scene, self._is_new = Scene(in_words(error)), True
 
     def obey(self, changes: list[dict[str, Any]]) -> None:
         """Change what is shown as a page asks for."""
@@ -71,7 +73,7 @@ class Show:
             with evaluating(pl_module, trainer):
                 seen = self._see(pl_module)
         except Exception as error:  # a network from elsewhere that returns something else, for example
-            self.scene, self._is_new = NoScene(in_words(error)), True
+            self.scene, self._is_new = Scene(in_words(error)), True
             seen = {"network": NO_NETWORK, "output": {}}
         if self._is_new:
             self._is_new = False
