@@ -9,6 +9,7 @@ wrong_values                        what is wrong with a value, and how it would
 parser_errors                       what lies below an error of the parser: of a constructor, an import, a value
 checks, checkpoint_checks           what is refused once PyTorch is loaded
 resume_checks                       flags that contradict what a run is resumed from
+recording, settings_beyond          run.json, and which settings differ from the config and from the defaults
 reports                             the summary table
 wrong_settings                      which setting made a library fail
 cluster                             jobs that a scheduler restarts

@@ -24,9 +24,10 @@ from cli.cluster import check_leftovers, note_run
 from cli.defaults import AfterFirstStep, as_list, callbacks_of, loggers_of, plugins_of, prepare
 from cli.flags import add_flags, import_all_classes
 from cli.parser import Parser
+from cli.recording import launch, save_settings
 from cli.request import Request
 from cli.resume_checks import changed_settings, check_objects
-from cli.saved_config import as_plain_values, write_config
+from cli.saved_config import as_plain_values
 from runtime.ending import End, forget_end, has_ended, recorded_end
 from runtime.own_loggers import RunTrainer, all_loggers
 from runtime.process import prepare_process
@@ -242,7 +243,8 @@ class Run(LightningCLI):
             with self._nothing_left_behind():
                 self.save_config()
         with self.lock:
-            self._call_trainer()
+            with launch(self):
+                self._call_trainer()
             self.end = record_end(self.trainer, self.folder)
         for callback in self.trainer.callbacks:  # a signal that came too late still ends the process
             if isinstance(callback, StopOnSignal) and callback.signum is not None:
@@ -278,12 +280,8 @@ class Run(LightningCLI):
             self.save_config()
 
     def save_config(self) -> None:
-        """Write the complete config into the run's folder; a kill leaves the old file."""
-        if rank_zero_only.rank == 0 and not self.settings.trainer.fast_dev_run:
-            settings = self.settings.clone()
-            settings.resume = settings.sweep = None
-            settings.ckpt_path = None if self.resumed else settings.ckpt_path
-            write_config(self.parser, settings, self.folder / "config.yaml")
+        """Write config.yaml and run.json into the run's folder; a kill leaves the old files."""
+        save_settings(self)
 
     @contextlib.contextmanager
     def _nothing_left_behind(self) -> Iterator[None]:

@@ -30,6 +30,7 @@ from runtime.graph.loop import use_graph_loop
 from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV
 from runtime.loop import use_lean_loop
 from runtime.own_loggers import RunTrainer, keep_files
+from runtime.phases import PhaseTimer
 from runtime.restored import RestoredState
 from runtime.resume import ExactResume, first_step_to_log
 from runtime.sharding import ContiguousWeights
@@ -57,7 +58,7 @@ def callbacks_of(run: "Run", given: list[Callback]) -> list[Callback]:
         own.append(PredictionWriter(folder))
     if command != "fit":
         return own
-    own.append(ContiguousWeights())
+    own += [PhaseTimer(), ContiguousWeights()]
     if settings.trainer.enable_model_summary is not False and not has(given, ModelSummary):
         own.append(LayerSummary())
     if settings.checkup and not has(given, Checkup):

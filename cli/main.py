@@ -8,6 +8,7 @@
 0 done, 1 failed, 2 wrong input; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
 """
 
+import dataclasses
 import signal
 import sys
 import time
@@ -66,7 +67,7 @@ def run_command(args: Sequence[str]) -> int:
         return compare(words)
     if command in STUDIES:
         return int(import_module(STUDIES[command]).main(words))
-    return run_request(prepare(args))
+    return run_request(dataclasses.replace(prepare(args), typed=tuple(args)))
 
 
 def run_request(request: Request) -> int:

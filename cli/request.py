@@ -29,6 +29,7 @@ class Request:
         run_folder: the run to resume or evaluate; None for a new one.
         job_file: notes a new run, in case a scheduler restarts this job; None without a scheduler.
         imports: names of the modules and classes that the config may import; None for any. See `cli/trust.py`.
+        typed: the words as they were typed; empty for a request that a program makes.
     """
 
     command: str
@@ -37,6 +38,7 @@ class Request:
     run_folder: Path | None = None
     job_file: Path | None = None
     imports: tuple[str, ...] | None = None
+    typed: tuple[str, ...] = ()
 
 
 def prepare(args: Sequence[str]) -> Request:

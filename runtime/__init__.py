@@ -15,6 +15,7 @@ evaluation_loaders                  each row once in several processes, of loade
 samplers, generators                what such loaders keep: counts, lists, random generators
 direction, metric_schedules         whether a metric should be small or large; schedules that follow one
 ending, run_lock                    why a training ended; one process at a time in a run's folder
+run_record, surroundings, phases    run.json: what was asked, with what it ran, where its time went
 stop, signals                       Ctrl-C, SIGTERM and SIGUSR1
 loggers                             TensorBoard and metrics.csv
 process                             what is set once for the whole process

@@ -18,6 +18,22 @@ from runtime.errors import UsageError
 
 FILE = ".lock"
 SECONDS_AFTER_A_CRASH = 120.0  # until an NFS server has forgotten a machine that died
+SECONDS_OF_A_READER = 0.2  # `is_locked` holds the lock for far less
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds a run's folder now; False where that cannot be found out."""
+    file = folder / FILE
+    if not file.exists():
+        return False
+    lock = FileLock(file, fallback_to_soft=False)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):
+        return False
 
 
 class RunLock:
@@ -41,7 +57,8 @@ class RunLock:
         file = folder / FILE
         self._lock = FileLock(file, fallback_to_soft=False)
         try:
-            self._lock.acquire(timeout=SECONDS_AFTER_A_CRASH if was_restarted else 0)
+            seconds = SECONDS_AFTER_A_CRASH if was_restarted else SECONDS_OF_A_READER
+            self._lock.acquire(timeout=seconds)
         except Timeout:
             raise UsageError(
                 f"{folder} is in use by {file.read_text(encoding='utf-8')}; wait until it ends, or stop it"

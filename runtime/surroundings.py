@@ -1,0 +1,81 @@
+"""With what a run runs: the commit of this code, the versions of the libraries, the machine."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytorch_lightning as pl
+import torch
+import torchmetrics
+from pytorch_lightning import Trainer
+
+ROOT = Path(__file__).parents[1]  # where train.py is
+PATIENCE = 5.0  # seconds to wait for git, on a slow disk
+
+
+def commit() -> dict[str, Any] | None:
+    """`hash` of the commit of this code, and whether it is `clean`; None without git or outside a repository.
+
+    A file that git does not know makes it unclean, too: a model of one's own may be in it.
+    """
+    words = ["git", "--no-optional-locks", "-C", str(ROOT), "status", "--porcelain=v2", "--branch"]
+    # inside a git hook these would name another repository
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        found = subprocess.run(
+            words, capture_output=True, text=True, timeout=PATIENCE, check=True, env=environment
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    lines = found.stdout.splitlines()
+    hashes = [line.split()[-1] for line in lines if line.startswith("# branch.oid")]
+    if not hashes or hashes[0] == "(initial)":  # no commit yet
+        return None
+    return {"hash": hashes[0], "clean": all(line.startswith("#") for line in lines)}
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the libraries that decide what a run computes."""
+    libraries = {"torch": torch, "pytorch-lightning": pl, "torchmetrics": torchmetrics, "numpy": numpy}
+    return {"python": platform.python_version()} | {
+        name: str(library.__version__) for name, library in libraries.items()
+    }
+
+
+def machine(trainer: Trainer) -> dict[str, Any]:
+    """The computer, and the part of it that this Trainer uses."""
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": memory_gib(),
+        "accelerator": accelerator(trainer.strategy.root_device),
+        "processes": trainer.world_size,
+        "precision": str(trainer.precision),
+    }
+
+
+def processor() -> str:
+    """The model of the processor if the system says it, or else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def memory_gib() -> float | None:
+    """Size of the main memory in GiB; None if the system does not say it."""
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def accelerator(device: torch.device) -> str:
+    """The name of the device that the first process trains on."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
