@@ -6,16 +6,17 @@ import tempfile
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TextIO
 
 from pytorch_lightning.callbacks import LearningRateMonitor
 
 from cli.build import build
 from cli.request import Request, option_values, prepare, take_flag, take_option
+from cli.watch_run import folder_of, follow
 from pages.watch.controls import Controls
 from pages.watch.server import Server
 from pages.watch.show import Show
 from pages.watch.watcher import Restart, Watcher
+from runtime.commands import train_py
 from runtime.errors import UsageError
 from runtime.signals import Interrupted
 from sweeps.trials import silence
@@ -29,6 +30,7 @@ the learning rate, another seed. Any flag of fit may be given. It trains as fit 
 keeps nothing: no run folder, no checkpoint. Ctrl-C ends it.
 """
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.devices=1"]
+NOTHING_KEPT = "a watched training keeps nothing"
 KEEPS_NOTHING = [
     "--trainer.logger=false",
     "--trainer.enable_checkpointing=false",
@@ -50,19 +52,24 @@ def main(given: Sequence[str]) -> int:
     hidden, words = take_flag(given, "--no-browser")
     number, words = take_option(words, "--port")
     port = as_port(number)
-    if words and not words[0].startswith("-"):
-        from cli.watch_run import follow  # noqa
+    folder = folder_of(words.pop(0)) if words and not words[0].startswith("-") else None
     for flag in ("--resume", "--ckpt_path"):
         if option_values(words, flag):
-            raise UsageError(f"{flag} does not go with watch, which begins with new weights; {words[0]}")
-    request = prepare(["fit", *words])
-    controls = Controls()
+            raise UsageError(
+                f"{flag} does not go with watch; a run is watched with: {train_py('watch', 'RUN')}"
+            )
+    request = prepare(["fit", *words]) if folder is None else None
+    controls = Controls(can_train=folder is None)
     server = Server(controls, port)
     try:
-        invite(server.address, hidden, sys.stdout)
-        return train(request, controls, server)
+        invite(server.address, hidden, is_training=folder is None)
+        if request is not None:
+            train(request, controls, server)
+        elif folder is not None:
+            follow(folder, words, controls, server)
+        return 0
     except Interrupted as stop:
-        print(f"{stop}; a watched training keeps nothing", file=sys.stderr)
+        print(f"{stop}; {NOTHING_KEPT if folder is None else 'the run is as it was'}", file=sys.stderr)
         return stop.exit_code
     finally:
         server.close()
@@ -77,15 +84,16 @@ def as_port(number: str | None) -> int:
     return int(number)
 
 
-def invite(address: str, hidden: bool, out: TextIO) -> None:
+def invite(address: str, hidden: bool, *, is_training: bool) -> None:
     """Print the address, and open it in a browser if there is one."""
-    print(f"watch it at {address}\nIt trains only while this page is open. Ctrl-C ends it.", file=out, flush=True)
+    waits = " It trains only while a page is open." if is_training else ""
+    print(f"watch it at {address}\nOnly this machine can open it.{waits} Ctrl-C ends it.", flush=True)
     if not hidden:
         with contextlib.suppress(webbrowser.Error):
             webbrowser.open(address)
 
 
-def train(request: Request, controls: Controls, server: Server) -> int:
+def train(request: Request, controls: Controls, server: Server) -> None:
     """Train, and train anew as often as a page asks for it."""
     words, title = request.args[1:], request.experiment or "watch"
     while True:
@@ -111,5 +119,7 @@ def run_once(
         folder=folder,
     )
     watcher.seed = run.settings.seed_everything
-    run.trainer.callbacks = [each for each in run.trainer.callbacks if not isinstance(each, LearningRateMonitor)]
+    run.trainer.callbacks = [
+        each for each in run.trainer.callbacks if not isinstance(each, LearningRateMonitor)
+    ]
     run.fit()

@@ -56,7 +56,8 @@ class Controls:
         return known
 
     def _take(self, message: dict[str, Any]) -> bool:
-        do, value = message.get("do"), message.get("value")
+        do: Any = message.get("do")
+        value: Any = message.get("value")
         if do == "play" and isinstance(value, bool):
             self.playing = value and self.can_train
         elif do == "step":

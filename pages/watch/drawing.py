@@ -27,7 +27,9 @@ def as_written(page: Tensor) -> Tensor:
     digit = page[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     factor = BOX * min(page.shape) / max(digit.shape)
     size = [max(1, round(side * factor)) for side in digit.shape]
-    digit = F.interpolate(digit[None, None], size=size, mode="bilinear", align_corners=False, antialias=True)[0, 0]
+    digit = F.interpolate(digit[None, None], size=size, mode="bilinear", align_corners=False, antialias=True)[
+        0, 0
+    ]
     mass = digit.sum()
     places = []
     for axis in range(2):

@@ -28,7 +28,9 @@ def network(pl_module: pl.LightningModule, x: Tensor, scene: Scene) -> dict[str,
         scene: draws the small picture of a unit, and the inputs.
     """
     columns = columns_of(calls(pl_module, x))
-    drawn: list[dict[str, Any]] = [{"label": "input", "tag": "", "units": scene.inputs(), "total": scene.num_inputs}]
+    drawn: list[dict[str, Any]] = [
+        {"label": "input", "tag": "", "units": scene.inputs(), "total": scene.num_inputs}
+    ]
     edges: list[Any] = []
     if columns and (state := scene.state(columns[0]))[1]:
         drawn.append({"label": "state", "tag": "", "units": state[0], "total": state[1]})
@@ -86,7 +88,9 @@ def unit(index: int, names: list[str] | None, **picture: Any) -> dict[str, Any]:
 def layer_rows(latest: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
     """A row per layer: gradient, delta and relative step, as the callbacks measured them; null where they did not."""
     tags = sorted({tag for name in QUANTITIES for tag in latest.get(name, {})})
-    return [{"tag": tag} | {name: plain(latest.get(name, {}).get(tag)) for name in QUANTITIES} for tag in tags]
+    return [
+        {"tag": tag} | {name: plain(latest.get(name, {}).get(tag)) for name in QUANTITIES} for tag in tags
+    ]
 
 
 def findings(verdicts: list[Verdict]) -> list[dict[str, str]]:
@@ -101,6 +105,8 @@ def class_means(column: Column, groups: np.ndarray, count: int) -> np.ndarray:
     """The mean output (units, groups) of each unit over the samples of each group; NaN where there are none."""
     output = array(column.output.flatten(2).mean(-1) if column.output.ndim > 2 else column.output)
     with np.errstate(invalid="ignore"):
-        means = [output[groups == group].mean(0) if (groups == group).any() else np.full(output.shape[1], np.nan)
-                 for group in range(count)]
+        means = [
+            output[groups == group].mean(0) if (groups == group).any() else np.full(output.shape[1], np.nan)
+            for group in range(count)
+        ]
     return np.stack(means, axis=1)

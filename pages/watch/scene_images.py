@@ -35,10 +35,12 @@ class ImageScene(Scene):
     kind = "images"
     num_inputs = 1
 
-    def __init__(self, pl_module: pl.LightningModule, data: Any, batch: tuple[Tensor, Tensor], task: str) -> None:
+    def __init__(
+        self, pl_module: pl.LightningModule, data: Any, batch: tuple[Tensor, Tensor], task: str
+    ) -> None:
         x, y = (each[:MAX_IMAGES] for each in batch)
         self.data, self.task, self.others = data, task, x
-        has_labels = y.ndim == 1 and not y.is_floating_point() or task == "binary"
+        has_labels = (y.ndim == 1 and not y.is_floating_point()) or task == "binary"
         self.labels = array(y).astype(int) if has_labels else np.zeros(len(x), dtype=int)
         self.names = class_names(data, max(2, int(self.labels.max()) + 1)) if has_labels else []
         places = first_of_each_class(y, FIXED) if has_labels else list(range(min(FIXED, len(x))))
@@ -93,7 +95,9 @@ class ImageScene(Scene):
             images = array(weight[:MAX_UNITS]).reshape(-1, *self.image.shape[1:]).mean(1)
             scale = largest(images, 0.998)
             names = self.names if is_output and column.units == len(self.names) else None
-            return [unit(k, names, map=pack(each, scale), weights=True) for k, each in enumerate(images)], column.units
+            return [
+                unit(k, names, map=pack(each, scale), weights=True) for k, each in enumerate(images)
+            ], column.units
         names = self.names if is_output and column.units == len(self.names) else None
         rest = Column(column.tag, column.module, column.inputs, output[1:])
         means = class_means(rest, self.labels, max(1, len(self.names)))
@@ -131,7 +135,10 @@ class ImageScene(Scene):
         plane = (plane - low) / max(high - low, 1e-12)
         kernel = torch.tensor(self.kernel, dtype=plane.dtype, device=plane.device).reshape(1, 1, 3, 3)
         filtered = array(F.conv2d(plane, kernel, padding=1)[0, 0])
-        return pack(filtered, largest(filtered)) | {"low": plain(filtered.min()), "high": plain(filtered.max())}
+        return pack(filtered, largest(filtered)) | {
+            "low": plain(filtered.min()),
+            "high": plain(filtered.max()),
+        }
 
     def change(self, change: dict[str, Any]) -> None:
         """Take another image, a drawing, or a kernel."""
@@ -153,7 +160,9 @@ class ImageScene(Scene):
 
     def _prepared(self, ink: Tensor) -> Tensor:
         """Ink (1, C, H, W), from 0 to 1, as inputs of the network."""
-        prepare, transform = (getattr(self.data, name, None) for name in ("prepare_inputs", "transform_batch"))
+        prepare, transform = (
+            getattr(self.data, name, None) for name in ("prepare_inputs", "transform_batch")
+        )
         if prepare is not None and transform is not None:
             return transform(prepare((ink * 255).round().to(torch.uint8)))
         low, high = self.others.min(), self.others.max()
@@ -166,4 +175,3 @@ def gray(image: Tensor, like: Tensor | None = None) -> dict[str, Any]:
     limits = flat if like is None else array(like[0]).mean(0)
     low, high = float(limits.min()), float(limits.max())
     return pack(flat, max((high - low) / 2, 1e-12), (low + high) / 2)
-

@@ -102,17 +102,24 @@ class PlaneScene(Scene):
             field = probabilities(pl_module, "binary", self.x)[:, 1].reshape(SIDE, SIDE)
             return {"map": pack(field, 0.5, 0.5), "legend": f"P({self.axes.classes[1]})"}
         if self.task == "multiclass":
-            return {"map": self._regions(probabilities(pl_module, "multiclass", self.x)), "legend": "most likely class"}
+            return {
+                "map": self._regions(probabilities(pl_module, "multiclass", self.x)),
+                "legend": "most likely class",
+            }
         if self.is_regression:
             field = raw_targets(self.data, pl_module(self.x)).reshape(SIDE, SIDE)
             center = float(np.median(self.targets))
             return {"map": pack(field, largest(self.targets - center), center), "legend": "prediction"}
         field = array(pl_module(self.x)).reshape(SIDE * SIDE, -1)
-        return {"map": pack(field[:, -1].reshape(SIDE, SIDE), largest(field[:, -1])), "legend": "the network's output"}
+        return {
+            "map": pack(field[:, -1].reshape(SIDE, SIDE), largest(field[:, -1])),
+            "legend": "the network's output",
+        }
 
     def _regions(self, probability: np.ndarray) -> dict[str, Any]:
         """The colors of the classes, mixed by probability (SIDE * SIDE, K)."""
-        colors = np.array([[int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)] for color in self.axes.colors])
+        colors = np.array(
+            [[int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)] for color in self.axes.colors]
+        )
         mixed = 1 - 0.6 * (1 - probability[:, : len(colors)] @ colors[: probability.shape[1]])
         return pack_colors(mixed.reshape(SIDE, SIDE, 3))
-

@@ -49,7 +49,12 @@ class TableScene(Scene):
     def hello(self) -> dict[str, Any]:
         """The names of the groups that the bars stand for."""
         colors = class_colors(len(self.group_names))
-        return {"groups": self.group_names, "colors": colors, "names": [spec_of(self.data).target_name], "task": self.task}
+        return {
+            "groups": self.group_names,
+            "colors": colors,
+            "names": [spec_of(self.data).target_name],
+            "task": self.task,
+        }
 
     def probe(self) -> Tensor:
         """The rows (N, F)."""
@@ -77,8 +82,13 @@ class TableScene(Scene):
             found = probabilities(pl_module, self.task, self.x)
             of_truth = found[:, 1] if self.task == "binary" else found[np.arange(len(found)), self.groups]
             counts = [
-                np.histogram(of_truth[self.groups == group], BINS, (0, 1))[0] for group in range(len(self.group_names))
+                np.histogram(of_truth[self.groups == group], BINS, (0, 1))[0]
+                for group in range(len(self.group_names))
             ]
             what = f"P({self.group_names[1]})" if self.task == "binary" else "probability of the true class"
-            return {"counts": plain(counts), "legend": what, "accuracy": plain((found.argmax(1) == self.groups).mean())}
+            return {
+                "counts": plain(counts),
+                "legend": what,
+                "accuracy": plain((found.argmax(1) == self.groups).mean()),
+            }
         return {}

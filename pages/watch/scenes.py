@@ -60,6 +60,12 @@ def task_of(pl_module: pl.LightningModule, data: Any, y: Tensor) -> str:
         return "reconstruction"
     if task := spec_of(data).task:
         return str(task)
-    if not y.is_floating_point() and y.dtype != torch.bool and y.ndim == 1 and 0 <= int(y.min()) and int(y.max()) < 100:
+    if (
+        not y.is_floating_point()
+        and y.dtype != torch.bool
+        and y.ndim == 1
+        and int(y.min()) >= 0
+        and int(y.max()) < 100
+    ):
         return "classes"  # whether the network returns logits is not known
     return "regression" if y.is_floating_point() else ""

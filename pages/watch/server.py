@@ -26,7 +26,12 @@ from pages.watch.controls import Controls
 from runtime.errors import UsageError
 
 FOLDER = Path(__file__).parent / "page"
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+}
 HOSTS = ("127.0.0.1", "localhost")
 MAX_MESSAGE = 64 * 1024  # bytes; a drawing has 784 numbers
 HEADERS = {
@@ -56,10 +61,13 @@ class Server:
         self.connections: set[Connection] = set()
         self.hello = ""  # what a page needs to know before its first frame
         self.frame = ""  # the newest
+        self.pictures: Path | None = None  # a folder of PNG files that pages may show
         try:
             self._sockets = bind_sockets(port, "127.0.0.1")
         except (OSError, OverflowError) as error:
-            raise UsageError(f"--port {port} cannot be used ({error}); leave it out, and a free one is taken") from None
+            raise UsageError(
+                f"--port {port} cannot be used ({error}); leave it out, and a free one is taken"
+            ) from None
         self.port = self._sockets[0].getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="watch", daemon=True)
@@ -86,10 +94,13 @@ class Server:
         asyncio.set_event_loop(self._loop)
         routes: list[Any] = [
             (r"/([^/]*)/live", Connection, {"server": self}),
+            (r"/([^/]*)/pictures/([\w.-]+)", Picture, {"server": self}),
             (r"/([^/]*)/([\w.]*)", File, {"server": self}),
             (r"/(.*)", File, {"server": self}),
         ]
-        application = Application(routes, websocket_max_message_size=MAX_MESSAGE, log_function=lambda handler: None)
+        application = Application(
+            routes, websocket_max_message_size=MAX_MESSAGE, log_function=lambda handler: None
+        )
         http = HTTPServer(application, max_body_size=MAX_MESSAGE)
         http.add_sockets(self._sockets)
         self._loop.run_forever()
@@ -117,7 +128,9 @@ def check(handler: RequestHandler, token: str, expected: str) -> None:
     is_socket = isinstance(handler, WebSocketHandler)
     if urlsplit(f"//{host}").hostname not in HOSTS:
         raise HTTPError(403)
-    if origin != f"http://{host}" and (is_socket or origin is not None):  # a browser always sends it with a socket
+    if origin != f"http://{host}" and (
+        is_socket or origin is not None
+    ):  # a browser always sends it with a socket
         raise HTTPError(403)
     if not hmac.compare_digest(token.encode(), expected.encode()):
         raise HTTPError(403)
@@ -135,15 +148,33 @@ class File(RequestHandler):
 
     def get(self, token: str, name: str = "") -> None:
         check(self, token, self.server.token)
-        path = FOLDER / (name or "index.html")
-        if path.name not in {each.name for each in FOLDER.iterdir()} or path.suffix not in TYPES:
+        self.send_file(FOLDER, name or "index.html")
+
+    def send_file(self, folder: Path, name: str) -> None:
+        """Send a file of a folder; only what lies right in it."""
+        if (
+            folder.is_dir()
+            and name in {each.name for each in folder.iterdir()}
+            and (kind := TYPES.get(Path(name).suffix))
+        ):
+            self.set_header("Content-Type", kind)
+            self.write((folder / name).read_bytes())
+        else:
             raise HTTPError(404)
-        self.set_header("Content-Type", f"{TYPES[path.suffix]}; charset=utf-8")
-        self.write(path.read_bytes())
 
     def write_error(self, status_code: int, **details: Any) -> None:
         self.set_header("Content-Type", "text/plain")
-        self.finish("403: open the address that the command printed, with its token" if status_code == 403 else "404")
+        self.finish(
+            "403: open the address that the command printed, with its token" if status_code == 403 else "404"
+        )
+
+
+class Picture(File):
+    """A picture of the run that is followed."""
+
+    def get(self, token: str, name: str = "") -> None:
+        check(self, token, self.server.token)
+        self.send_file(self.server.pictures or FOLDER, name)
 
 
 class Connection(WebSocketHandler):

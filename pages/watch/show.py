@@ -25,20 +25,17 @@ class Show:
         controls: what the pages ask for.
         publish: sends a message to all pages.
         title: of the page.
-        note: said below the title; why nothing can be played, for example.
     """
 
-    def __init__(
-        self, controls: Controls, publish: Callable[[dict[str, Any]], None], title: str, note: str = ""
-    ) -> None:
-        self.controls, self.publish, self.title, self.note = controls, publish, title, note
+    def __init__(self, controls: Controls, publish: Callable[[dict[str, Any]], None], title: str) -> None:
+        self.controls, self.publish, self.title = controls, publish, title
         self.scene = Scene(NO_BATCH)
         self._is_new = True  # whether the pages have yet to hear of the scene
 
     @property
     def has_scene(self) -> bool:
         """Whether a batch was seen."""
-        return not ( and self.scene.why == "no batch was seen yet")
+        return self.scene.kind != "none" or self.scene.why != NO_BATCH
 
     def begin(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> None:
         """Choose the scene for a batch, which is on the model's device."""
@@ -77,7 +74,7 @@ class Show:
             seen = {"network": NO_NETWORK, "output": {}}
         if self._is_new:
             self._is_new = False
-            hello = {"type": "hello", "title": self.title, "note": self.note, "can_train": self.controls.can_train}
+            hello = {"type": "hello", "title": self.title, "can_train": self.controls.can_train}
             self.publish({**hello, "kind": self.scene.kind, "scene": self.scene.hello()})
         self.publish({"type": "frame", **self.controls.state(), **known, **seen})
 

@@ -34,8 +34,6 @@ function receiveHello(message) {
   hello = message;
   document.title = `watch ${hello.title}`;
   find("title").textContent = hello.title;
-  find("note").textContent = hello.note;
-  find("note").hidden = !hello.note;
   const isImage = hello.kind === "images";
   for (const id of ["kernel-card", "choose"]) find(id).hidden = !isImage;
   find("draw-card").hidden = !(isImage && hello.scene.can_draw);
@@ -66,6 +64,8 @@ function draw() {
 }
 
 function drawHeader() {
+  find("note").textContent = frame.note ?? "";
+  find("note").hidden = !frame.note;
   const playing = frame.playing;
   find("play").textContent = playing ? "\u23F8 Pause" : "\u25B6 Play";
   for (const id of ["play", "step"]) find(id).disabled = !hello.can_train || frame.finished;
