@@ -22,6 +22,7 @@ STUDIES = {
     "runs": "cli.runs",
     "sweep": "cli.sweep",
     "tune-lr": "cli.tune_lr",
+    "watch": "cli.watch",
 }
 
 
