@@ -138,6 +138,18 @@ class TensorDataModule(pl.LightningDataModule):
         self.setup("fit")
         return self.statistics["target_std"].tolist()
 
+    @property
+    def class_counts(self) -> list[int]:
+        """Rows, positions or labels of each class 0, 1, ... in the training split; negative classes are left out."""
+        if self.spec.task not in ("binary", "multiclass", "multilabel"):
+            raise AttributeError(
+                f"the target of a {self.spec.task} task has no classes", name="class_counts", obj=self
+            )
+        self.setup("fit")
+        target = self.splits["train"][1].flatten().long()
+        num_classes = self.spec.out_features if self.spec.task == "multiclass" else 2
+        return torch.bincount(target[target >= 0], minlength=num_classes).tolist()
+
     def coefficients_in_table_units(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Convert weights (K, F) and bias (K,) of a linear model from prepared inputs to raw inputs."""
         stats = self.statistics

@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric
 
 from lit_models.metrics import MetricNames, new_metrics
 from lit_models.schedules import CYCLES, SchedulerCallable, build_scheduler
-from lit_models.tasks import Weights, make_task
+from lit_models.tasks import PosWeight, Weights, make_task
 
 Metrics = Any  # an nn.ModuleDict of torchmetrics objects; mypy would treat them as plain modules
 Batch = tuple[Tensor, Tensor]  # inputs (N, *in_shape) and targets (N,) or (N, ...)
@@ -52,7 +52,7 @@ class LitModel(pl.LightningModule):
         target_std: float | Sequence[float] = 1.0,
         label_smoothing: float = 0.0,
         class_weights: Weights = None,
-        pos_weight: float | None = None,
+        pos_weight: PosWeight = None,
         metrics: MetricNames = (),
         optimizer: OptimizerCallable = torch.optim.Adam,
         scheduler: SchedulerCallable | None = None,
@@ -103,6 +103,28 @@ class LitModel(pl.LightningModule):
     def setup(self, stage: str) -> None:
         if self.compile_network:
             self.compile()
+        if stage == "fit" and self.task.balances:
+            self.task.balance(self._class_counts())
+
+    def _class_counts(self) -> list[int]:
+        """Rows of each class in the training split, which the data module's `class_counts` knows.
+
+        Raises:
+            ValueError: if it does not, or a class has no rows.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        counts = list(getattr(data, "class_counts", None) or [])
+        if not counts:
+            raise ValueError(
+                f'model.{self.task.balances} is "balanced", but {type(data).__name__} has no `class_counts`; '
+                "add that attribute, the number of training rows of each class, or give the weights"
+            )
+        if min(counts) == 0:
+            raise ValueError(
+                f'model.{self.task.balances} is "balanced", but class {counts.index(0)} has no rows in the training '
+                "split; give the weights"
+            )
+        return counts
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y = batch

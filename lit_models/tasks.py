@@ -8,7 +8,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,9 @@ from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy, Mult
 IGNORED = (
     -100
 )  # the class of positions that count for nothing: padding, pixels without a label; PyTorch's default
-Weights = Sequence[float] | None
+BALANCED = "balanced"  # weights from the training split
+Weights = Sequence[float] | Literal["balanced"] | None
+PosWeight = float | Literal["balanced"] | None
 
 
 class Task(nn.Module, ABC):
@@ -50,6 +52,13 @@ class Task(nn.Module, ABC):
     def metrics(self) -> dict[str, Metric]:
         """New torchmetrics objects, to be updated with what `for_metrics` returns."""
 
+    balances: str = (
+        ""  # the option whose weights the training split determines, set by `as_buffer`'s "balanced"
+    )
+
+    def balance(self, class_counts: Sequence[int]) -> None:
+        """Set the weights that the option `balances` names, from the rows (or positions) of each class."""
+
     def metric_options(self) -> tuple[str, dict[str, Any]]:
         """The prefix of torchmetrics' classes for this task, and the arguments that the data determine."""
         return "", {}
@@ -59,15 +68,16 @@ class Binary(Task):
     """One logit; the target is 0 or 1.
 
     Args:
-        pos_weight: factor of the loss of rows of class 1.
+        pos_weight: factor of the loss of rows of class 1; "balanced": rows of class 0 over rows of class 1.
     """
 
     pos_weight: Tensor | None
 
-    def __init__(self, out_features: int = 1, pos_weight: float | None = None) -> None:
+    def __init__(self, out_features: int = 1, pos_weight: PosWeight = None) -> None:
         super().__init__()
         if out_features != 1:
             raise ValueError(f"a binary task has one logit, not out_features={out_features}")
+        self.balances = "pos_weight" if pos_weight == BALANCED else ""
         self.register_buffer("pos_weight", as_buffer("pos_weight", pos_weight))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -81,6 +91,9 @@ class Binary(Task):
 
     def truth(self, target: Tensor) -> Tensor:
         return target.long().flatten()
+
+    def balance(self, class_counts: Sequence[int]) -> None:
+        self.pos_weight = torch.tensor(class_counts[0] / class_counts[1])
 
     def metrics(self) -> dict[str, Metric]:
         return {"accuracy": BinaryAccuracy(validate_args=False)}
@@ -100,6 +113,7 @@ class Multiclass(Task):
         label_smoothing: share of the target that is spread evenly over all classes, only in training
             (Szegedy et al. 2016, https://arxiv.org/abs/1512.00567).
         class_weights: (K,) factors of the losses of the classes; the mean is weighted, as in `cross_entropy`.
+            "balanced": rows / (K * rows of the class), as in scikit-learn.
     """
 
     class_weights: Tensor | None
@@ -114,6 +128,7 @@ class Multiclass(Task):
             raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, from 0 to 1")
         self.num_classes = out_features
         self.label_smoothing = label_smoothing
+        self.balances = "class_weights" if class_weights == BALANCED else ""
         self.register_buffer("class_weights", as_buffer("class_weights", class_weights, out_features))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -125,6 +140,10 @@ class Multiclass(Task):
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
         logits = self._classes_second(logits)
         return {"prediction": logits.argmax(1), "probability": logits.float().softmax(1)}
+
+    def balance(self, class_counts: Sequence[int]) -> None:
+        counts = torch.tensor(class_counts, dtype=torch.float64)
+        self.class_weights = (counts.sum() / (len(counts) * counts)).float()
 
     def metrics(self) -> dict[str, Metric]:
         return {"accuracy": MulticlassAccuracy(average="micro", validate_args=False, **self._options())}
@@ -147,14 +166,15 @@ class Multilabel(Task):
 
     Args:
         out_features: K.
-        pos_weight: factor of the loss of labels that apply.
+        pos_weight: factor of the loss of labels that apply; "balanced": labels that do not over labels that do.
     """
 
     pos_weight: Tensor | None
 
-    def __init__(self, out_features: int, pos_weight: float | None = None) -> None:
+    def __init__(self, out_features: int, pos_weight: PosWeight = None) -> None:
         super().__init__()
         self.num_labels = out_features
+        self.balances = "pos_weight" if pos_weight == BALANCED else ""
         self.register_buffer("pos_weight", as_buffer("pos_weight", pos_weight))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -169,6 +189,9 @@ class Multilabel(Task):
 
     def truth(self, target: Tensor) -> Tensor:
         return target.long()
+
+    def balance(self, class_counts: Sequence[int]) -> None:
+        self.pos_weight = torch.tensor(class_counts[0] / class_counts[1])
 
     def metrics(self) -> dict[str, Metric]:
         return {"accuracy": MultilabelAccuracy(self.num_labels, average="micro", validate_args=False)}
@@ -299,21 +322,26 @@ def own_task(path: str) -> type[Task]:
 
 
 def as_buffer(option: str, weights: Any, length: int | None = None) -> Tensor | None:
-    """Positive factors as a tensor, None if there are none.
+    """Positive factors as a tensor, None if there are none; for "balanced", ones until `balance` is called.
 
     Raises:
         ValueError: for a wrong number of them, or one that is not positive.
     """
     if weights is None:
         return None
-    factors = torch.tensor(weights, dtype=torch.float32)
+    if weights == BALANCED:
+        return torch.ones(length) if length else torch.tensor(1.0)
+    try:
+        factors = torch.tensor(weights, dtype=torch.float32)
+    except (TypeError, ValueError):
+        factors = torch.zeros(0)
     if (
         factors.numel() != (length or 1)
         or not bool((factors > 0).all())
         or not bool(factors.isfinite().all())
     ):
         count = f"{length} positive numbers, one for each class" if length else "a positive number"
-        raise ValueError(f"{option} is {weights}; it must be {count}")
+        raise ValueError(f'{option} is {weights}; it must be {count}, or "{BALANCED}"')
     return factors
 
 

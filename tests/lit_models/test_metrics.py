@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
+from datamodules import ToyDataModule
 from lit_models import LitLinear, LitMLP
 from lit_models.metrics import new_metrics, snake_case
 from lit_models.tasks import make_task
@@ -124,3 +125,20 @@ def test_a_target_of_shape_n_1_does_not_broadcast(tmp_path: Path) -> None:
     with torch.no_grad():
         by_hand = (model(x) - y).square().mean().item()
     assert model.val_metrics["mse"].compute().item() == pytest.approx(by_hand)
+
+
+def test_balanced_weights_come_from_the_training_split(tmp_path: Path) -> None:
+    data = ToyDataModule(name="blobs")
+    data.setup("fit")
+    counts = torch.bincount(data.splits["train"][1])
+    model = LitMLP(in_shape=[2], out_features=4, task="multiclass", class_weights="balanced")
+    make_trainer(tmp_path, max_steps=1).fit(model, data)
+    assert model.task.state_dict()["class_weights"].tolist() == pytest.approx(
+        (counts.sum() / (4 * counts)).tolist()
+    )
+
+
+def test_balanced_weights_without_counts(tmp_path: Path) -> None:
+    model = make("mlp-image", class_weights="balanced")
+    with pytest.raises(ValueError, match="class_counts"):
+        make_trainer(tmp_path).fit(model, make_loader("mlp-image"))

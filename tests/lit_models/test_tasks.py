@@ -1,15 +1,26 @@
 """Losses, predictions and metrics of each task, against torch, scikit-learn and arithmetic by hand."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from sklearn import metrics as sk
+from sklearn.utils.class_weight import compute_class_weight
 from torchmetrics import MeanAbsoluteError, Metric
 
-from lit_models.tasks import Binary, Multiclass, Multilabel, Reconstruction, Regression, Task, make_task
+from lit_models.tasks import (
+    TASKS,
+    Binary,
+    Multiclass,
+    Multilabel,
+    Reconstruction,
+    Regression,
+    Task,
+    make_task,
+)
 
 
 @pytest.mark.parametrize(
@@ -255,3 +266,36 @@ def test_a_task_of_ones_own_by_its_class_path() -> None:
 def test_a_class_path_that_is_no_task(path: str) -> None:
     with pytest.raises(ValueError, match="it must be one of"):
         make_task(path, out_features=1)
+
+
+def test_balanced_class_weights_are_those_of_scikit_learn() -> None:
+    classes = np.array([0] * 10 + [1] * 30 + [2] * 5)
+    task = make_task("multiclass", out_features=3, class_weights="balanced")
+    task.balance(np.bincount(classes).tolist())
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=classes)
+    assert task.state_dict()["class_weights"].tolist() == pytest.approx(expected.tolist())
+
+
+@pytest.mark.parametrize("name", ["binary", "multilabel"])
+def test_balanced_pos_weight_makes_both_classes_count_the_same(name: str) -> None:
+    task = make_task(name, out_features=1, pos_weight="balanced")
+    task.balance([30, 10])
+    logits = torch.zeros(40, 1)
+    target = torch.tensor([0] * 30 + [1] * 10)
+    loss = task.loss(logits, target[:, None] if name == "multilabel" else target)
+    assert loss.item() == pytest.approx((30 + 3.0 * 10) * math.log(2) / 40)
+
+
+def test_the_task_in_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    (tmp_path / "counts.py").write_text(page.split("```python\n")[1].split("```")[0], encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    task = make_task("counts.Counts", out_features=1)
+    logits, target = torch.tensor([[0.5], [1.0]]), torch.tensor([2.0, 3.0])
+    by_hand = np.mean(np.exp([0.5, 1.0]) - np.array([2.0, 3.0]) * [0.5, 1.0])
+    assert task.loss(logits, target).item() == pytest.approx(by_hand)
+
+
+def test_every_task_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    assert [name for name in TASKS if f"| `{name}`" not in page] == []
