@@ -88,6 +88,8 @@ def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | Non
         return "data.augment draws anew for each run"
     if model.hparams.get("dropout"):
         return "model.dropout draws anew for each run"
+    if model.task.balances:  # set in `setup`, which is not called here
+        return f"model.{model.task.balances} is balanced"
     if model.compile_network:
         return "model.compile is set"
     if not settings.monitor.startswith("val/"):
