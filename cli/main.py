@@ -92,12 +92,14 @@ def run_request(request: Request) -> int:
     """Fit, validate, test or predict."""
     say_that_it_loads(request)
     from cli.build import build  # takes seconds to import, so a wrong word is refused before
+    from cli.report import page_at_end
     from cli.reports import report
 
     run = build(request, started=STARTED)
     if not run.is_finished:
         method: Callable[[], None] = getattr(run, request.command)
-        method()
+        with page_at_end(run):
+            method()
     report(run)
     if request.job_file is not None:
         forget_run(request.job_file)

@@ -16,7 +16,14 @@ from runtime.errors import UsageError, did_you_mean
 
 COMMANDS = ("fit", "validate", "test", "predict", "compare")
 # commands with words of their own, and the module of their `main`
-STUDIES = {"check": "cli.check", "sweep": "cli.sweep", "tune-lr": "cli.tune_lr", "runs": "cli.runs"}
+STUDIES = {
+    "check": "cli.check",
+    "report": "cli.report",
+    "runs": "cli.runs",
+    "sweep": "cli.sweep",
+    "tune-lr": "cli.tune_lr",
+    "watch": "cli.watch",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,6 +32,7 @@ QUIET = [  # placed before the user's words, which may override them
     "--trainer.devices=1",
     "--checkup=false",
     "--pictures=false",
+    "--page=false",
 ]
 
 

@@ -13,7 +13,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from datamodules.loader import TensorLoader
-from datamodules.spec import DataSpec, TaskName
+from datamodules.spec import DataSpec
 
 # Inputs (N, ...) and targets (N,) or (N, ...); the split "predict" has the rows' ids (N,) instead of targets.
 Split = tuple[Tensor, Tensor]
@@ -38,7 +38,7 @@ class TensorDataModule(pl.LightningDataModule):
         order_seed: seed for the order of the training batches.
     """
 
-    task: TaskName
+    task: str
     in_shape: Sequence[int]
     out_features: int
 
@@ -77,16 +77,17 @@ class TensorDataModule(pl.LightningDataModule):
         raise TypeError(f"{type(self).__name__} must implement load()")
 
     def fit_statistics(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Means and deviations in the training split: of x (N, ..., F) for each of the F columns, of y as a whole."""
+        """Means and deviations in the training split: of x (N, ..., F) for each of the F columns, of y likewise if it has
+        several columns (N, K), else as a whole."""
         columns = x.flatten(end_dim=-2).double()
-        target = y.double()
+        target = y.double() if y.ndim == 2 and y.shape[1] > 1 else y.double().flatten()
         mean, std = columns.mean(0), columns.std(0, correction=0)
         one, zero = torch.ones((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
         return {
             "input_mean": mean if self.normalize else torch.zeros_like(mean),
             "input_std": _nonzero(std) if self.normalize else torch.ones_like(std),
-            "target_mean": target.mean() if self.normalize_target else zero,
-            "target_std": _nonzero(target.std(correction=0)) if self.normalize_target else one,
+            "target_mean": target.mean(0) if self.normalize_target else zero,
+            "target_std": _nonzero(target.std(0, correction=0)) if self.normalize_target else one,
         }
 
     def prepare_inputs(self, x: Tensor) -> Tensor:
@@ -122,20 +123,32 @@ class TensorDataModule(pl.LightningDataModule):
         return int(self.spec.in_shape[-1])
 
     @property
-    def target_mean(self) -> float:
-        """Mean of the target in the training split, in its units; 0 if it is not normalized."""
+    def target_mean(self) -> float | list[float]:
+        """Mean of the target in the training split, in its units, or of each output; 0 if it is not normalized."""
         if not self.normalize_target:
             return 0.0
         self.setup("fit")
-        return float(self.statistics["target_mean"])
+        return self.statistics["target_mean"].tolist()
 
     @property
-    def target_std(self) -> float:
-        """Deviation of the target in the training split, in its units; 1 if it is not normalized."""
+    def target_std(self) -> float | list[float]:
+        """Deviation of the target in the training split, in its units, or of each output; 1 if it is not normalized."""
         if not self.normalize_target:
             return 1.0
         self.setup("fit")
-        return float(self.statistics["target_std"])
+        return self.statistics["target_std"].tolist()
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Rows, positions or labels of each class 0, 1, ... in the training split; negative classes are left out."""
+        if self.spec.task not in ("binary", "multiclass", "multilabel"):
+            raise AttributeError(
+                f"the target of a {self.spec.task} task has no classes", name="class_counts", obj=self
+            )
+        self.setup("fit")
+        target = self.splits["train"][1].flatten().long()
+        num_classes = self.spec.out_features if self.spec.task == "multiclass" else 2
+        return torch.bincount(target[target >= 0], minlength=num_classes).tolist()
 
     def coefficients_in_table_units(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Convert weights (K, F) and bias (K,) of a linear model from prepared inputs to raw inputs."""
@@ -143,7 +156,7 @@ class TensorDataModule(pl.LightningDataModule):
         raw_weight = weight.double() / stats["input_std"]
         raw_bias = bias.double() - raw_weight @ stats["input_mean"]
         scale, shift = stats["target_std"], stats["target_mean"]
-        return raw_weight * scale, raw_bias * scale + shift
+        return raw_weight * scale.reshape(-1, 1), raw_bias * scale + shift
 
     # Lightning's hooks
 

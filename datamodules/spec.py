@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
-
-TaskName = Literal["binary", "multiclass", "regression"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +9,8 @@ class DataSpec:
     """What is known about the data before they are read; what is fitted is in the data module's `statistics`.
 
     Args:
-        task: what is learned: "binary" and "multiclass" classes, "regression" of a real number.
+        task: what is learned: "binary", "multiclass" (one class for each sample or position), "multilabel", "regression",
+            or the class path of a task of one's own.
         in_shape: of one sample: (F,) for a table, (C, H, W) for an image, (T, F) for a sequence of F numbers.
         out_features: numbers per sample that the network returns; one logit per class if there are several, else 1.
         class_names: of the classes 0, 1, ... in pictures; the numbers themselves if empty.
@@ -28,7 +26,7 @@ class DataSpec:
         in_sample: whether the validation rows are training rows on purpose, to say how well the model can fit.
     """
 
-    task: TaskName
+    task: str
     in_shape: Sequence[int]
     out_features: int
     class_names: Sequence[str] = ()

@@ -1,37 +1,36 @@
-"""Charts for a page: lines over steps, with a linked crosshair.
+"""Charts for a page: the numbers of each as JSON next to where it stands; pages/charts.js draws them with Bokeh.
 
-Bokeh draws them. Its script is embedded, so a page needs no network. It takes a second to import, so it is only imported
-where a chart is made. Colors of axes and grids come from page.css, which knows light and dark.
+Bokeh's script (https://bokeh.org) is embedded in the page, so it needs no network. Its Python part is not imported,
+which would take a second, and half a second more for each dozen of charts.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from callbacks.pictures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
 from pages.thinning import thin
 
-if TYPE_CHECKING:
-    from bokeh.models.annotations import Span
-    from bokeh.models.ranges import Range
-    from bokeh.plotting import figure as Figure
-
 # Those of the pictures that can be told from a white and from a black background.
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
-HEIGHT = 230  # pixels
 WIDE = 20.0  # an axis is logarithmic at first if the largest value is so many times the smallest
-FONT = "system-ui, sans-serif"
+SCRIPTS = ("bokeh.min.js", "bokeh-api.min.js")
+# Colors of viridis from early to late, without its ends, which are hard to see on black or on white.
+EARLY_TO_LATE = ("#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d")
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A line of a chart.
+    """A line over steps.
 
     Args:
         name: for the legend.
@@ -47,180 +46,145 @@ class Curve:
     dashed: bool = False
 
 
-class Charts:
-    """The charts of one page. Where a chart is to stand, put what its method returns.
+def over_steps(
+    title: str, curves: Sequence[Curve], *, logarithmic: bool | None = None, smooth: bool = True
+) -> str:
+    """Lines over steps, thinned, with a switch for a logarithmic axis and values at the crosshair; as HTML.
 
     Args:
-        resumed_at: steps at which charts over steps get a dotted line.
+        title: plain text.
+        curves: empty ones are left out.
+        logarithmic: whether the axis begins as a logarithmic one; default: if the values span a factor of 20.
+        smooth: let the page's slider smooth these lines.
     """
-
-    def __init__(self, resumed_at: Sequence[int] = ()) -> None:
-        self.resumed_at = resumed_at
-        self._figures: dict[str, Any] = {}
-        self._embedded: tuple[str, dict[str, str]] | None = None
-        self._crosshair: Span | None = None
-        self._steps: Range | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self._figures)
-
-    def over_steps(
-        self, title: str, curves: Sequence[Curve], *, logarithmic: bool | None = None, smooth: bool = True
-    ) -> str:
-        """Lines over steps, thinned, with a switch for a logarithmic axis and values at the crosshair; as HTML.
-
-        Args:
-            title: plain text.
-            curves: empty ones are left out.
-            logarithmic: whether the axis begins as a logarithmic one; default: if the values span a factor of 20.
-            smooth: let the slider of the page smooth these lines.
-        """
-        curves = [curve for curve in curves if len(curve.values)]
-        if not curves:
-            return ""
-        values = np.concatenate([curve.values for curve in curves])
-        can_be_log = bool((values > 0).all())
-        is_log = can_be_log and (spans_decades(values) if logarithmic is None else logarithmic)
-        sources: dict[str, tuple[Curve, Any]] = {}
-        legend = []
-        for curve in curves:
-            name = f"curve-{len(self._figures)}-{len(sources)}"
-            sources[name] = (curve, self._source(name, curve, smooth))
-            dash = " dashed" if curve.dashed else ""
-            legend.append(
-                f'<span class="key{dash}" style="--key:{curve.color}">{escape(curve.name)} '
-                f'<b data-source="{name}"></b></span>'
-            )
-        drawn = [("linear", not is_log), ("log", is_log)] if can_be_log else [("linear", True)]
-        panels = "".join(
-            f'<div class="{scale}"{"" if shown else " hidden"}>{self._lines(list(sources.values()), scale)}</div>'
-            for scale, shown in drawn
-        )
-        switch = (
-            f'<label class="switch"><input type="checkbox" data-log{" checked" if is_log else ""}>log axis</label>'
-            if can_be_log
-            else ""
-        )
-        return framed(title, panels, f'<span class="keys">{"".join(legend)}</span>', switch)
-
-    def _source(self, name: str, curve: Curve, smooth: bool) -> Any:
-        from bokeh.models import ColumnDataSource
-
-        steps, values = thin(curve.steps, curve.values)
-        data: dict[str, Any] = {"step": steps.astype(np.float32), "value": values.astype(np.float32)}
-        data["shown"] = data["value"].copy()
-        return ColumnDataSource(data, name=name, tags=["smooth"] if smooth else [])
-
-    def _lines(self, curves: Sequence[tuple[Curve, Any]], scale: str) -> str:
-        chart = self.new_over_steps(y_axis_type=scale)
-        for curve, source in curves:
-            dash = "dashed" if curve.dashed else "solid"
-            if "smooth" in source.tags:
-                chart.line(
-                    "step",
-                    "value",
-                    source=source,
-                    color=curve.color,
-                    alpha=0.3,
-                    visible=False,
-                    name=f"{source.name}-{scale}",
-                )
-            chart.line("step", "shown", source=source, color=curve.color, line_width=1.8, line_dash=dash)
-            if len(source.data["step"]) == 1:
-                chart.scatter("step", "shown", source=source, color=curve.color, size=7)
-        return self.place(chart)
-
-    def new_over_steps(self, **options: Any) -> Figure:
-        """A chart whose steps and crosshair are those of all others."""
-        from bokeh.models import CrosshairTool, CustomJS, DataRange1d, NumeralTickFormatter
-        from bokeh.models.annotations import Span
-
-        if self._crosshair is None:
-            self._crosshair = Span(dimension="height", line_width=1, line_color="#888888")
-            self._steps = DataRange1d(range_padding=0.02)
-        chart = new_chart(x_range=self._steps, tools="xbox_zoom,reset", **options)
-        chart.add_tools(CrosshairTool(overlay=self._crosshair))
-        chart.xaxis.formatter = NumeralTickFormatter(format="0,0")
-        chart.js_on_event("mousemove", CustomJS(code="showValuesAt(cb_obj.x)"))
-        chart.js_on_event("mouseleave", CustomJS(code="showValuesAt(null)"))
-        chart.js_on_event("tap", CustomJS(code="showValuesAt(cb_obj.x)"))
-        for step in self.resumed_at:
-            chart.add_layout(
-                Span(location=step, dimension="height", line_dash="dotted", line_color="#888888")
-            )
-        return chart
-
-    def place(self, chart: Any) -> str:
-        """Keep a Bokeh figure for this page; returns what stands for it until `fill_in`."""
-        key = f"chart{len(self._figures)}"
-        self._figures[key] = chart
-        return f"<bokeh-{key}>"
-
-    def fill_in(self, html: str) -> str:
-        """The HTML with every chart in its place."""
-        divs = self._components()[1]
-        return re.sub(r"<bokeh-(chart\d+)>", lambda match: divs[match[1]], html)
-
-    def script(self) -> str:
-        """The charts' data, as a script."""
-        return self._components()[0]
-
-    def library(self) -> str:
-        """Bokeh's own script."""
-        from bokeh.resources import Resources
-
-        return Resources(mode="inline", components=["bokeh"], minified=True, log_level="warn").render_js()
-
-    def _components(self) -> tuple[str, dict[str, str]]:
-        if self._embedded is None:
-            if not self._figures:
-                return "", {}
-            from bokeh.embed import components
-
-            self._embedded = components(self._figures)
-        return self._embedded
+    curves = [curve for curve in curves if len(curve.values)]
+    if not curves:
+        return ""
+    values = np.concatenate([curve.values for curve in curves])
+    can_be_log = bool((values > 0).all())
+    is_log = can_be_log and (spans_decades(values) if logarithmic is None else logarithmic)
+    scales = {"linear": not is_log, "log": is_log} if can_be_log else {"linear": True}
+    keys = "".join(key(curve.name, curve.color, value=True, dashed=curve.dashed) for curve in curves)
+    switch = f'<label class="switch"><input type="checkbox" data-log{" checked" if is_log else ""}>log axis</label>'
+    spec = {"kind": "lines", "smooth": smooth, "curves": [line_of(curve) for curve in curves]}
+    beside = f'<span class="keys">{keys}</span>{switch if can_be_log else ""}'
+    return framed(title, spec, beside, scales)
 
 
-def new_chart(**options: Any) -> Figure:
-    """An empty chart as wide as its place; the guides' colors are set in page.css."""
-    from bokeh.plotting import figure
+def line_of(curve: Curve) -> dict[str, Any]:
+    """A curve for JSON, thinned."""
+    steps, values = thin(curve.steps, curve.values)
+    return {"steps": plain(steps), "values": plain(values), "color": curve.color, "dashed": curve.dashed}
 
-    settings: dict[str, Any] = {
-        "height": HEIGHT,
-        "sizing_mode": "stretch_width",
-        "toolbar_location": None,
-        "tools": "",
-        "background_fill_color": None,
-        "border_fill_color": None,
-        "outline_line_color": None,
-        "output_backend": "svg",  # sharp on paper
-        "min_border_right": 12,
+
+def heat_map(
+    title: str,
+    steps: np.ndarray,
+    rows: Mapping[str, np.ndarray],
+    *,
+    logarithmic: bool,
+    limits: tuple[float, float] | None = None,
+) -> str:
+    """A cell for each row and step, the first row on top; as HTML.
+
+    Args:
+        title: plain text.
+        steps: (S,), rising.
+        rows: by name, the values (S,) of each; NaN, and 0 on a logarithmic scale, stay empty.
+        logarithmic: whether the colors follow the logarithm.
+        limits: of the colors; default: the smallest and the largest value.
+    """
+    table = drawable(np.array(list(rows.values()), float), logarithmic)
+    if not np.isfinite(table).any():
+        return ""
+    low, high = limits or (float(np.nanmin(table)), float(np.nanmax(table)))
+    spec = {
+        "kind": "heat",
+        "steps": plain(steps),
+        "edges": plain(cell_edges(steps)),
+        "rows": list(rows),
+        "values": [plain(row) for row in table],
+        "low": low,
+        "high": high if high > low else low + (abs(low) or 1.0) * 1e-3,
+        "log": logarithmic,
     }
-    chart = figure(**(settings | options))
-    for axis in chart.axis:
-        axis.major_label_text_font = FONT
-        axis.major_label_text_font_size = "11px"
-        axis.axis_label_text_font = FONT
-        axis.axis_label_text_font_size = "11px"
-        axis.axis_label_text_font_style = "normal"
-        axis.minor_tick_line_color = None
-        axis.major_tick_in = 0
-        axis.major_tick_out = 3
-    chart.yaxis.axis_line_color = None
-    chart.xgrid.grid_line_color = None
-    return chart
+    return framed(title, spec)
 
 
-def framed(title: str, body: str, *beside: str) -> str:
-    """A chart with its title, and what stands on the title's line."""
-    caption = f"<figcaption><strong>{escape(title)}</strong>{''.join(beside)}</figcaption>"
-    return f'<figure class="chart">{caption}{body}</figure>'
+def profiles(
+    title: str, names: Sequence[str], lines: Mapping[str, np.ndarray], *, logarithmic: bool, height: int = 230
+) -> str:
+    """Lines over names in a row, such as layers, colored from early to late; as HTML.
+
+    Args:
+        title: plain text.
+        names: on the horizontal axis.
+        lines: by name, the values (N,) of each; NaN, and 0 on a logarithmic axis, are gaps.
+        logarithmic: whether the vertical axis is.
+        height: in pixels.
+    """
+    tables = {name: drawable(np.asarray(values, float), logarithmic) for name, values in lines.items()}
+    if not any(np.isfinite(values).any() for values in tables.values()):
+        return ""
+    colors = dict(zip(tables, shades(len(tables)), strict=True))
+    drawn = [{"name": name, "color": colors[name], "values": plain(row)} for name, row in tables.items()]
+    spec = {"kind": "profiles", "names": list(names), "lines": drawn, "log": logarithmic, "height": height}
+    return framed(title, spec, legend(colors))
 
 
-def grid(charts: Sequence[str]) -> str:
-    """Charts side by side where there is room."""
-    shown = [chart for chart in charts if chart]
-    return f'<div class="charts">{"".join(shown)}</div>' if shown else ""
+def outlines(title: str, lines: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> str:
+    """Outlines of histograms over each other; as HTML.
+
+    Args:
+        title: plain text.
+        lines: edges (B + 1,), density (B,) and color of each.
+    """
+    if not lines:
+        return ""
+    drawn = [
+        {"edges": plain(edges), "density": plain(density), "color": color} for edges, density, color in lines
+    ]
+    return framed(title, {"kind": "outlines", "lines": drawn})
+
+
+def framed(
+    title: str, spec: Mapping[str, Any], beside: str = "", scales: Mapping[str, bool] | None = None
+) -> str:
+    """A chart's title, its numbers, and a place for each axis it may have: its scale, and whether it shows at first."""
+    panels = "".join(
+        f'<div data-scale="{scale}"{"" if shown else " hidden"}></div>'
+        for scale, shown in (scales or {"linear": True}).items()
+    )
+    caption = f"<figcaption><strong>{escape(title)}</strong>{beside}</figcaption>"
+    numbers = json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
+    return f'<figure class="chart">{caption}{panels}<script type="application/json">{numbers}</script></figure>\n'
+
+
+def plain(values: Iterable[float]) -> list[float | None]:
+    """Numbers for JSON, six significant digits each; None where there is no finite number."""
+    return [float(f"{value:.6g}") if math.isfinite(value) else None for value in np.asarray(values, float)]
+
+
+def drawable(values: np.ndarray, logarithmic: bool) -> np.ndarray:
+    """The values, with NaN for those that have no place on the axis."""
+    return np.where(np.isfinite(values) & ((values > 0) | (not logarithmic)), values, np.nan)
+
+
+def key(name: str, color: str, *, value: bool = False, dashed: bool = False) -> str:
+    """A name with its color, and room for a value."""
+    room = " <b></b>" if value else ""
+    return f'<span class="key{" dashed" if dashed else ""}" style="--key:{color}">{escape(name)}{room}</span>'
+
+
+def legend(keys: Mapping[str, str]) -> str:
+    """Names with their colors."""
+    return f'<span class="keys">{"".join(key(name, color) for name, color in keys.items())}</span>'
+
+
+def grid(charts: Iterable[str]) -> str:
+    """Charts side by side where there is room; empty ones are left out."""
+    shown = "".join(charts)
+    return f'<div class="charts">{shown}</div>' if shown else ""
 
 
 def spans_decades(values: np.ndarray) -> bool:
@@ -228,8 +192,31 @@ def spans_decades(values: np.ndarray) -> bool:
     return bool(values.max() >= WIDE * values.min())
 
 
-def shades(count: int) -> list[str]:
-    """So many colors in order, from early to late, none too light or too dark for its background."""
-    from bokeh.palettes import Viridis256
+def cell_edges(steps: np.ndarray) -> np.ndarray:
+    """The edges (S + 1,) of cells around steps (S,): in the middle between neighbors."""
+    steps = np.asarray(steps, float)
+    if len(steps) == 1:
+        return np.array([steps[0] - 0.5, steps[0] + 0.5])
+    middle = (steps[1:] + steps[:-1]) / 2
+    return np.concatenate([[2 * steps[0] - middle[0]], middle, [2 * steps[-1] - middle[-1]]])
 
-    return [Viridis256[int(place)] for place in np.linspace(50, 205, count)]
+
+def shades(count: int) -> list[str]:
+    """So many colors in order, from early to late."""
+    known = np.array([[int(color[k : k + 2], 16) for k in (1, 3, 5)] for color in EARLY_TO_LATE])
+    places = np.linspace(0, len(known) - 1, count) if count > 1 else np.array([2.0])
+    mixed = [[np.interp(place, range(len(known)), channel) for channel in known.T] for place in places]
+    return [f"#{round(red):02x}{round(green):02x}{round(blue):02x}" for red, green, blue in mixed]
+
+
+def library() -> str:
+    """Bokeh's script for a page with charts.
+
+    Raises:
+        FileNotFoundError: Bokeh is not installed.
+    """
+    spec = find_spec("bokeh")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("Bokeh is not installed: pip install -c constraints.txt -e .")
+    folder = Path(spec.origin).parent / "server" / "static" / "js"
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pages.charts import Charts
+from typing import Any
 
 FOLDER = Path(__file__).parent
 SECONDS_BETWEEN_RELOADS = 10
@@ -32,19 +30,30 @@ class Section:
     body: str
 
 
-def page(title: str, head: str, sections: Sequence[Section], charts: Charts, *, reloads: bool = False) -> str:
+def page(
+    title: str,
+    head: str,
+    sections: Sequence[Section],
+    *,
+    resumed_at: Sequence[int] = (),
+    reloads: bool = False,
+) -> str:
     """A complete HTML document, which needs no other file and no network.
 
     Args:
         title: for the browser's tab, plain text.
         head: HTML above the sections.
         sections: in order.
-        charts: those that the sections show.
+        resumed_at: steps at which charts over steps get a dotted line.
         reloads: let the browser read the file again every ten seconds, because it is still being rewritten.
     """
     shown = [section for section in sections if section.body]
     links = "".join(f'<a href="#{each.anchor}">{escape(each.anchor.replace("-", " "))}</a>' for each in shown)
-    body = charts.fill_in(head + "".join(map(section_html, shown)))
+    body = head + "".join(map(section_html, shown))
+    from pages.charts import library  # not needed by a page without charts
+
+    charts = (library(), own_file("charts.js")) if '<figure class="chart">' in body else ()
+    scripts = "\n".join(f"<script>{script}</script>" for script in (own_file("page.js"), *charts))
     refresh = f'<meta http-equiv="refresh" content="{SECONDS_BETWEEN_RELOADS}">' if reloads else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -55,15 +64,13 @@ def page(title: str, head: str, sections: Sequence[Section], charts: Charts, *, 
 <title>{escape(title)}</title>
 <link rel="icon" href="data:,">
 <style>{own_file("page.css")}</style>
-{charts.library() if charts else ""}
 </head>
 <body>
 <nav>{links}</nav>
-<main>
+<main data-resumed="{escape(json.dumps(list(resumed_at)))}">
 {body}
 </main>
-<script>{own_file("page.js")}</script>
-{charts.script() if charts else ""}
+{scripts}
 </body>
 </html>
 """

@@ -159,6 +159,14 @@ class RunFiles:
                 return str(each["label"])
         return layer
 
+    def label_of_tensor(self, tensor: str) -> str:
+        """The label of the layer that a tensor such as `layers.0.weight` belongs to; else the layer's name."""
+        name = tensor.rpartition(".")[0]
+        return next(
+            (str(each["label"]) for each in self.layers if each.get("name") == name and each.get("label")),
+            name,
+        )
+
     def why_missing(self, name: str) -> str:
         """A sentence about a file that is not there or cannot be read."""
         by = f"it is written by {WRITTEN_BY[name]}" if name in WRITTEN_BY else ""
@@ -184,6 +192,11 @@ class RunFiles:
 def mapping(found: Any) -> dict[str, Any]:
     """What was read, if it is a mapping; else an empty one."""
     return found if isinstance(found, dict) else {}
+
+
+def listed(found: Any) -> list[Any]:
+    """What was read, if it is a list; else an empty one."""
+    return found if isinstance(found, list) else []
 
 
 def read_table(path: Path) -> pd.DataFrame:

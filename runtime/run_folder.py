@@ -70,7 +70,7 @@ def discard(folder: Path, kept: set[Path] | None) -> None:
         kept: what was there before, if the run is older; None if this launch made the folder.
     """
     if kept is not None:
-        for path in set(folder.glob("events.out.tfevents.*")) - kept:
+        for path in set(folder.rglob("events.out.tfevents.*")) - kept:
             path.unlink()
         return
     shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from callbacks.data_spec import spec_of
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import is_table, raw_targets
-from callbacks.pictures.style import BLACK, BLUE, new_figure
+from callbacks.pictures.style import BLACK, BLUE, legend_below, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,6 +43,6 @@ def draw_predicted(prediction: np.ndarray, truth: np.ndarray, name: str = "y") -
     axes.scatter(truth, prediction, s=12, color=BLUE, alpha=0.6, linewidths=0)
     axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}", aspect="equal")
     axes.set_title(f"mean squared error {np.mean((prediction - truth) ** 2):.3g}")
-    axes.legend()
+    legend_below(figure, axes)
     figure.suptitle("Predicted and true")
     return figure
