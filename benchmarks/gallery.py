@@ -18,13 +18,13 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from callbacks.pictures.style import BLUE, VERMILION, drawing, new_figure, to_png
+from callbacks.pictures.style import BLUE, VERMILION, drawing, legend_below, new_figure, to_png
 from cli import main as train_py
 from lit_models.layers import ACTIVATIONS
 
 ROOT = Path(__file__).parent.parent
 GALLERY = ROOT / "docs" / "gallery"
-MAX_BYTES = 80_000
+MAX_BYTES = 120_000
 SHOWN = {  # experiment: tags of the pictures
     "titanic_mlp": ["fit/plane", "fit/lines", "fit/units", "depth/gradient_over_steps"],
     "titanic_full": [
@@ -122,7 +122,7 @@ def draw_vanishing(sigmoid: list[float], relu: list[float]) -> Figure:
         xlabel="layer (0 is the first)", ylabel="norm of dL/dy", xticks=range(len(relu)), ylim=(1e-12, 1)
     )
     axes.set_title("How much of the loss gradient reaches each layer")
-    axes.legend(loc="lower right")
+    legend_below(figure, axes)
     axes.grid(alpha=0.3)
     return figure
 

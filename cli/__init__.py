@@ -11,6 +11,9 @@ checks, checkpoint_checks           what is refused once PyTorch is loaded
 resume_checks                       flags that contradict what a run is resumed from
 recording, settings_beyond          run.json, and which settings differ from the config and from the defaults
 reports                             the summary table
+help, usage, options                `--help`: the options of an experiment, read from configs and sources
+completion, version                 tab completion; `--version`
+runs, runs_query, runs_table        `train.py runs`: a table of all runs
 wrong_settings                      which setting made a library fail
 cluster                             jobs that a scheduler restarts
 sweep                               many runs

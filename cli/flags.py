@@ -18,6 +18,11 @@ def add_flags(parser: LightningArgumentParser) -> None:
     parser.add_argument(
         "--run_name", type=str | None, help="Folder below runs/; by default the config's name."
     )
+    parser.add_argument(
+        "--tag",
+        type=list[str] | str | None,
+        help="A word, or a list of them, by which `runs --tag` finds the run.",
+    )
     parser.add_argument("--resume", type=str | None, help="Folder of a run to resume (fit only).")
     parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
     parser.add_argument("--monitor", type=str, default="val/loss", help="Metric that chooses best.ckpt.")
@@ -33,7 +38,11 @@ def add_flags(parser: LightningArgumentParser) -> None:
     )
     parser.add_argument("--checkup", type=bool, default=True, help="Look for mistakes before the first step.")
     parser.add_argument("--diagnostics", type=bool, default=True, help="Watch gradients and activations.")
+    parser.add_argument(
+        "--histograms", type=bool, default=False, help="TensorBoard: histograms of weights and activations."
+    )
     parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
+    parser.add_argument("--page", type=bool, default=True, help="Write report.html, the page of the run.")
     parser.add_argument(
         "--graph", type=bool, default=False, help="Replay the training step as a CUDA graph (docs/gpu.md)."
     )

@@ -3,7 +3,8 @@
 report.py     the page of one run, section by section
 run_files.py  reads a run's folder; a missing or damaged file never stops a page
 frame.py      what all pages share: head, style, sections, tables
-charts.py     charts, made with Bokeh (https://bokeh.org), whose script is embedded
+charts.py     the numbers of charts; charts.js draws them with Bokeh, whose script is embedded
+curves.py     the section of losses, metrics and learning rate
 live.py       a callback that rewrites a run's page while it trains
-watch/       a network that is seen to learn, in a page that a local server keeps up to date
+watch/        a network that is seen to learn, in a page that a local server keeps up to date
 """

@@ -12,6 +12,7 @@ HINTS = {  # what helps, by the operating system's message
 
 OWN_PACKAGES = {  # the modules of what `setup.cfg` installs
     *(
+        "bokeh",
         "filelock",
         "google_crc32c",
         "jsonargparse",

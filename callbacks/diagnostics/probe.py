@@ -118,9 +118,9 @@ def tensors_in(output: Any) -> Iterator[Tensor]:
 class Probe:
     """The hooks on one LightningModule, attached only while somebody listens.
 
-    A listener is a `Monitor`. It may have `on_layer_output(layer, outputs)`, `on_activation(layer, key, function, y)`,
-    which is called for each nonlinearity, and `on_loss_call(call)`, for each call of a loss function. `paths` are those
-    of the newest forward pass.
+    A listener is a `Monitor`. It may have `on_layer_output(layer, outputs)`, `on_layer_call(layer, inputs, output)` with
+    all that went in and came out, `on_activation(layer, key, function, y)`, which is called for each nonlinearity, and
+    `on_loss_call(call)`, for each call of a loss function. `paths` are those of the newest forward pass.
     """
 
     def __init__(self, model: pl.LightningModule) -> None:
@@ -246,6 +246,7 @@ class Probe:
             outputs = list(tensors_in(output))
             self.paths.add_output(layer.name, outputs, self._entered.get(layer, 0))
             self._heard("on_layer_output", layer, outputs)
+            self._heard("on_layer_call", layer, inputs, output)
             if outputs and isinstance(
                 module, nn.RNNBase | nn.RNNCellBase
             ):  # one fused call runs nonlinearities, too

@@ -4,6 +4,8 @@ A kind of picture is a file in this folder. It has a subclass of `Picture`, whic
 has, and plain functions that make the figures:
 
     class DecisionPlane(Picture):
+        how_to_read: ClassVar = {"fit/plane": "A dot on the other color is a sample that the network gets wrong."}
+
         def suits(self, pl_module, data):
             return spec_of(data).in_shape == (2,)
 
@@ -22,9 +24,9 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -60,6 +62,9 @@ class Picture(pl.Callback):
     `seconds` is the time spent so far.
     """
 
+    how_to_read: ClassVar[
+        Mapping[str, str]
+    ] = {}  # one or two plain sentences for each tag; a tag may hold a *
     only_at_end = False  # True if it shows nothing earlier, or takes long
 
     def __init__(self, folder: Path | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from callbacks.data_spec import spec_of
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import is_table, raw_targets
-from callbacks.pictures.style import BLACK, BLUE, new_figure
+from callbacks.pictures.style import BLACK, BLUE, legend_below, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 class Predicted(Picture):
     """`fit/predicted`: one point per sample, on the diagonal if the prediction is right."""
+
+    how_to_read: ClassVar = {
+        "fit/predicted": "A dot is a sample: on the diagonal the prediction is right, above it too large, below it "
+        "too small.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return is_table(data, "regression") and spec_of(data).in_shape[0] > 1
@@ -38,6 +43,6 @@ def draw_predicted(prediction: np.ndarray, truth: np.ndarray, name: str = "y") -
     axes.scatter(truth, prediction, s=12, color=BLUE, alpha=0.6, linewidths=0)
     axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}", aspect="equal")
     axes.set_title(f"mean squared error {np.mean((prediction - truth) ** 2):.3g}")
-    axes.legend()
+    legend_below(figure, axes)
     figure.suptitle("Predicted and true")
     return figure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -27,6 +27,11 @@ class TimeDelta(Picture):
     ago (Bengio et al. 1994, https://doi.org/10.1109/72.279181). For models that hold one `nn.RNN`, `nn.GRU` or
     `nn.LSTM` with `batch_first`, and predict each next value of a series.
     """
+
+    how_to_read: ClassVar = {
+        "depth/delta_over_time": "How much the error at the last step depends on the state at step t: a level line "
+        "means a long memory, a straight fall means that the past is forgotten.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         recurrent = find_recurrent(pl_module)

@@ -54,7 +54,8 @@ class PlaneScene(Scene):
     def _ticks(self, axis: int) -> np.ndarray:
         """Coordinates of the grid; a feature with two values has only these, each for its half of the axis."""
         ticks = np.linspace(self.axes.low[axis], self.axes.high[axis], SIDE)
-        return np.clip(ticks.round(), 0, 1) if self.axes.is_binary[axis] else ticks
+        pair = self.axes.pairs[axis]
+        return ticks if pair is None else np.where(ticks < np.mean(pair), *pair)
 
     def hello(self) -> dict[str, Any]:
         """Points, names and limits."""
@@ -63,7 +64,11 @@ class PlaneScene(Scene):
             "low": plain(self.axes.low),
             "high": plain(self.axes.high),
             "names": list(self.axes.names),
-            "ticks": [list(names) if names else None for names in self.axes.values],
+            "ticks": [
+                list(names) if pair else None
+                for names, pair in zip(self.axes.value_names, self.axes.pairs, strict=True)
+            ],
+            "places": [list(pair) if pair else None for pair in self.axes.pairs],
             "classes": [] if self.is_regression else list(self.axes.classes),
             "colors": list(self.axes.colors),
             "points": [plain(shown[:, 0]), plain(shown[:, 1]), plain(self.targets)],

@@ -69,7 +69,7 @@ function plane(scene, output, unit) {
   context.textBaseline = "top";
   context.fillText(scene.names[1], left + 5, top + 5);
   context.textAlign = "center";
-  scene.ticks[0]?.forEach((name, k) => context.fillText(name, placeX(k), placeY(y.low) + 3));
+  scene.ticks[0]?.forEach((name, k) => context.fillText(name, placeX(scene.places[0][k]), placeY(y.low) + 3));
   const legend = part("legend", "div", "legend");
   legend.replaceChildren(...scene.classes.map((name, k) => swatch(name, scene.colors[k])));
   if (map.bytes) legend.append(scale(map, unit ? "output of the unit" : output.legend));
