@@ -15,7 +15,7 @@ from runtime.errors import UsageError, did_you_mean
 
 COMMANDS = ("fit", "validate", "test", "predict", "compare")
 # commands with words of their own, and the module of their `main`
-STUDIES = {"check": "cli.check", "sweep": "cli.sweep", "tune-lr": "cli.tune_lr"}
+STUDIES = {"check": "cli.check", "sweep": "cli.sweep", "tune-lr": "cli.tune_lr", "new": "cli.new"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class Confusion(Picture):
     """`fit/confusion`: how many samples of each true class were predicted as each class."""
 
+    one_class_per_sample = True
+
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         classifies = spec_of(data).task in ("binary", "multiclass") and not is_autoencoder(pl_module)
         return classifies and not suits_plane(data)  # the picture of the plane shows it better

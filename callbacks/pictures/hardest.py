@@ -24,6 +24,8 @@ COLUMNS = 5
 class Hardest(Picture):
     """`errors/hardest`: the images whose true class gets the least probability, the worst mistakes first."""
 
+    one_class_per_sample = True
+
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return is_image_classifier(pl_module, data)
 

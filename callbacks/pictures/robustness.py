@@ -34,6 +34,7 @@ class Robustness(Picture):
     limited to this range.
     """
 
+    one_class_per_sample = True
     only_at_end = True  # it runs the network 21 times
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
