@@ -87,8 +87,11 @@ class TensorDataModule(pl.LightningDataModule):
         raise TypeError(f"{type(self).__name__} must implement load()")
 
     def fit_statistics(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Means and deviations in the training split: of x (N, ..., F) for each of the F columns, of images (N, C, H, W) for
-        each channel; of y likewise if it has several columns (N, K), else as a whole."""
+        """Means and deviations in the training split.
+
+        Of x (N, ..., F) for each of the F columns, of images (N, C, H, W) for each channel; of y (N, K) for each of its
+        columns if there are several, else as a whole.
+        """
         target = y.double() if y.ndim == 2 and y.shape[1] > 1 else y.double().flatten()
         mean, std = input_statistics(x)
         if self.normalize:
