@@ -8,6 +8,7 @@ from typing import Any
 import google_crc32c
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from torch import Tensor
 
 
 def write_scalars(trainer: pl.Trainer, scalars: dict[str, float], step: int) -> None:
@@ -48,6 +49,11 @@ def write_image(trainer: pl.Trainer, tag: str, png: bytes, step: int) -> None:
     on_tensorboard(trainer, lambda writer: writer.file_writer.add_summary(summary, step))
 
 
+def write_histogram(trainer: pl.Trainer, tag: str, values: Tensor, step: int) -> None:
+    """Write a histogram; all values must be finite, as TensorBoard refuses to bin a NaN."""
+    on_tensorboard(trainer, lambda writer: writer.add_histogram(tag, values, step))
+
+
 def on_tensorboard(trainer: pl.Trainer, write: Callable[[Any], None]) -> None:
     """Call `write(summary_writer)` for each TensorBoard logger, on rank zero."""
     for logger in trainer.loggers if trainer.is_global_zero else []:
@@ -55,17 +61,37 @@ def on_tensorboard(trainer: pl.Trainer, write: Callable[[Any], None]) -> None:
             write(logger.experiment)
 
 
+def write_learning(trainer: pl.Trainer, metrics: Callable[[], dict[str, float]], step: int) -> None:
+    """Add metrics of a training step to learning curves, on rank zero, where a logger keeps such curves.
+
+    Args:
+        metrics: computes them, by name; called only if they are written.
+        step: counted as `steps_done` does.
+    """
+    loggers: list[Any] = [each for each in trainer.loggers if hasattr(each, "log_learning")]
+    if trainer.is_global_zero and loggers and (found := metrics()):
+        for logger in loggers:
+            logger.log_learning(found, step)
+
+
 def write_layout(trainer: pl.Trainer, charts: list[str]) -> None:
     """Write the "Custom Scalars" page: one chart per quantity, one line per layer. TensorBoard reads a run's first only.
 
     Args:
-        charts: quantities, that is, the first parts of tags.
+        charts: quantities, that is, the first parts of tags. A logger with a `layout(charts)` decides what becomes of
+            them.
     """
     if not charts:
         return
-    layout = {"inside the network": {chart: ["Multiline", [f"^{chart}/.*"]] for chart in charts}}
     on_tensorboard(trainer, lambda writer: use_fast_checksum())
-    on_tensorboard(trainer, lambda writer: writer.add_custom_scalars(layout))
+    for logger in trainer.loggers if trainer.is_global_zero else []:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_custom_scalars(getattr(logger, "layout", one_line_per_layer)(charts))
+
+
+def one_line_per_layer(charts: list[str]) -> dict[str, dict[str, list]]:
+    """The page "Custom Scalars" of a plain logger."""
+    return {"inside the network": {chart: ["Multiline", [f"^{chart}/.*"]] for chart in charts}}
 
 
 def use_fast_checksum() -> None:

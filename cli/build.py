@@ -22,13 +22,14 @@ from callbacks.step_hooks import skip_empty_hooks
 from cli import checks
 from cli.cluster import check_leftovers, note_run
 from cli.defaults import AfterFirstStep, as_list, callbacks_of, loggers_of, plugins_of, prepare
-from cli.flags import add_flags, import_all_classes
+from cli.flags import add_flags
 from cli.parser import Parser
 from cli.recording import launch, save_settings
 from cli.request import Request
 from cli.resume_checks import changed_settings, check_objects
 from cli.saved_config import as_plain_values
-from runtime.ending import End, forget_end, has_ended, recorded_end
+from runtime.end_record import End, forget_end, recorded_end
+from runtime.ending import has_ended
 from runtime.own_loggers import RunTrainer, all_loggers
 from runtime.process import prepare_process
 from runtime.read_checkpoint import newest_valid, read_checkpoint
@@ -36,6 +37,7 @@ from runtime.restored import Changed
 from runtime.resume import first_step_to_log, record_end
 from runtime.run_folder import discard, new_run_folder
 from runtime.run_lock import RunLock
+from runtime.run_text import write_text
 from runtime.signals import Interrupted
 from runtime.step_plan import NoProfiler
 from runtime.stop import StopOnSignal
@@ -99,7 +101,6 @@ class Run(LightningCLI):
         self._claims_folder = folder is None and request.run_folder is None
         self._claimed = False
         self._kept: set[Path] | None = None  # what an older run's folder held before
-        import_all_classes()
         with self._nothing_left_behind():
             super().__init__(
                 args=request.args[1:],
@@ -131,7 +132,7 @@ class Run(LightningCLI):
                 self.lock.acquire(self.folder, was_restarted=self.request.job_file is not None)
             self.settings.ckpt_path = str(newest_valid(self.folder))
         if self.request.run_folder:
-            self._kept = set(self.folder.iterdir())
+            self._kept = set(self.folder.rglob("*"))
         if path := self.settings.get("ckpt_path"):
             self.checkpoint = read_checkpoint(Path(path))
         checks.check_settings(self.settings, self.checkpoint)
@@ -226,10 +227,8 @@ class Run(LightningCLI):
             note_run(self.request.job_file, self.folder)
 
     def new_loggers(self) -> list[Any]:
-        """TensorBoard and metrics.csv in the run's folder; none for predictions."""
-        if self.request.command == "predict":
-            return []
-        return loggers_of(self.folder, self.checkpoint if self.resumed else None)
+        """See `loggers_of`."""
+        return loggers_of(self)
 
     def fit(self) -> None:
         """Train.
@@ -278,6 +277,7 @@ class Run(LightningCLI):
         if self.resumed:
             forget_end(self.folder)
             self.save_config()
+        write_text(self.trainer, self.folder)
 
     def save_config(self) -> None:
         """Write config.yaml and run.json into the run's folder; a kill leaves the old files."""

@@ -16,7 +16,10 @@ from pytorch_lightning.plugins.environments import (
 )
 
 from callbacks import ActivationMonitor, Checkup, Diagnosis, GradientMonitor, NonFiniteGuard
+from callbacks.diagnostics.histograms import Histograms
+from callbacks.diagnostics.learning_rate import LearningRate
 from callbacks.inside import Distributions, LayerTable, WeightTable
+from callbacks.model_graph import ModelGraph
 from callbacks.pictures import EVERY_RUN
 from callbacks.pictures.gallery import Gallery
 from callbacks.predictions import PredictionWriter
@@ -25,11 +28,12 @@ from callbacks.summary import LayerSummary
 from cli.monitor_checks import MonitorCheck
 from cli.recording import evaluates_as_trained, evaluation_result
 from cli.resume_checks import check_callbacks
+from pages.live import LivePage
 from runtime.checkpoint import BestCheckpoint, LastCheckpoint
 from runtime.checkpoint_io import AtomicIO
 from runtime.direction import mode_of
 from runtime.graph.loop import use_graph_loop
-from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV
+from runtime.loggers import MetricsCSV
 from runtime.loop import use_lean_loop
 from runtime.own_loggers import RunTrainer, keep_files
 from runtime.phases import PhaseTimer
@@ -38,6 +42,7 @@ from runtime.result_file import BestResult
 from runtime.resume import ExactResume, first_step_to_log
 from runtime.sharding import ContiguousWeights
 from runtime.stop import StopOnSignal
+from runtime.tensorboard import BufferedTensorBoardLogger, EvaluationLogger
 from runtime.training_loaders import prepare_loaders
 
 if TYPE_CHECKING:
@@ -71,9 +76,15 @@ def callbacks_of(run: "Run", given: list[Callback]) -> list[Callback]:
     if settings.diagnostics:
         own += [make() for make in DIAGNOSTICS if not has(given, make)]
         own += [make(folder / "inside") for make in (LayerTable, WeightTable) if not has(given, make)]
+    if not has(given, LearningRate):
+        own.append(LearningRate())
+    if settings.histograms and not has(given, Histograms):
+        own.append(Histograms())
     if settings.pictures:
         pictures = [make(folder / "pictures") for make in EVERY_RUN if not has(given, make)]
         own.append(Gallery([*pictures, Distributions(folder / "inside")]))
+    if settings.page:
+        own.append(LivePage(folder))
     if settings.trainer.enable_checkpointing is not False and not settings.trainer.fast_dev_run:
         own += savers(settings, run.model, folder)
     return own
@@ -83,24 +94,33 @@ def savers(settings: Namespace, model: LightningModule, folder: Path) -> list[Ca
     """The callbacks that write checkpoints, and those that make sure that checkpoints can be written."""
     return [
         MonitorCheck(settings.monitor, folder),
-        BestCheckpoint(settings.monitor, mode_of(settings, model), dirpath=folder / "checkpoints"),
+        BestCheckpoint(settings.monitor, mode_of(settings, model), settings, dirpath=folder / "checkpoints"),
         LastCheckpoint(folder / "checkpoints", every_n_steps=settings.save_every_n_steps),
         BestResult(folder),
         StopOnSignal(folder),
     ]
 
 
-def loggers_of(folder: Path, checkpoint: dict[str, Any] | None = None) -> list[Logger]:
-    """TensorBoard and metrics.csv; a run resumed from a checkpoint hides what it logged after that."""
-    purge_step = first_step_to_log(checkpoint) if checkpoint else None
-    board = BufferedTensorBoardLogger(
-        folder.parent.parent,
-        name=folder.parent.name,
-        version=folder.name,
-        default_hp_metric=False,
-        purge_step=purge_step,
-    )
-    return [board, MetricsCSV(folder, purge_step)]
+def loggers_of(run: "Run") -> list[Logger]:
+    """TensorBoard and metrics.csv in the run's folder; none for predictions.
+
+    A run resumed from a checkpoint hides what it logged after that.
+    """
+    command, folder, checkpoint = run.request.command, run.folder, run.checkpoint
+    place: dict[str, Any] = {
+        "save_dir": folder.parent.parent,
+        "name": folder.parent.name,
+        "version": folder.name,
+        "default_hp_metric": False,
+    }
+    if command == "predict":
+        return []
+    if command != "fit":
+        step = max(first_step_to_log(checkpoint) - 1, 0) if checkpoint else 0
+        own = "validate" if command == "validate" else ""
+        return [EvaluationLogger(**place, folder=own, step=step), MetricsCSV(folder)]
+    purge_step = first_step_to_log(checkpoint) if run.resumed and checkpoint else None
+    return [BufferedTensorBoardLogger(**place, purge_step=purge_step), MetricsCSV(folder, purge_step)]
 
 
 def plugins_of(given: Any) -> list[Any]:
@@ -135,7 +155,8 @@ def prepare(run: "Run", trainer: RunTrainer) -> None:
     choose_loop(run.settings, trainer)
     if run.checkpoint is not None:
         check_callbacks(trainer.callbacks, run.changed, run.checkpoint, run.settings.ckpt_path)
-    trainer.callbacks[:0] = [RestoredState(run.changed, run.settings.ckpt_path), ExactResume()]
+    graph = [] if run.resumed else [ModelGraph()]  # a resumed run has it
+    trainer.callbacks[:0] = [RestoredState(run.changed, run.settings.ckpt_path), ExactResume(), *graph]
     keep_files(trainer, run.folder, run.purge_step)
 
 

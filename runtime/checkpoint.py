@@ -5,11 +5,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from callbacks.steps import steps_done
+from runtime.hparams import columns_of
 from runtime.private import let_save_again, logged_now, saves_within_epochs
 from runtime.resume import STEPS_BETWEEN_AGREEMENTS
 
@@ -22,11 +24,15 @@ class BestCheckpoint(ModelCheckpoint):
     Args:
         monitor: metric that decides which state is best.
         mode: "min" or "max".
+        settings: the run's config, whose settings of data and trainer are columns of HPARAMS.
         kwargs: see `ModelCheckpoint`.
     """
 
-    def __init__(self, monitor: str = "val/loss", mode: str = "min", **kwargs: Any) -> None:
+    def __init__(
+        self, monitor: str = "val/loss", mode: str = "min", settings: Namespace | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(monitor=monitor, mode=mode, filename="best", enable_version_counter=False, **kwargs)
+        self.settings = settings
         self.best_metrics: dict[str, float] = {}
         self._validated: set[str] = set()  # names of what the last validation logged
         self._saved_step = 0
@@ -54,10 +60,11 @@ class BestCheckpoint(ModelCheckpoint):
     def after_last_step(self, trainer: Trainer) -> None:
         """Fill TensorBoard's HPARAMS tab before the last checkpoint marks the run as complete."""
         best = {f"best/{name.removeprefix('val/')}": value for name, value in self.best_metrics.items()}
+        columns = columns_of(trainer.lightning_module, self.settings)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and best:
                 # The step lets TensorBoard hide this entry once the run is resumed.
-                logger.log_hyperparams(_columns(trainer.lightning_module), best, step=steps_done(trainer))
+                logger.log_hyperparams(columns, best, step=steps_done(trainer))
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "best_metrics": self.best_metrics}
@@ -91,12 +98,6 @@ class BestCheckpoint(ModelCheckpoint):
             if name in known or name.startswith("val/")
         }
         self.best_metrics = {"epoch": trainer.current_epoch, "step": steps_done(trainer), **metrics}
-
-
-def _columns(model: LightningModule) -> dict[str, Any]:
-    """The model's class and hyper-parameters, without those that the command line adds for itself."""
-    hparams = {name: value for name, value in model.hparams.items() if not name.startswith("_")}
-    return {"model": type(model).__name__, **hparams}
 
 
 class LastCheckpoint(Checkpoint):

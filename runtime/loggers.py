@@ -1,6 +1,6 @@
-"""Where scalars go: TensorBoard's events and metrics.csv, both written once a second instead of at every step.
+"""Scalars are written once a second instead of at every step, into metrics.csv and into TensorBoard's events.
 
-Opening and flushing files costs more than a step of a small network.
+Opening and flushing files costs more than a step of a small network. For TensorBoard, see `tensorboard.py`.
 """
 
 import csv
@@ -9,11 +9,11 @@ import time
 from abc import abstractmethod
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 from callbacks.files import appending, replacing
@@ -24,11 +24,12 @@ PAUSE = 1.0  # seconds between two writes
 
 @dataclass
 class Row:
-    """What was logged at one step, and when."""
+    """What was logged at one step, and when; `learning` holds metrics that only TensorBoard's learning curves get."""
 
     step: int | None
     seconds: float
     values: dict[str, Any]
+    learning: dict[str, float] = field(default_factory=dict)
 
 
 class BufferedLogger(Logger):
@@ -105,33 +106,6 @@ def as_number(value: Any) -> int | float:
     """A tensor or an array of one element, or anything else that is a number."""
     number = value.item() if hasattr(value, "item") else value
     return number if isinstance(number, int | float) and not isinstance(number, bool) else float(number)
-
-
-class BufferedTensorBoardLogger(BufferedLogger, TensorBoardLogger):
-    """TensorBoard, with one event for everything logged at a step."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.rows = []
-
-    @rank_zero_only
-    def flush(self) -> None:
-        super().flush()
-        TensorBoardLogger.save(self)
-
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        super().finalize(status)
-        TensorBoardLogger.finalize(self, status)
-
-    def write(self, rows: list[Row]) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        writer = self.experiment.file_writer
-        for row in rows:
-            values = [Summary.Value(tag=tag, simple_value=value) for tag, value in row.values.items()]
-            writer.add_summary(Summary(value=values), row.step, row.seconds)
-        writer.flush()
 
 
 class MetricsCSV(BufferedLogger):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint, StochasticWeightAveraging, Timer
+from pytorch_lightning.core.module import _jit_is_scripting as without_properties
 from pytorch_lightning.loops.fetchers import _DataFetcher as DataFetcher
 from pytorch_lightning.loops.fetchers import _PrefetchDataFetcher as PrefetchDataFetcher
 from pytorch_lightning.loops.fit_loop import _FitLoop as FitLoop
@@ -31,6 +32,7 @@ __all__ = [
     "LoggedValues",
     "PrefetchDataFetcher",
     "TrainingEpochLoop",
+    "without_properties",  # while a module is traced, which reads all its properties, also those that need a Trainer
 ]
 
 # --- the loop over the batches of an epoch; would be replaced by: a public loop to subclass ---

@@ -10,6 +10,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from callbacks.files import replacing
+from runtime.hparams import columns_of
 from runtime.loggers import MetricsCSV
 from sweeps.bulk_stack import Stack
 from sweeps.trials import Fit
@@ -64,9 +65,8 @@ def write_run(fit: Fit, seed: int, curves: Curves, row: int, monitor: str) -> tu
         for step, scalars in curves.of_run(row):
             logger.log_metrics(scalars, step)
         if isinstance(logger, TensorBoardLogger):
-            hparams = {name: value for name, value in fit.model.hparams.items() if not name.startswith("_")}
             scores = {f"best/{name.removeprefix('val/')}": value for name, value in best.items()}
-            logger.log_hyperparams({"model": type(fit.model).__name__, **hparams}, scores)
+            logger.log_hyperparams(columns_of(fit.model, fit.settings), scores)
         assert isinstance(logger, TensorBoardLogger | MetricsCSV)
         logger.finalize("success")
     folder = fit.folder / "checkpoints"

@@ -106,9 +106,9 @@ class Diagnosis(pl.Callback):
         self._activations = observer.provide(ActivationMonitor, self.every_n_steps)
         self._losses_seen = observer.provide(LossMonitor, self._gradients.every_n_steps)
         self._upkeep = observer.provide(Upkeep, self._gradients.every_n_steps)
-        self.record.class_names = [
-            str(name) for name in spec_of(getattr(trainer, "datamodule", None)).class_names
-        ]
+        spec = spec_of(getattr(trainer, "datamodule", None))
+        names = () if spec.task == "multilabel" else spec.class_names  # of several labels, each is 0 or 1
+        self.record.class_names = [str(name) for name in names]
         self._read_step_zero(trainer)
 
     @observed

@@ -33,7 +33,7 @@ from callbacks.diagnostics.monitor import Monitor
 from callbacks.diagnostics.paths import LOSS
 from callbacks.diagnostics.probe import Layer, Probe
 from callbacks.diagnostics.reduction import local, norms, to_host
-from callbacks.tensorboard import on_tensorboard, write_scalars
+from callbacks.tensorboard import write_histogram, write_scalars
 
 QUANTITIES = ("grad_norm", "grad_mean_abs", "delta_norm", "weight_norm", "update_ratio")
 
@@ -210,10 +210,5 @@ class GradientMonitor(Monitor):
             parts = [local(p.grad).flatten().float() for _, p in layer.parameters() if p.grad is not None]
             if parts and self._selected(layer):
                 values = torch.cat(parts) / (found.scale.float() if found.still_scaled else 1.0)
-                if bool(torch.isfinite(values).all()):  # TensorBoard refuses to bin a NaN
-                    tag = f"grad/{layer.tag}"
-                    on_tensorboard(trainer, partial(_add_histogram, tag=tag, values=values, step=found.step))
-
-
-def _add_histogram(writer: Any, tag: str, values: Tensor, step: int) -> None:
-    writer.add_histogram(tag, values, step)
+                if bool(torch.isfinite(values).all()):
+                    write_histogram(trainer, f"grad/{layer.tag}", values, found.step)

@@ -19,8 +19,9 @@ from callbacks.diagnostics.evidence import Evidence
 from callbacks.diagnostics.loss_calls import REGRESSION_LOSSES, LossCall, LossRecorder
 from callbacks.diagnostics.monitor import Monitor
 from callbacks.diagnostics.probe import Probe, tensors_in
-from callbacks.diagnostics.tallies import Tally, evidence_of, new_tally
+from callbacks.diagnostics.tallies import ClassTally, Tally, evidence_of, new_tally
 from callbacks.observing import Observing
+from callbacks.tensorboard import write_learning
 
 BATCHES = 20  # of a validation that are watched
 RECENT = 10  # probe steps whose rows are counted together
@@ -30,7 +31,9 @@ NOT_WATCHED = "could not be watched"
 
 
 class LossMonitor(Monitor):
-    """Counts answers and targets of the training at probe steps; logs nothing.
+    """Counts answers and targets of the training at probe steps.
+
+    It logs nothing, but the accuracy at each of them is known, and so a logger with learning curves gets it.
 
     `obstacle` says why they cannot be compared with a constant answer; empty if they can.
     """
@@ -85,6 +88,7 @@ class LossMonitor(Monitor):
         elif self._tally is not None:
             self.obstacle = "" if self.obstacle == NO_CALL else self.obstacle
             self._tallies.append(self._tally)
+            write_learning(trainer, functools.partial(accuracy, self._tally), step)
             self._center = getattr(self._tally, "center", None)
         self._clear()
 
@@ -104,6 +108,14 @@ def count(call: LossCall, tally: Tally | None, center: Tensor | None) -> tuple[T
     if not new.add(call):
         return None, f"gives {call.name} shapes that have no constant answer: {_shapes(call)}"
     return new, ""
+
+
+def accuracy(tally: Tally) -> dict[str, float]:
+    """The share of correct answers, by name; nothing if the targets are not classes."""
+    if not isinstance(tally, ClassTally) or tally.sums is None or tally.soft is None:
+        return {}
+    rows, hits, soft = torch.stack([*tally.sums[:2].sum(1), tally.soft.to(tally.sums.dtype)]).tolist()
+    return {"accuracy": hits / rows} if rows and not soft else {}
 
 
 def _shapes(call: LossCall) -> str:
