@@ -10,6 +10,7 @@
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -189,7 +190,8 @@ def figures_of(
     answer = evidence.answer if isinstance(evidence, Evidence) else 0
     names = spec_of(data).class_names
     name = f"'{names[answer]}'" if answer < len(names) else f"class {answer}"
-    return figures(metrics, evidence, rows, name, float(getattr(data, "target_std", 1.0) or 1.0))
+    std = getattr(data, "target_std", 1.0)  # a list for several outputs, whose errors have different units
+    return figures(metrics, evidence, rows, name, std if isinstance(std, float) else math.nan)
 
 
 def read_result(folder: Path) -> dict[str, Any]:
