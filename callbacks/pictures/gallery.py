@@ -6,6 +6,8 @@ network more than its diagnostics do.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytorch_lightning as pl
 
 from callbacks.pictures.base import Picture
@@ -29,6 +31,16 @@ class Gallery(pl.Callback):
                     f"{type(picture).__name__} has hooks of single steps; make it a callback of its own"
                 )
         self.pictures = pictures
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of those pictures that have one, by class."""
+        states = {type(picture).__name__: picture.state_dict() for picture in self.pictures}
+        return {name: state for name, state in states.items() if state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for picture in self.pictures:
+            if state := state_dict.get(type(picture).__name__):
+                picture.load_state_dict(state)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         for picture in self.pictures:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytorch_lightning as pl
+import torch
 
 from callbacks.diagnostics.gradients import GradientMonitor
 from callbacks.diagnostics.observer import Observer
 from callbacks.pictures.base import Picture
-from callbacks.pictures.style import COLORS, SEQUENTIAL, new_figure
+from callbacks.pictures.network import layer_names
+from callbacks.pictures.style import COLORS, SEQUENTIAL, legend_below, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +26,8 @@ Points = Sequence[tuple[int, Mapping[str, float]]]  # step, and the value of eac
 class GradientCurve(Picture):
     """`depth/gradient_over_steps`: the mean absolute weight gradient of each layer, on a log scale.
 
-    It reads the Trainer's `GradientMonitor`, and draws nothing if there is none.
+    It reads the Trainer's `GradientMonitor`, and draws nothing if there is none. Checkpoints hold what it has read, so
+    that the picture of a resumed run begins at the first step.
     """
 
     how_to_read: ClassVar = {
@@ -46,6 +49,25 @@ class GradientCurve(Picture):
             if self._monitor is not None:
                 Observer.of(trainer, self._monitor).add_reader(self)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What was read: the steps (S,), the layers, and their values (S, L), NaN where a layer has none."""
+        if not self._points:
+            return {}
+        tags = sorted({tag for _, values in self._points for tag in values})
+        rows = [[values.get(tag, math.nan) for tag in tags] for _, values in self._points]
+        return {
+            "steps": [step for step, _ in self._points],
+            "layers": tags,
+            "values": torch.tensor(rows, dtype=torch.float64),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        rows = state_dict["values"].tolist()
+        self._points = [
+            (step, {tag: v for tag, v in zip(state_dict["layers"], row, strict=True) if not math.isnan(v)})
+            for step, row in zip(state_dict["steps"], rows, strict=True)
+        ]
+
     def start_reading(self, trainer: pl.Trainer, observer: Observer) -> None:
         """Do nothing: the monitor is already known."""
 
@@ -62,11 +84,14 @@ class GradientCurve(Picture):
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
         if len(self._points) > 1:
-            yield "depth/gradient_over_steps", draw_gradient_curve(self._points)
+            yield (
+                "depth/gradient_over_steps",
+                draw_gradient_curve(self._points, layer_names(pl_module, self._points[0][1])),
+            )
 
 
-def draw_gradient_curve(points: Points) -> Figure:
-    """One line per layer, from the first (dark) to the last (light)."""
+def draw_gradient_curve(points: Points, names: Mapping[str, str] | None = None) -> Figure:
+    """One line per layer, from the first (dark) to the last (light); `names` of the layers, by tag."""
     from matplotlib import colormaps
 
     figure = new_figure()
@@ -76,10 +101,12 @@ def draw_gradient_curve(points: Points) -> Figure:
     for place, tag in enumerate(tags):
         known = [(step, values[tag]) for step, values in points if 0 < values.get(tag, 0) < math.inf]
         color = COLORS[place] if few else colormaps[SEQUENTIAL](0.9 * place / (len(tags) - 1))
-        axes.plot(*zip(*known, strict=True), color=color, linewidth=1.3, label=tag)
+        axes.plot(*zip(*known, strict=True), color=color, linewidth=1.3, label=(names or {}).get(tag, tag))
     axes.set(xlabel="step", ylabel="mean absolute weight gradient", yscale="log")
-    outside: Any = {} if few else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "fontsize": "small"}
-    axes.legend(title="layer", **outside)
+    if few:
+        legend_below(figure, axes, 2)
+    else:
+        axes.legend(title="layer", loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
     axes.grid(alpha=0.3)
     figure.suptitle("Gradient of each layer")
     return figure
