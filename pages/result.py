@@ -114,7 +114,10 @@ def scale(name: str, value: float, low: float | None, high: float | None, consta
 def without_result(run: RunFiles) -> Section:
     """Last, smallest and largest value of each metric of a validation, from metrics.csv."""
     names = [
-        name for columns in metrics_in(run).values() for split, name in columns.items() if split != "training"
+        name
+        for columns in metrics_in(run).values()
+        for split, name in columns.items()
+        if split in ("validation", "test")
     ]
     rows = []
     for name in names:
