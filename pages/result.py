@@ -84,10 +84,14 @@ def sentence(values: dict[str, Any], digits: int, rows: int | None) -> str:
 
 
 def decimals(value: float, low: float | None, high: float | None) -> int:
-    """Decimals to show: two digits of what the interval leaves open, or four digits of the value."""
-    if low is not None and high is not None and high > low:
-        return max(0, min(9, 1 + math.ceil(-math.log10((high - low) / 2))))
-    return max(0, min(9, 3 - math.floor(math.log10(abs(value))))) if value and math.isfinite(value) else 3
+    """Decimals to show: three digits of the value, and two of half the interval."""
+    known = [(value, 3), *([((high - low) / 2, 2)] if low is not None and high is not None else [])]
+    needed = [
+        digits - 1 - math.floor(math.log10(abs(number)))
+        for number, digits in known
+        if number and math.isfinite(number)
+    ]
+    return min(9, max([0, *needed])) if needed else 3
 
 
 def scale(name: str, value: float, low: float | None, high: float | None, constant: float | None) -> str:
