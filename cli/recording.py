@@ -87,6 +87,8 @@ def record_of(run: "Run") -> Record:
     started = now(time.perf_counter() - run.started)
     from_step = first_step_to_log(run.checkpoint) if run.checkpoint else 0
     record.launches.append(Launch(words, started, from_step=from_step))
+    if run.trainer is None:  # its files are written after its training
+        record.launches[-1].ended = now()
     defaults = run.parser.get_defaults().as_dict()
     settings = run.config_dump | {"seed_everything": seed}
     record.from_defaults = settings_beyond(settings, defaults)

@@ -54,9 +54,7 @@ def comparison(runs: Sequence[RunFiles], place: Path) -> str:
         f"<td>{state(run)}</td><td>{escape(length(run))}</td><td>{escape(written_note(run))}</td></tr>"
         for k, (letter, run) in enumerate(zip(letters, runs, strict=True))
     )
-    title = " and ".join(name_of(run.folder) for run in runs[:2]) + (
-        f" and {len(runs) - 2} more" if len(runs) > 2 else ""
-    )
+    title = title_of(runs)
     head = (
         f"<header><h1>{escape(title)}</h1>"
         f'<div class="wide"><table><tbody>{keys}</tbody></table></div></header>'
@@ -70,6 +68,14 @@ def comparison(runs: Sequence[RunFiles], place: Path) -> str:
         commands_section(runs, letters),
     ]
     return page(title, head, sections)
+
+
+def title_of(runs: Sequence[RunFiles]) -> str:
+    """The names of the runs; of runs of one experiment, its name once."""
+    folders = [run.folder.resolve() for run in runs]
+    if len({folder.parent for folder in folders}) == 1:
+        return f"{folders[0].parent.name}: {', '.join(folder.name for folder in folders)}"
+    return ", ".join(map(name_of, folders))
 
 
 def letters_for(count: int) -> list[str]:
@@ -126,7 +132,8 @@ def sentence_section(runs: Sequence[RunFiles]) -> Section:
     for (first, second), each in found.items():
         rows = [(name, value) for name, value in mapping(each.get("rows")).items()]
         body += part(
-            f"A is {first}, B is {second}", f"<p>{escape(str(each.get('sentence', '')))}</p>{table(rows)}"
+            f"A is {first} here, B is {second}",
+            f"<p>{escape(str(each.get('sentence', '')))}</p>{table(rows)}",
         )
     if not body and len(runs) == 2:
         words = (
@@ -216,7 +223,9 @@ def curves_section(runs: Sequence[RunFiles], letters: Sequence[str]) -> Section:
         for k, (run, metrics, letter) in enumerate(zip(runs, by_run, letters, strict=True)):
             columns = metrics.get(metric, {})
             for split, column in sorted(columns.items(), reverse=True):
-                dashed = split == "training" and len(columns) > 1
+                if split == "test":  # a single measurement, at no step of the training
+                    continue
+                dashed = split == "training" and "validation" in columns
                 name = f"{letter} {split}".strip()
                 curves.append(Curve(name, *run.curve(column), color_of(k), dashed))
         charts.append(over_steps(metric, curves))

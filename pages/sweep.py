@@ -111,7 +111,7 @@ def best_section(about: dict[str, Any], settings: pd.DataFrame, monitor: str) ->
         f'<div class="value">{short(float(row["mean"]))}</div><p>{escape(spread)}</p></div>'
         f'<div class="result"><h4>reached with</h4><p><code>{escape(names)}</code></p></div></div>'
     )
-    body = card + f"<p>{escape(str(about.get('sentence', '')))}</p>"
+    body = card + part("Is it better than the runner-up?", f"<p>{escape(str(about.get('sentence', '')))}</p>")
     if words := [str(word) for word in listed(about.get("train"))]:
         body += part("Train it", command(train_py(*words)))
     side = "largest" if about.get("mode") == "max" else "smallest"
@@ -182,10 +182,10 @@ def curves_section(
             found[" ".join(f"{flag.rpartition('.')[2]}={value(row[flag])}" for flag in flags)] = RunFiles(
                 logged[0]
             )
-    colors = shades(len(found))
+    colors = shades(max(len(found), 1))
     curves = [
         Curve(name, *run.curve(monitor), color)
-        for (name, run), color in zip(found.items(), colors, strict=True)
+        for (name, run), color in zip(found.items(), colors, strict=False)
     ]
     how = "One run of each setting, from the best (dark) to the worst (light) of those shown."
     chart = over_steps(monitor, curves)
