@@ -48,6 +48,7 @@ def test_classes():
     assert found.gain_error == pytest.approx(
         (constant - losses).std(correction=0).item() / math.sqrt(N), rel=1e-5
     )
+    assert found.loss_error == pytest.approx(losses.std().item() / math.sqrt(N), rel=1e-5)
     lead = hits - (found.answer == LABELS).double()
     assert found.lead_error == pytest.approx(lead.std(correction=0).item() / math.sqrt(N), rel=1e-5)
 
@@ -89,6 +90,8 @@ def test_numbers(shape):
     assert found.rows == N
     assert found.constant == pytest.approx(y.double().var(0).mean().item(), rel=1e-5)
     assert found.loss == pytest.approx(F.mse_loss(answers.double(), y.double()).item(), rel=1e-5)
+    errors = (answers.double() - y.double()).square().reshape(N, -1).mean(1)
+    assert found.loss_error == pytest.approx(errors.std().item() / math.sqrt(N), rel=1e-4)
     assert not found.beats_constant
     assert found.surely_no_better
 
