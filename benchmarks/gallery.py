@@ -18,13 +18,13 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from callbacks.pictures.style import BLUE, VERMILION, drawing, new_figure, to_png
+from callbacks.pictures.style import BLUE, VERMILION, drawing, legend_below, new_figure, to_png
 from cli import main as train_py
 from lit_models.layers import ACTIVATIONS
 
 ROOT = Path(__file__).parent.parent
 GALLERY = ROOT / "docs" / "gallery"
-MAX_BYTES = 80_000
+MAX_BYTES = 120_000
 SHOWN = {  # experiment: tags of the pictures
     "titanic_mlp": ["fit/plane", "fit/lines", "fit/units", "depth/gradient_over_steps"],
     "titanic_full": [
@@ -122,7 +122,7 @@ def draw_vanishing(sigmoid: list[float], relu: list[float]) -> Figure:
         xlabel="layer (0 is the first)", ylabel="norm of dL/dy", xticks=range(len(relu)), ylim=(1e-12, 1)
     )
     axes.set_title("How much of the loss gradient reaches each layer")
-    axes.legend(loc="lower right")
+    legend_below(figure, axes)
     axes.grid(alpha=0.3)
     return figure
 
@@ -130,11 +130,12 @@ def draw_vanishing(sigmoid: list[float], relu: list[float]) -> Figure:
 def keep(png: bytes, name: str, folder: Path = GALLERY) -> None:
     """Write a picture into the gallery or another folder, with as many colors as fit."""
     path = folder / f"{name}.png"
+    path.write_bytes(png)
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    for colors in (256, 128, 64, 32, 16):
-        picture.quantize(colors, dither=Image.Dither.NONE).save(path, optimize=True)
+    for colors in (128, 64, 32, 16):
         if path.stat().st_size <= MAX_BYTES:
             break
+        picture.quantize(colors, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
 
 

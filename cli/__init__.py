@@ -2,6 +2,7 @@
 
 main                                `run = build(request); run.fit(); report(run)`
 request, config_files, overview     what is answered or refused without PyTorch
+new                                 copies an example
 stray_words, run_paths              words that belong to no flag; which checkpoint is meant
 trust                               whose configs may import code
 build, flags, parser, defaults      settings, model, data, callbacks and Trainer of one command
@@ -11,6 +12,9 @@ checks, checkpoint_checks           what is refused once PyTorch is loaded
 resume_checks                       flags that contradict what a run is resumed from
 recording, settings_beyond          run.json, and which settings differ from the config and from the defaults
 reports                             the summary table
+help, usage, options                `--help`: the options of an experiment, read from configs and sources
+completion, version                 tab completion; `--version`
+runs, runs_query, runs_table        `train.py runs`: a table of all runs
 wrong_settings                      which setting made a library fail
 cluster                             jobs that a scheduler restarts
 sweep                               many runs

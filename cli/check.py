@@ -14,12 +14,6 @@ from cli.sweep import QUIET
 from runtime.errors import UsageError
 from sweeps.trials import silence
 
-USAGE = """\
-python train.py check --config configs/mnist_mlp.yaml
-
-Is this model on these data going to learn? Prints what is wrong, what is in order, and what could not be checked.
-Any flag of fit may be given. Trains nothing, writes nothing; exit code 1 if something cannot work as written.
-"""
 ALONE = [
     "--trainer.logger=false",
     "--trainer.enable_checkpointing=false",
@@ -44,9 +38,6 @@ def main(words: Sequence[str]) -> int:
     Raises:
         UsageError: for a wrong command.
     """
-    if {"-h", "--help"} & set(words):
-        print(USAGE)
-        return 0
     if option_values(words, "--resume") or option_values(words, "--ckpt_path"):
         raise UsageError(
             "check looks at a training before its first step; leave out --resume and --ckpt_path"

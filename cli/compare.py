@@ -21,15 +21,22 @@ def compare_runs(first: Request, second: Request) -> None:
     rows = {"A": a.checkpoint, "B": b.checkpoint, "test rows": str(len(a.truth))}
     if a.trained_on or b.trained_on:
         rows["note"] = "trained on these rows: this says how well they fit, not how well they predict"
-    results, sentence = compare_classes(a, b) if a.right is not None else compare_errors(a, b)
+    results, sentence = compare_scores(a, b)
     print_table("compare", rows | results)
     print(f"\n{sentence}")
+
+
+def compare_scores(a: RowScores, b: RowScores) -> tuple[dict[str, str], str]:
+    """The table's rows and the sentence, by what the networks predict."""
+    if a.right is not None:
+        return compare_classes(a, b)
+    return compare_shares(a, b) if a.shares is not None else compare_errors(a, b)
 
 
 def check_same_rows(a: RowScores, b: RowScores) -> None:
     """Refuse two runs with different rows."""
     names = f"{a.checkpoint} and {b.checkpoint}"
-    if (a.right is None) != (b.right is None):
+    if (a.errors is None) != (b.errors is None):
         raise UsageError(f"{names} cannot be compared: one predicts classes, the other numbers")
     if len(a.truth) != len(b.truth):
         raise UsageError(
@@ -67,6 +74,27 @@ def compare_classes(a: RowScores, b: RowScores) -> tuple[dict[str, str], str]:
     amount = f"{abs(difference):.2f} percentage points more accurate"
     interval = f"95 % confidence interval of B - A {low:+.2f} to {high:+.2f}, McNemar's exact test"
     return rows, say(difference, amount, interval, p_value)
+
+
+def compare_shares(a: RowScores, b: RowScores) -> tuple[dict[str, str], str]:
+    """The same where a row has many classes, such as one for each pixel, token or label.
+
+    The row is the unit of the test, because neighboring pixels are not independent.
+    """
+    assert a.shares is not None
+    assert b.shares is not None
+    differences = 100 * (b.shares.double() - a.shares.double()).numpy()
+    p_value, (low, high) = paired_t(differences)
+    mean = float(np.mean(differences))
+    rows = {
+        "accuracy of A": number(float(a.shares.double().mean())),
+        "accuracy of B": number(float(b.shares.double().mean())),
+        "accuracy of B - A": f"{mean:+.2f} percentage points of a row's positions",
+        "95 % confidence interval": f"{low:+.2f} to {high:+.2f} (Student, paired rows)",
+        "paired t-test": p_text(p_value),
+    }
+    interval = f"95 % confidence interval of B - A {low:+.2f} to {high:+.2f}, paired t-test"
+    return rows, say(mean, f"{abs(mean):.2f} percentage points more accurate", interval, p_value)
 
 
 def compare_errors(a: RowScores, b: RowScores) -> tuple[dict[str, str], str]:

@@ -15,8 +15,8 @@ from runtime.errors import UsageError, closest, did_you_mean
 
 # The first word of every flag, and the keys of a config.
 SETTINGS = (
-    "model data trainer monitor monitor_mode checkup diagnostics histograms pictures run_name resume ckpt_path "
-    "seed_everything save_every_n_steps graph weights_only sweep debug config print_config help"
+    "model data trainer monitor monitor_mode checkup diagnostics histograms pictures page run_name tag resume "
+    "ckpt_path seed_everything save_every_n_steps graph weights_only sweep debug config print_config help"
 )
 # Settings that people expect at the top level, and where they really are.
 ELSEWHERE = (

@@ -27,6 +27,7 @@ from callbacks.progress import Progress
 from callbacks.summary import LayerSummary
 from cli.monitor_checks import MonitorCheck
 from cli.resume_checks import check_callbacks
+from pages.live import LivePage
 from runtime.checkpoint import BestCheckpoint, LastCheckpoint
 from runtime.checkpoint_io import AtomicIO
 from runtime.direction import mode_of
@@ -78,6 +79,8 @@ def callbacks_of(run: "Run", given: list[Callback]) -> list[Callback]:
     if settings.pictures:
         pictures = [make(folder / "pictures") for make in EVERY_RUN if not has(given, make)]
         own.append(Gallery([*pictures, Distributions(folder / "inside")]))
+    if settings.page:
+        own.append(LivePage(folder))
     if settings.trainer.enable_checkpointing is not False and not settings.trainer.fast_dev_run:
         own += savers(settings, run.model, folder)
     return own

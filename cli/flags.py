@@ -1,14 +1,9 @@
 """The flags that Lightning's command line lacks, and the model's settings that the data determine."""
 
-import pkgutil
-from importlib import import_module
 from typing import Any, Literal
 
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning.cli import LightningArgumentParser
-
-import datamodules
-import lit_models
 
 FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
 
@@ -17,6 +12,11 @@ def add_flags(parser: LightningArgumentParser) -> None:
     """Add the flags of all commands; a new one must also go into `SETTINGS` of `cli/config_files.py`."""
     parser.add_argument(
         "--run_name", type=str | None, help="Folder below runs/; by default the config's name."
+    )
+    parser.add_argument(
+        "--tag",
+        type=list[str] | str | None,
+        help="A word, or a list of them, by which `runs --tag` finds the run.",
     )
     parser.add_argument("--resume", type=str | None, help="Folder of a run to resume (fit only).")
     parser.add_argument("--debug", type=bool, default=False, help="Show the traceback of an error.")
@@ -37,6 +37,7 @@ def add_flags(parser: LightningArgumentParser) -> None:
         "--histograms", type=bool, default=False, help="TensorBoard: histograms of weights and activations."
     )
     parser.add_argument("--pictures", type=bool, default=True, help="Draw what the network has learnt.")
+    parser.add_argument("--page", type=bool, default=True, help="Write report.html, the page of the run.")
     parser.add_argument(
         "--graph", type=bool, default=False, help="Replay the training step as a CUDA graph (docs/gpu.md)."
     )
@@ -47,10 +48,3 @@ def add_flags(parser: LightningArgumentParser) -> None:
     )
     for name in FROM_DATA:
         parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
-
-
-def import_all_classes() -> None:
-    """Import all modules, so that every class can be named on the command line, even one a user has just added."""
-    for package in (lit_models, datamodules):
-        for module in pkgutil.iter_modules(package.__path__):
-            import_module(f"{package.__name__}.{module.name}")

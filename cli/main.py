@@ -16,8 +16,12 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from cli.cluster import forget_run, rank, requeue, slurm_job
+from cli.completion_scripts import script
+from cli.help import help_text, wants_help
 from cli.overview import overview
-from cli.request import STUDIES, Request, compare_usage, comparison_requests, prepare, take_flag
+from cli.request import STUDIES, Request, comparison_requests, prepare, take_flag
+from cli.usage import USAGES
+from cli.version import version_text
 from cli.wrong_settings import malformed_checkpoint, wrong_settings
 from runtime.commands import train_py
 from runtime.errors import exit_code, explain
@@ -36,6 +40,14 @@ def main(args: Sequence[str], description: str = "") -> int:
     debug, args = take_flag(args, "--debug")
     if not args or args in (["-h"], ["--help"], ["help"]):
         print(overview(description))
+        return 0
+    if args in (["--version"], ["-V"]):
+        print(version_text())
+        return 0
+    if args[0] == "--complete":  # asked by a shell at every press of TAB
+        from cli.completion import complete
+
+        print(complete(args[1], args[2:]))
         return 0
     with raised_at_once():
         try:
@@ -63,6 +75,12 @@ def main(args: Sequence[str], description: str = "") -> int:
 def run_command(args: Sequence[str]) -> int:
     """Run one command without catching errors."""
     command, words = args[0], list(args[1:])
+    if command == "--completion":
+        print(script(" ".join(words)), end="")
+        return 0
+    if command in USAGES and wants_help(words):
+        print(help_text(command, words))
+        return 0
     if command == "compare":
         return compare(words)
     if command in STUDIES:
@@ -74,12 +92,14 @@ def run_request(request: Request) -> int:
     """Fit, validate, test or predict."""
     say_that_it_loads(request)
     from cli.build import build  # takes seconds to import, so a wrong word is refused before
+    from cli.report import page_at_end
     from cli.reports import report
 
     run = build(request, started=STARTED)
     if not run.is_finished:
         method: Callable[[], None] = getattr(run, request.command)
-        method()
+        with page_at_end(run):
+            method()
     report(run)
     if request.job_file is not None:
         forget_run(request.job_file)
@@ -97,9 +117,6 @@ def say_that_it_loads(request: Request) -> None:
 
 def compare(words: Sequence[str]) -> int:
     """Compare two runs on the same test rows."""
-    if {"-h", "--help"} & set(words):
-        print(f"{compare_usage()}\nIs the difference between them on the same test rows real?")
-        return 0
     requests = comparison_requests(words)
     from cli.compare import compare_runs
 

@@ -22,6 +22,7 @@ SILENT = (
     "callbacks",
     "runtime",
     "sweeps",
+    "pages",
     "cli",
     "pytorch_lightning",
 )  # packages whose callbacks log no metric

@@ -14,10 +14,12 @@ from callbacks.observing import in_words
 from cli.request import option_values
 from cli.saved_config import write_config
 from cli.settings_beyond import merged, settings_beyond
+from runtime.commit import commit
 from runtime.phases import seconds_by_phase
 from runtime.resume import first_step_to_log
+from runtime.run_notes import add_tags
 from runtime.run_record import Launch, Record, now, read_record, write_record
-from runtime.surroundings import commit, machine, versions
+from runtime.surroundings import machine, versions
 
 if TYPE_CHECKING:
     from cli.build import Run
@@ -33,7 +35,10 @@ def save_settings(run: "Run") -> None:
     if not writes(run):
         return
     settings = run.settings.clone()
-    settings.resume = settings.sweep = None
+    if tags := settings.tag:
+        with harmless():
+            add_tags(run.folder, [tags] if isinstance(tags, str) else tags)
+    settings.resume = settings.sweep = settings.tag = None
     settings.ckpt_path = None if run.resumed else settings.ckpt_path
     write_config(run.parser, settings, run.folder / "config.yaml")
     with harmless():

@@ -8,6 +8,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from callbacks.pictures.base import pictures_of
 from callbacks.predictions import PredictionWriter
+from cli.report import page_of
 from runtime.checkpoint import BestCheckpoint
 from runtime.commands import tensorboard, train_py
 from runtime.tables import number, print_table
@@ -54,6 +55,7 @@ def report_fit(run: "Run") -> None:
     if drawing:
         rows["of that drawing"] = f"{drawing:.1f} s"
     rows["run folder"] = str(run.folder)
+    rows |= report_row(run)
     rows["test it"] = train_py("test", "--ckpt_path", checkpoint)
     rows["look inside"] = tensorboard(run.folder.parent.parent)
     print_table(title, rows)
@@ -70,7 +72,14 @@ def extreme(saver: BestCheckpoint | None) -> str:
 def report_metrics(run: "Run") -> None:
     """Print what was measured on the validation or test split."""
     rows = {name: number(float(value)) for name, value in run.trainer.callback_metrics.items()}
-    print_table(title_of(run, str(run.settings.ckpt_path)), rows or {"nothing": "was measured"})
+    rows = (rows or {"nothing": "was measured"}) | report_row(run)
+    print_table(title_of(run, str(run.settings.ckpt_path)), rows)
+
+
+def report_row(run: "Run") -> dict[str, str]:
+    """Where the page of the run is, if there is one."""
+    path = page_of(run)
+    return {"report": str(path)} if path is not None and path.exists() else {}
 
 
 def report_predictions(run: "Run") -> None:

@@ -7,15 +7,24 @@ from pathlib import Path
 
 from cli.cluster import interrupted_run, job_file
 from cli.config_files import ELSEWHERE, check_config, settings
-from cli.run_paths import checkpoint_of
+from cli.overview import CONFIGS
+from cli.run_paths import existing_checkpoint, run_of
 from cli.stray_words import check_stray_words
 from cli.trust import allowed_imports
-from runtime.commands import train_py
+from runtime.commands import path_from_here, train_py
 from runtime.errors import UsageError, did_you_mean
 
 COMMANDS = ("fit", "validate", "test", "predict", "compare")
 # commands with words of their own, and the module of their `main`
-STUDIES = {"check": "cli.check", "sweep": "cli.sweep", "tune-lr": "cli.tune_lr"}
+STUDIES = {
+    "check": "cli.check",
+    "new": "cli.new",
+    "report": "cli.report",
+    "runs": "cli.runs",
+    "sweep": "cli.sweep",
+    "tune-lr": "cli.tune_lr",
+    "watch": "cli.watch",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,19 +63,17 @@ def prepare(args: Sequence[str]) -> Request:
         raise UsageError(f"{command} stands before the command; write: {train_py('fit', command, '...')}")
     if command not in COMMANDS:
         raise UsageError(f"there is no command {command!r}; {did_you_mean(command, [*COMMANDS, *STUDIES])}")
-    if {"-h", "--help"} & set(words):
-        return Request(command, [command, *words])
-
+    label = ""
     if words and not words[0].startswith("-"):
-        raise UsageError(f"{words[0]} follows no flag; write: {train_py(command, '--config', words[0])}")
+        label, words = words[0], words_of_first(command, words)
     check_flags(command, words)
     check_stray_words(command, words)
     resume, words = take_option(words, "--resume")
     if resume is not None:
-        return resume_request(command, Path(resume), words, trust)
+        return resume_request(command, resume, words, trust)
     job = job_file(args) if command == "fit" else None
     if job is not None and (folder := interrupted_run(job)) is not None:
-        request = resume_request(command, folder, [], trust=True)  # this very job began it
+        request = resume_request(command, str(folder), [], trust=True)  # this very job began it
         return dataclasses.replace(request, job_file=job)
     paths = option_values(words, "--config", "-c")
     for path in paths:
@@ -75,17 +82,17 @@ def prepare(args: Sequence[str]) -> Request:
     ckpt_path = next(iter(option_values(words, "--ckpt_path")), None)
     if ckpt_path is not None and "://" in ckpt_path:
         raise UsageError(f"--ckpt_path {ckpt_path} is an address; download the file and give its path")
-    if ckpt_path not in (None, "null"):
-        found = checkpoint_of(Path(ckpt_path))
+    if ckpt_path is not None and ckpt_path != "null":
+        found = existing_checkpoint(ckpt_path, label or f"--ckpt_path {ckpt_path}")
         if found != Path(ckpt_path):
             _, words = take_option(words, "--ckpt_path")
             words = [*words, f"--ckpt_path={found}"]
-        check_exists(found)
         if command != "fit":
             return evaluation_request(command, found, words, bool(configs), trust)
     if command != "fit" and ckpt_path is None and not wants_config(words):
         raise UsageError(
-            f"{command} needs --ckpt_path runs/.../checkpoints/best.ckpt; null stands for an untrained network"
+            f"{command} needs a run, {train_py(command, 'runs/.../version_N')}, or the name of its experiment; "
+            "--ckpt_path null stands for an untrained network"
         )
     if not configs and not option_values(words, "--model") and not wants_config(words):
         raise UsageError(f"{command} needs --config configs/....yaml; {train_py()} lists the experiments")
@@ -93,40 +100,45 @@ def prepare(args: Sequence[str]) -> Request:
     return Request(command, [command, *words], experiment=experiments[0] if experiments else "", job_file=job)
 
 
-def resume_request(command: str, folder: Path, words: list[str], trust: bool) -> Request:
+def words_of_first(command: str, words: list[str]) -> list[str]:
+    """The words of a command with a flag before the first one, which has none: the run that is evaluated.
+
+    Raises:
+        UsageError: for `fit`, which begins with a config; or if the run is given twice.
+    """
+    first = words[0]
+    if command == "fit":
+        own = CONFIGS / f"{first}.yaml"
+        config = path_from_here(own) if own.is_file() else first
+        raise UsageError(f"{first} follows no flag; write: {train_py(command, '--config', config)}")
+    if option_values(words, "--ckpt_path"):
+        raise UsageError(f"{first} and --ckpt_path both say which checkpoint to {command}; leave one out")
+    if len(words) > 1 and not words[1].startswith("-"):
+        raise UsageError(f"{command} takes one run, and {words[1]} is a second one")
+    return [f"--ckpt_path={first}", *words[1:]]
+
+
+def resume_request(command: str, given: str, words: list[str], trust: bool) -> Request:
     """`fit --resume RUN`: the run's own config, then the flags given now; its checkpoint is chosen later."""
     if command != "fit":
-        raise UsageError(f"--resume goes with fit, not with {command}; give --ckpt_path instead")
+        raise UsageError(f"--resume goes with fit, not with {command}; write: {train_py(command, given)}")
     if option_values(words, "--ckpt_path"):
         raise UsageError(
-            f"--ckpt_path and --resume exclude each other: --resume {folder} chooses the run's newest checkpoint itself; "
+            f"--ckpt_path and --resume exclude each other: --resume {given} chooses the run's newest checkpoint itself; "
             "to begin a new run from a checkpoint, leave out --resume"
         )
-    if folder.is_file():
-        raise UsageError(f"--resume {folder} is a file; give the folder of its run, runs/<name>/version_N")
+    folder = run_of(given, f"--resume {given}", saved=True)
     config = folder / "config.yaml"
-    for path in (folder, config, folder / "checkpoints"):
+    for path in (config, folder / "checkpoints"):
         if not path.exists():
             raise UsageError(
-                f"--resume {folder}: {path} does not exist; give the folder of a run, runs/<name>/version_N"
+                f"--resume {given}: {path} does not exist; give the folder of a run, runs/<name>/version_N"
             )
     check_config(command, config)
     imports = allowed_imports(config, trust, words)
     return Request(
         command, [command, f"--config={config}", *words], folder.parent.name, folder, imports=imports
     )
-
-
-def check_exists(checkpoint: Path) -> None:
-    """Refuse a checkpoint that is not there."""
-    if checkpoint.is_dir() and not (checkpoint / "meta.pt").is_file():  # meta.pt: FSDP's shards
-        raise UsageError(
-            f"--ckpt_path {checkpoint} is a folder without a checkpoint; give a file, or a run's folder"
-        )
-    if not checkpoint.exists():
-        raise UsageError(
-            f"--ckpt_path {checkpoint} does not exist; runs/<name>/version_N/checkpoints holds checkpoints"
-        )
 
 
 def evaluation_request(
@@ -163,10 +175,7 @@ def comparison_requests(words: Sequence[str]) -> tuple[Request, Request]:
     one_device = ["--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto"]
 
     def request(name: str) -> Request:
-        path = checkpoint_of(Path(name))
-        if not path.is_file():
-            state = "has no checkpoint" if path.exists() else "does not exist"
-            raise UsageError(f"{path} {state}; give a run, runs/<name>/version_N, or a checkpoint")
+        path = existing_checkpoint(name)
         return evaluation_request(
             "predict", path, [f"--ckpt_path={path}", *one_device, *flags], has_config=False, trust=trust
         )

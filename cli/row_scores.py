@@ -16,6 +16,9 @@ from datamodules.base import TensorDataModule
 from lit_models.base import LitModel
 from runtime.errors import UsageError
 
+TARGETS = ("target", "targets", "label", "labels", "y")  # in batches that are dictionaries
+IGNORED = -100  # class of positions that count for nothing, as in PyTorch
+
 
 @dataclasses.dataclass(frozen=True)
 class RowScores:
@@ -23,7 +26,8 @@ class RowScores:
 
     Args:
         checkpoint: the network's file.
-        right: (N,) whether each class was predicted correctly; None if the task is not classification.
+        right: (N,) whether each row's class was predicted correctly; None if a row has no single class.
+        shares: (N,) share of correct classes among a row's positions or labels, if it has several; else None.
         errors: (N,) mean squared error of each row, in the units of the metrics; None for classification.
         truth: (N, ...) what should have been predicted.
         names: of the input columns, if the data module has them.
@@ -33,6 +37,7 @@ class RowScores:
 
     checkpoint: str
     right: Tensor | None
+    shares: Tensor | None
     errors: Tensor | None
     truth: Tensor
     names: Any
@@ -50,10 +55,29 @@ class Collector(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *args: Any
     ) -> None:
         columns = dict(outputs) if isinstance(outputs, Mapping) else {"prediction": outputs}
-        truth = batch[1]
+        truth = target_in(batch)
         if isinstance(pl_module, LitModel):
             truth = pl_module.task.truth(pl_module.target(*batch))
         self.batches.append({name: values.cpu() for name, values in {**columns, "truth": truth}.items()})
+
+
+def target_in(batch: Any) -> Tensor:
+    """The target of a batch: its second part, or what a dictionary calls so.
+
+    Raises:
+        UsageError: for a batch in which no target is found.
+    """
+    if isinstance(batch, Mapping):
+        found = next((batch[name] for name in TARGETS if name in batch), None)
+    else:
+        found = batch[1] if isinstance(batch, list | tuple) and len(batch) > 1 else None
+    if not isinstance(found, Tensor):
+        names = f" with the names {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else ""
+        raise UsageError(
+            f"a test batch is a {type(batch).__name__}{names}; compare needs pairs (inputs, targets), or a dictionary "
+            f"with a tensor named {', '.join(TARGETS[:-1])} or {TARGETS[-1]}"
+        )
+    return found
 
 
 def scores_on_test_rows(request: Request) -> RowScores:
@@ -80,12 +104,13 @@ def scores_on_test_rows(request: Request) -> RowScores:
     run.predict()
     columns = {name: torch.cat([batch[name] for batch in collector.batches]) for name in collector.batches[0]}
     check_finite(columns, run.settings.ckpt_path)
-    right, errors = score(columns, run.settings.ckpt_path)
+    right, shares, errors = score(columns, run.settings.ckpt_path)
     splits = data.splits if isinstance(data, TensorDataModule) else {}
     inputs = splits["test"][0] if splits else None
     return RowScores(
         checkpoint=str(run.settings.ckpt_path),
         right=right,
+        shares=shares,
         errors=errors,
         truth=columns["truth"],
         names=getattr(data, "features", None),
@@ -111,20 +136,26 @@ def check_finite(columns: Mapping[str, Tensor], checkpoint: str) -> None:
             )
 
 
-def score(columns: Mapping[str, Tensor], checkpoint: str) -> tuple[Tensor | None, Tensor | None]:
-    """Whether each class was predicted correctly (N,), or the mean squared error of each row (N,)."""
+def score(
+    columns: Mapping[str, Tensor], checkpoint: str
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """`right`, `shares` and `errors` of `RowScores`; one of them is not None."""
     if "mse" in columns:
-        return None, columns["mse"]
+        return None, None, columns["mse"]
     truth, prediction = columns["truth"], columns.get("prediction")
     if prediction is None or prediction.numel() != truth.numel():
         raise UsageError(
             f"{checkpoint}: its predict_step returns neither `prediction`, of the shape of the targets, "
             "nor an error per row, `mse`; there is nothing to compare"
         )
-    if not prediction.is_floating_point():
-        return prediction == truth, None
-    squares = (prediction.reshape(truth.shape) - truth).square()
-    return None, squares.reshape(len(truth), -1).mean(1)
+    rows = prediction.reshape(len(truth), -1), truth.reshape(len(truth), -1)
+    if prediction.is_floating_point():
+        return None, None, (rows[0] - rows[1]).square().mean(1)
+    right, kept = rows[0] == rows[1], rows[1] != IGNORED
+    if right.shape[1] == 1:
+        return right[:, 0], None, None
+    labelled = kept.any(1)  # a row without any label says nothing
+    return None, ((right & kept).sum(1) / kept.sum(1))[labelled], None
 
 
 def is_same(a: Tensor, b: Tensor) -> bool:

@@ -13,7 +13,7 @@ from cli.flags import FROM_DATA
 
 # They do not change what is computed, or say nothing about this run alone.
 SILENT = {
-    *("run_name", "resume", "debug", "sweep", "ckpt_path", "weights_only"),
+    *("run_name", "tag", "resume", "debug", "sweep", "ckpt_path", "weights_only"),
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.default_root_dir"),
     *(f"model.init_args.{name}" for name in FROM_DATA),
 }

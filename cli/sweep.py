@@ -1,7 +1,6 @@
 """`train.py sweep`: turn the words and the `sweep:` sections of configs into a plan, which `sweeps/` carries out."""
 
 import dataclasses
-import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,15 +32,8 @@ QUIET = [  # placed before the user's words, which may override them
     "--trainer.devices=1",
     "--checkup=false",
     "--pictures=false",
+    "--page=false",
 ]
-USAGE = """\
-python train.py sweep --config configs/mnist_4v9_logistic.yaml --config configs/sweeps/lr.yaml
-python train.py sweep --config configs/rings.yaml --vary model.hidden_sizes=[2],[3] --vary model.optimizer.lr=log:1e-3:1
-
-Any flag of fit may be given, and any may vary. The same command resumes a sweep that was stopped, and shares it
-with other processes that run at the same time. Options of its own, below `sweep:` in a config or as --sweep.NAME:
-
-"""
 
 
 def main(given: list[str]) -> int:
@@ -53,10 +45,6 @@ def main(given: list[str]) -> int:
     Raises:
         UsageError: before the first run, for anything wrong with the command.
     """
-    if {"-h", "--help"} & set(given):
-        options = inspect.cleandoc(SweepOptions.__doc__ or "").partition("Args:\n")[2]
-        print(USAGE + options)
-        return 0
     plan = read_plan(given)
     prepare(["fit", *plan.fit_words(plan.first_setting(), plan.seeds[0])])
     first, plan = rehearse(plan, build_trial)

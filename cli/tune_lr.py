@@ -6,6 +6,7 @@ suggestion; `sweep` measures.
 """
 
 import math
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from jsonargparse import Namespace
 from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, StochasticWeightAveraging
 
-from callbacks.pictures.style import BLUE, GRAY, VERMILION, drawing, new_figure, to_png
+from callbacks.pictures.style import BLUE, GRAY, VERMILION, drawing, legend_below, new_figure, to_png
 from cli.build import Run, build
 from cli.range_test import SHARE, RangeTest, smooth, suggest
 from cli.request import Request, option_values, prepare, take_option
@@ -26,12 +27,6 @@ from runtime.run_folder import ROOT
 from runtime.tables import print_table
 from sweeps.trials import silence
 
-USAGE = """\
-python train.py tune-lr --config configs/mnist_mlp.yaml [--low 1e-6] [--high 10] [--steps 200]
-
-Any flag of fit may be given, except --resume and --ckpt_path. Writes one picture, runs/tune_lr/<experiment>.png, and no
-run.
-"""
 SHORT = [  # for this training only the loss is measured, and nothing is kept
     "--trainer.max_epochs=-1",
     "--trainer.limit_val_batches=0",
@@ -39,8 +34,7 @@ SHORT = [  # for this training only the loss is measured, and nothing is kept
     "--trainer.enable_checkpointing=false",
     "--diagnostics=false",
 ]
-
-
+RATE = re.compile(r"(^|[._])(lr|learning_rate)$")  # the name of a setting that may be the learning rate
 # Callbacks that would set the rate, or miss what is switched off above.
 LEFT_OUT = (EarlyStopping, LearningRateMonitor, StochasticWeightAveraging)
 
@@ -62,9 +56,6 @@ def main(given: list[str]) -> int:
     Raises:
         UsageError: for a wrong command, or if the loss never falls.
     """
-    if {"-h", "--help"} & set(given):
-        print(USAGE)
-        return 0
     for flag in ("--resume", "--ckpt_path"):
         if option_values(given, flag):
             raise UsageError(f"{flag} does not go with tune-lr, which begins with new weights; leave it out")
@@ -102,17 +93,17 @@ def main(given: list[str]) -> int:
 def how_to_use(run: Run, test: RangeTest, rate: float, words: list[str]) -> dict[str, str]:
     """Rows of the table: the commands that train with the suggestion, or what to change where no flag sets the rate."""
     rates = test.group_rates
+    where = f"{type(run.model).__name__}.configure_optimizers makes the optimizer"
     if max(rates) != min(rates):
         factor = rate / max(rates)
         scaled = ", ".join(f"{own:.2g} -> {own * factor:.2g}" for own in dict.fromkeys(rates))
         return {
-            "parameter groups": f"it is the highest of their rates; multiply all by {factor:.2g}: {scaled}"
+            "parameter groups": f"it is the highest of their rates; multiply all by {factor:.2g}: {scaled}",
+            "train with it": f"no flag sets them all; change them where {where}",
         }
     flag = flag_of(run.settings.model, rates[0])
     if flag is None:
-        return {
-            "train with it": f"set it where {type(run.model).__name__}.configure_optimizers makes the optimizer"
-        }
+        return {"train with it": f"no flag sets it, as far as the settings show; set it where {where}"}
     values = ",".join(f"{each:.2g}" for each in (rate / 3, rate, rate * 3))
     return {
         "train with it": train_py("fit", *words, f"--{flag}", f"{rate:.2g}"),
@@ -121,18 +112,18 @@ def how_to_use(run: Run, test: RangeTest, rate: float, words: list[str]) -> dict
 
 
 def flag_of(model: Namespace, rate: float) -> str | None:
-    """The flag that sets the learning rate of a model; None if there is none, as far as its settings show.
+    """The flag that sets the learning rate of a model; None if the settings do not show one.
+
+    It is the only setting that is named like a rate and has the optimizer's value; a schedule's peak comes first.
 
     Args:
         model: its settings.
-        rate: that of its optimizer. An argument `lr` of the model itself is its flag only if it has this value.
+        rate: that of its optimizer.
     """
-    if model.get("init_args.scheduler.init_args.max_lr") is not None:  # the schedule uses it
-        return "model.scheduler.max_lr"
-    if model.get("init_args.optimizer.init_args.lr") is not None:
-        return "model.optimizer.lr"
-    same = [name for name in ("lr", "learning_rate") if model.get(f"init_args.{name}") == rate]
-    return f"model.{same[0]}" if same else None
+    same = [name for name, value in model.items() if RATE.search(name) and value == rate]
+    peaks = [name for name in same if name.endswith("scheduler.init_args.max_lr")]
+    found = peaks or same
+    return f"model.{found[0].replace('init_args.', '')}" if len(found) == 1 else None
 
 
 def take_number(words: list[str], name: str, default: float) -> tuple[float, list[str]]:
@@ -158,5 +149,5 @@ def draw(rates: list[float], losses: list[float], rate: float) -> Figure:
     axes.set_ylim(finite.min() - 2 * margin, max(finite[0], losses[0]) + 5 * margin)
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
     axes.grid()
-    axes.legend()
+    legend_below(figure, axes)
     return figure

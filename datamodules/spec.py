@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
-
-TaskName = Literal["binary", "multiclass", "regression"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +9,8 @@ class DataSpec:
     """What is known about the data before they are read; what is fitted is in the data module's `statistics`.
 
     Args:
-        task: what is learned: "binary" and "multiclass" classes, "regression" of a real number.
+        task: what is learned: "binary", "multiclass" (one class for each sample or position), "multilabel", "regression",
+            or the class path of a task of one's own.
         in_shape: of one sample: (F,) for a table, (C, H, W) for an image, (T, F) for a sequence of F numbers.
         out_features: numbers per sample that the network returns; one logit per class if there are several, else 1.
         class_names: of the classes 0, 1, ... in pictures; the numbers themselves if empty.
@@ -21,14 +19,14 @@ class DataSpec:
         feature_groups: columns that belong together, such as one for each class of ticket, by their common name.
         axis_names: label of a feature's axis in pictures, with its unit, if it differs from the feature's name.
         value_names: the meaning of 0 and 1, for a feature that has no other values.
-        target_name: of the target of a regression, with its unit.
+        target_name: of the target of a regression, with its unit; a list of names for several outputs.
         id_name: heading of the column in predictions.csv that names the row; the split "predict" has the ids.
         submission_columns: columns of predictions.csv that are also written to submission.csv: heading in
             predictions.csv -> heading in submission.csv.
         in_sample: whether the validation rows are training rows on purpose, to say how well the model can fit.
     """
 
-    task: TaskName
+    task: str
     in_shape: Sequence[int]
     out_features: int
     class_names: Sequence[str] = ()
@@ -37,7 +35,7 @@ class DataSpec:
     feature_groups: Mapping[str, Sequence[int]] = field(default_factory=dict)
     axis_names: Mapping[str, str] = field(default_factory=dict)
     value_names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    target_name: str = "y"
+    target_name: str | Sequence[str] = "y"
     id_name: str = "index"
     submission_columns: Mapping[str, str] = field(default_factory=dict)
     in_sample: bool = False

@@ -10,7 +10,7 @@ from sklearn.datasets import make_blobs, make_circles, make_regression
 from torch import Tensor
 
 from datamodules.base import Split, TensorDataModule, check_choice, check_seed, split_rows
-from datamodules.spec import DataSpec, TaskName
+from datamodules.spec import DataSpec
 
 Points = tuple[Tensor, Tensor]  # inputs (N, F) in float64; targets (N,), float64 or class numbers
 
@@ -71,7 +71,7 @@ class ToySet:
     make: Callable[[int, float, int, int], Points]  # (num_samples, noise, num_features, seed)
     num_samples: int
     noise: float  # deviation, in the units of the quantity that the noise is added to
-    task: TaskName = "regression"
+    task: str = "regression"
     num_features: int | None = 1  # None: a free choice
     num_classes: int = 0
 

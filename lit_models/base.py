@@ -1,6 +1,6 @@
 """The steps, metrics and optimizers that all architectures share."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
+from lit_models.metrics import MetricNames, new_metrics
 from lit_models.schedules import CYCLES, SchedulerCallable, build_scheduler
-from lit_models.tasks import TaskName, make_task
+from lit_models.tasks import PosWeight, Weights, make_task
 
 Metrics = Any  # an nn.ModuleDict of torchmetrics objects; mypy would treat them as plain modules
 Batch = tuple[Tensor, Tensor]  # inputs (N, *in_shape) and targets (N,) or (N, ...)
@@ -24,10 +25,13 @@ class LitModel(pl.LightningModule):
     Args:
         in_shape: shape of one sample: [F] for a table, [C, H, W] for an image, [T, F] for a sequence of F numbers.
         out_features: numbers per sample that the network returns; one logit per class (binary: one logit).
-        task: what is learned: "binary", "multiclass", "regression" or "reconstruction".
+        task: what is learned: a name in `lit_models.tasks.TASKS`, or the class path of another subclass of `Task`.
         target_mean: of a normalized target, in its units; metrics and predictions are given in these units.
         target_std: likewise.
         label_smoothing: see `Multiclass`.
+        class_weights: see `Multiclass`.
+        pos_weight: see `Binary` and `Multilabel`.
+        metrics: further metrics of validation and test, see `new_metrics`.
         optimizer: a class from torch.optim, or any function from parameters to an optimizer.
         scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler. Missing
             arguments are filled in: `total_steps` of OneCycleLR with the length of the training, `max_lr` of OneCycleLR
@@ -43,10 +47,13 @@ class LitModel(pl.LightningModule):
         *,
         in_shape: Sequence[int],
         out_features: int = 1,
-        task: TaskName = "binary",
-        target_mean: float = 0.0,
-        target_std: float = 1.0,
+        task: str = "binary",
+        target_mean: float | Sequence[float] = 0.0,
+        target_std: float | Sequence[float] = 1.0,
         label_smoothing: float = 0.0,
+        class_weights: Weights = None,
+        pos_weight: PosWeight = None,
+        metrics: MetricNames = (),
         optimizer: OptimizerCallable = torch.optim.Adam,
         scheduler: SchedulerCallable | None = None,
         scheduler_interval: Literal["step", "epoch"] | None = None,
@@ -64,9 +71,17 @@ class LitModel(pl.LightningModule):
         self.compile_network = compile
         self.in_shape = tuple(in_shape)
         self.out_features = out_features
-        self.task = make_task(task, out_features, target_mean, target_std, label_smoothing)
-        self.val_metrics: Metrics = nn.ModuleDict({"loss": MeanMetric(), **self.task.metrics()})
-        self.test_metrics: Metrics = nn.ModuleDict({"loss": MeanMetric(), **self.task.metrics()})
+        self.task = make_task(
+            task,
+            out_features=out_features,
+            target_mean=target_mean,
+            target_std=target_std,
+            label_smoothing=label_smoothing,
+            class_weights=class_weights,
+            pos_weight=pos_weight,
+        )
+        self.val_metrics: Metrics = self._new_metrics(metrics)
+        self.test_metrics: Metrics = self._new_metrics(metrics)
 
     def target(self, x: Tensor, y: Tensor) -> Tensor:
         """What the outputs are compared with: the batch's target or, for an autoencoder, its input."""
@@ -88,6 +103,28 @@ class LitModel(pl.LightningModule):
     def setup(self, stage: str) -> None:
         if self.compile_network:
             self.compile()
+        if stage == "fit" and self.task.balances:
+            self.task.balance(self._class_counts())
+
+    def _class_counts(self) -> list[int]:
+        """Rows of each class in the training split, which the data module's `class_counts` knows.
+
+        Raises:
+            ValueError: if it does not, or a class has no rows.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        counts = list(getattr(data, "class_counts", None) or [])
+        if not counts:
+            raise ValueError(
+                f'model.{self.task.balances} is "balanced", but {type(data).__name__} has no `class_counts`; '
+                "add that attribute, the number of training rows of each class, or give the weights"
+            )
+        if min(counts) == 0:
+            raise ValueError(
+                f'model.{self.task.balances} is "balanced", but class {counts.index(0)} has no rows in the training '
+                "split; give the weights"
+            )
+        return counts
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y = batch
@@ -111,20 +148,20 @@ class LitModel(pl.LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self.update_metrics(self.test_metrics, batch)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Columns of predictions.csv for the batch's inputs."""
+    def predict_step(self, batch: Batch, batch_idx: int) -> Mapping[str, Any]:
+        """Columns of predictions.csv for the batch's inputs: tensors (N, ...), or N words."""
         return self.task.predict(self(batch[0]))
 
     def update_metrics(self, metrics: Metrics, batch: Batch) -> None:
         """Add one batch of outputs to the metrics of an evaluation."""
         x, y = batch
         logits, target = self(x), self.target(x, y)
-        prediction, truth = self.task.predict(logits)["prediction"], self.task.truth(target)
+        scores, truth = self.task.for_metrics(logits, target)
         for name, metric in metrics.items():
             if name == "loss":
                 metric.update(self.task.loss(logits, target), weight=len(target))
             else:
-                metric.update(prediction.flatten(), truth.flatten())
+                metric.update(scores, truth)
 
     def on_validation_epoch_end(self) -> None:
         self._log_and_reset("val", self.val_metrics)
@@ -163,8 +200,18 @@ class LitModel(pl.LightningModule):
         }
         return {"optimizer": optimizer, "lr_scheduler": config}
 
+    def _new_metrics(self, more: MetricNames) -> Metrics:
+        """Those of the task and those asked for, for one evaluation."""
+        return nn.ModuleDict({"loss": MeanMetric(), **self.task.metrics(), **new_metrics(more, self.task)})
+
     def _log_and_reset(self, stage: str, metrics: Metrics) -> None:
-        """Log once per evaluation; computing a metric collects the shares of all processes."""
+        """Log once per evaluation; computing a metric collects the shares of all processes.
+
+        A subclass with evaluation steps of its own may never update these metrics; then they are not logged.
+        """
+        updated = any(metric.update_called for metric in metrics.values())
+        if not self.trainer.strategy.reduce_boolean_decision(updated, all=False):
+            return
         values = {f"{stage}/{name}": metric.compute() for name, metric in metrics.items()}
         self.log_dict(values, prog_bar=True)
         for metric in metrics.values():

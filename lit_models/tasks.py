@@ -1,22 +1,35 @@
 """Tasks: for each one its loss on logits, the predictions made from them, and the metrics.
 
-A task knows nothing about networks, and a network knows nothing about tasks; `LitModel` connects them.
+A task knows nothing about networks, and a network knows nothing about tasks; `LitModel` connects them. A task of one's
+own is a subclass of `Task` in any file, and the data module's `task` is its class path, such as "my_tasks.Ordinal".
 """
 
+import inspect
 from abc import ABC, abstractmethod
-from typing import Literal, get_args
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, R2Score
-from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy
+from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy, MultilabelAccuracy
 
-TaskName = Literal["binary", "multiclass", "regression", "reconstruction"]
+IGNORED = (
+    -100
+)  # the class of positions that count for nothing: padding, pixels without a label; PyTorch's default
+BALANCED = "balanced"  # weights from the training split
+Weights = Sequence[float] | Literal["balanced"] | None
+PosWeight = float | Literal["balanced"] | None
 
 
 class Task(nn.Module, ABC):
-    """What `LitModel` needs from a task. N samples, K outputs."""
+    """What `LitModel` needs from a task. N samples, K outputs.
+
+    The constructor of a subclass names what it wants to know: `out_features`, `target_mean`, `target_std`,
+    `label_smoothing`, `class_weights`, `pos_weight`.
+    """
 
     @abstractmethod
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -24,72 +37,191 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
-        """Columns of predictions.csv: `prediction` (N, ...); for classes also `probability` (N,) or (N, K)."""
+        """Columns of predictions.csv: `prediction` (N, ...); for classes also `probability` (N,) or (N, K, ...)."""
 
     def truth(self, target: Tensor) -> Tensor:
         """The target in the form and the units of `prediction`."""
         return target
 
+    def for_metrics(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """What metrics compare: of classes the probabilities, which ranking metrics need, and the truth."""
+        columns = self.predict(logits)
+        return columns.get("probability", columns["prediction"]), self.truth(target)
+
     @abstractmethod
     def metrics(self) -> dict[str, Metric]:
-        """New torchmetrics objects, to be updated with `prediction` and `truth`."""
+        """New torchmetrics objects, to be updated with what `for_metrics` returns."""
+
+    balances: str = (
+        ""  # the option whose weights the training split determines, set by `as_buffer`'s "balanced"
+    )
+
+    def balance(self, class_counts: Sequence[int]) -> None:
+        """Set the weights that the option `balances` names, from the rows (or positions) of each class."""
+
+    def metric_options(self) -> tuple[str, dict[str, Any]]:
+        """The prefix of torchmetrics' classes for this task, and the arguments that the data determine."""
+        return "", {}
 
 
 class Binary(Task):
-    """One logit; the target is 0 or 1."""
+    """One logit; the target is 0 or 1.
+
+    Args:
+        pos_weight: factor of the loss of rows of class 1; "balanced": rows of class 0 over rows of class 1.
+    """
+
+    pos_weight: Tensor | None
+
+    def __init__(self, out_features: int = 1, pos_weight: PosWeight = None) -> None:
+        super().__init__()
+        if out_features != 1:
+            raise ValueError(f"a binary task has one logit, not out_features={out_features}")
+        self.balances = "pos_weight" if pos_weight == BALANCED else ""
+        self.register_buffer("pos_weight", as_buffer("pos_weight", pos_weight))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(logits.squeeze(-1), target.to(logits.dtype))
+        logit = logits.squeeze(-1)
+        target = target.reshape(logit.shape).to(logits.dtype)
+        return F.binary_cross_entropy_with_logits(logit, target, pos_weight=self.pos_weight)
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
         logit = logits.squeeze(-1).float()
         return {"prediction": (logit > 0).long(), "probability": logit.sigmoid()}
 
     def truth(self, target: Tensor) -> Tensor:
-        return target.long()
+        return target.long().flatten()
+
+    def balance(self, class_counts: Sequence[int]) -> None:
+        self.pos_weight = torch.tensor(class_counts[0] / class_counts[1])
 
     def metrics(self) -> dict[str, Metric]:
         return {"accuracy": BinaryAccuracy(validate_args=False)}
 
+    def metric_options(self) -> tuple[str, dict[str, Any]]:
+        return "Binary", {}
+
 
 class Multiclass(Task):
-    """K logits; the target is a class from 0 to K - 1.
+    """K logits; the target is a class from 0 to K - 1, one for each sample (N,) or for each position (N, ...).
+
+    With a class for each position, for example of each pixel or token, the logits are (N, K, ...) or (N, ..., K).
+    Positions whose target is -100 are ignored.
 
     Args:
-        num_classes: K.
+        out_features: K.
         label_smoothing: share of the target that is spread evenly over all classes, only in training
             (Szegedy et al. 2016, https://arxiv.org/abs/1512.00567).
+        class_weights: (K,) factors of the losses of the classes; the mean is weighted, as in `cross_entropy`.
+            "balanced": rows / (K * rows of the class), as in scikit-learn.
     """
 
-    def __init__(self, num_classes: int, label_smoothing: float = 0.0) -> None:
+    class_weights: Tensor | None
+
+    def __init__(
+        self, out_features: int, label_smoothing: float = 0.0, class_weights: Weights = None
+    ) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        if out_features < 2:
+            raise ValueError(f"a multiclass task has at least 2 logits, not out_features={out_features}")
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, from 0 to 1")
+        self.num_classes = out_features
         self.label_smoothing = label_smoothing
+        self.balances = "class_weights" if class_weights == BALANCED else ""
+        self.register_buffer("class_weights", as_buffer("class_weights", class_weights, out_features))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        logits = self._classes_second(logits)
+        check_positions(logits, target, self.num_classes)
         smoothing = self.label_smoothing if self.training else 0.0
-        return F.cross_entropy(logits, target, label_smoothing=smoothing)
+        return F.cross_entropy(logits, target, self.class_weights, label_smoothing=smoothing)
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
-        return {"prediction": logits.argmax(-1), "probability": logits.float().softmax(-1)}
+        logits = self._classes_second(logits)
+        return {"prediction": logits.argmax(1), "probability": logits.float().softmax(1)}
+
+    def balance(self, class_counts: Sequence[int]) -> None:
+        counts = torch.tensor(class_counts, dtype=torch.float64)
+        self.class_weights = (counts.sum() / (len(counts) * counts)).float()
 
     def metrics(self) -> dict[str, Metric]:
-        return {"accuracy": MulticlassAccuracy(self.num_classes, average="micro", validate_args=False)}
+        return {"accuracy": MulticlassAccuracy(average="micro", validate_args=False, **self._options())}
+
+    def metric_options(self) -> tuple[str, dict[str, Any]]:
+        return "Multiclass", self._options()
+
+    def _options(self) -> dict[str, Any]:
+        return {"num_classes": self.num_classes, "ignore_index": IGNORED}
+
+    def _classes_second(self, logits: Tensor) -> Tensor:
+        """The logits with the classes in dimension 1, where PyTorch's loss and torchmetrics have them."""
+        if logits.ndim > 2 and logits.shape[1] != self.num_classes and logits.shape[-1] == self.num_classes:
+            return logits.movedim(-1, 1)
+        return logits
+
+
+class Multilabel(Task):
+    """K logits; the target (N, K) says for each label whether it applies, 0 or 1.
+
+    Args:
+        out_features: K.
+        pos_weight: factor of the loss of labels that apply; "balanced": labels that do not over labels that do.
+    """
+
+    pos_weight: Tensor | None
+
+    def __init__(self, out_features: int, pos_weight: PosWeight = None) -> None:
+        super().__init__()
+        self.num_labels = out_features
+        self.balances = "pos_weight" if pos_weight == BALANCED else ""
+        self.register_buffer("pos_weight", as_buffer("pos_weight", pos_weight))
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        if logits.shape != target.shape:
+            raise ValueError(
+                f"the network returns {list(logits.shape)} for labels {list(target.shape)}; both must be (N, K)"
+            )
+        return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), pos_weight=self.pos_weight)
+
+    def predict(self, logits: Tensor) -> dict[str, Tensor]:
+        return {"prediction": (logits > 0).long(), "probability": logits.float().sigmoid()}
+
+    def truth(self, target: Tensor) -> Tensor:
+        return target.long()
+
+    def balance(self, class_counts: Sequence[int]) -> None:
+        self.pos_weight = torch.tensor(class_counts[0] / class_counts[1])
+
+    def metrics(self) -> dict[str, Metric]:
+        return {"accuracy": MultilabelAccuracy(self.num_labels, average="micro", validate_args=False)}
+
+    def metric_options(self) -> tuple[str, dict[str, Any]]:
+        return "Multilabel", {"num_labels": self.num_labels}
 
 
 class Regression(Task):
     """K real numbers; the loss uses the normalized target, every metric the units of the table.
 
+    With several outputs (N, K) mse and mae are means over all of them, and r2 is the mean of the outputs' own r2.
+
     Args:
-        target_mean: what the data module subtracted from the target, in its units.
-        target_std: what the data module then divided by.
+        out_features: K.
+        target_mean: what the data module subtracted from the target, in its units; (K,) for several outputs.
+        target_std: what the data module then divided by; likewise.
     """
 
     target_mean: Tensor
     target_std: Tensor
 
-    def __init__(self, target_mean: float = 0.0, target_std: float = 1.0) -> None:
+    def __init__(
+        self,
+        target_mean: float | Sequence[float] = 0.0,
+        target_std: float | Sequence[float] = 1.0,
+        out_features: int = 1,
+    ) -> None:
         super().__init__()
+        self.num_outputs = out_features
         # Buffers, so that a checkpoint predicts in the units of its training.
         self.register_buffer("target_mean", torch.tensor(target_mean, dtype=torch.float32))
         self.register_buffer("target_std", torch.tensor(target_std, dtype=torch.float32))
@@ -107,6 +239,13 @@ class Regression(Task):
 
     def truth(self, target: Tensor) -> Tensor:
         return self._in_units(target)
+
+    def for_metrics(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        # In float32 the sums of squares of a target around 1000 with a deviation of 1 put r2 wrong by 5 %.
+        prediction, truth = (each.double() for each in super().for_metrics(logits, target))
+        if truth.ndim == 2 and truth.shape[1] == self.num_outputs > 1:
+            return prediction, truth  # r2 compares with the mean of each column
+        return prediction.flatten(), truth.flatten()
 
     def metrics(self) -> dict[str, Metric]:
         return {"mse": MeanSquaredError(), "mae": MeanAbsoluteError(), "r2": R2Score()}
@@ -131,26 +270,91 @@ class Reconstruction(Task):
         return {"mse": MeanSquaredError()}
 
 
-def make_task(
-    name: TaskName, out_features: int, target_mean: float, target_std: float, label_smoothing: float
-) -> Task:
-    """The task of that name, for a network with `out_features` outputs.
+TASKS: dict[str, type[Task]] = {
+    "binary": Binary,
+    "multiclass": Multiclass,
+    "multilabel": Multilabel,
+    "regression": Regression,
+    "reconstruction": Reconstruction,
+}
+
+
+def make_task(name: str, **known: Any) -> Task:
+    """The task of that name or class path.
+
+    Args:
+        known: what a task may want to know (see `Task`); None and what the task does not name are left out.
 
     Raises:
-        ValueError: for another name, or a number of outputs that does not fit the task.
+        ValueError: for another name, values that do not fit the task, or an option that it does not have.
     """
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, from 0 to 1")
-    if name == "binary":
-        if out_features != 1:
-            raise ValueError(f"a binary task has one logit, not out_features={out_features}")
-        return Binary()
-    if name == "multiclass":
-        if out_features < 2:
-            raise ValueError(f"a multiclass task has at least 2 logits, not out_features={out_features}")
-        return Multiclass(out_features, label_smoothing)
-    if name == "regression":
-        return Regression(target_mean, target_std)
-    if name == "reconstruction":
-        return Reconstruction()
-    raise ValueError(f"task is {name!r}; it must be one of {', '.join(get_args(TaskName))}")
+    kind = TASKS.get(name) or own_task(name)
+    wanted = inspect.signature(kind).parameters
+    unused = [
+        option
+        for option in ("label_smoothing", "class_weights", "pos_weight")
+        if known.get(option) and option not in wanted
+    ]
+    if unused:
+        raise ValueError(
+            f"{unused[0]} is {known[unused[0]]}, but a {name} task does not have it; leave it out"
+        )
+    return kind(**{option: known[option] for option in wanted if known.get(option) is not None})
+
+
+def own_task(path: str) -> type[Task]:
+    """The class at a class path such as `my_tasks.Ordinal`.
+
+    Raises:
+        ValueError: if there is none, or it is no task.
+    """
+    module, _, name = path.rpartition(".")
+    choices = f"one of {', '.join(TASKS)}, or the class path of a subclass of lit_models.tasks.Task"
+    if not module:
+        raise ValueError(f"task is {path!r}; it must be {choices}")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"task {path!r} cannot be imported ({error}); it must be {choices}") from None
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        raise ValueError(f"task {path!r} is no task; it must be {choices}")
+    return found
+
+
+def as_buffer(option: str, weights: Any, length: int | None = None) -> Tensor | None:
+    """Positive factors as a tensor, None if there are none; for "balanced", ones until `balance` is called.
+
+    Raises:
+        ValueError: for a wrong number of them, or one that is not positive.
+    """
+    if weights is None:
+        return None
+    if weights == BALANCED:
+        return torch.ones(length) if length else torch.tensor(1.0)
+    try:
+        factors = torch.tensor(weights, dtype=torch.float32)
+    except (TypeError, ValueError):
+        factors = torch.zeros(0)
+    if (
+        factors.numel() != (length or 1)
+        or not bool((factors > 0).all())
+        or not bool(factors.isfinite().all())
+    ):
+        count = f"{length} positive numbers, one for each class" if length else "a positive number"
+        raise ValueError(f'{option} is {weights}; it must be {count}, or "{BALANCED}"')
+    return factors
+
+
+def check_positions(logits: Tensor, target: Tensor, num_classes: int) -> None:
+    """Refuse logits other than (N, K, ...) with one target for each sample or position.
+
+    Raises:
+        ValueError: with both shapes.
+    """
+    if target.is_floating_point():  # probabilities of the classes
+        return
+    if logits.shape[1:2] != (num_classes,) or target.shape != logits.shape[:1] + logits.shape[2:]:
+        raise ValueError(
+            f"the network returns {list(logits.shape)} for targets {list(target.shape)}; a class for each sample or "
+            f"position needs logits (N, K, ...) for targets (N, ...), with K = {num_classes}"
+        )

@@ -14,12 +14,15 @@ replay, training_loaders            batches that can be drawn again, of loaders 
 evaluation_loaders                  each row once in several processes, of loaders from elsewhere
 samplers, generators                what such loaders keep: counts, lists, random generators
 direction, metric_schedules         whether a metric should be small or large; schedules that follow one
-ending, run_lock                    why a training ended; one process at a time in a run's folder
+ending, end_record, run_lock        why a training ended; one process at a time in a run's folder
 run_record, surroundings, phases    run.json: what was asked, with what it ran, where its time went
 stop, signals                       Ctrl-C, SIGTERM and SIGUSR1
 loggers                             TensorBoard and metrics.csv
 process                             what is set once for the whole process
 sharding                            weights in the layout that FSDP assumes
 run_folder, run_lock, tables, errors  what the commands share
+commit, metric_names, signatures    what is known without importing anything
+run_list, old_runs, sweep_journal   all runs, and what each left in its files
+run_notes, trash, config_text       notes and tags; removed runs; one setting of a config
 commands                            commands as they are printed
 """

@@ -13,7 +13,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
 from datamodules.resumable import ResumableLoader
 from runtime import private
-from runtime.ending import End, end_of, limits_of, write_end
+from runtime.end_record import End, write_end
+from runtime.ending import end_of, limits_of
 from runtime.epoch_state import epoch_sums, random_states, restore_epoch_sums, restore_random_states
 from runtime.loggers import BufferedLogger
 from runtime.module_modes import module_modes, restore_module_modes

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from runtime.errors import UsageError
@@ -19,9 +20,7 @@ def new_run_folder(experiment: str, rank: int) -> Path:
     parent = ROOT / experiment
     if rank != 0:
         return Path(os.environ.get(_VARIABLE, parent / "other_rank"))
-    number = max(
-        (int(path.name[8:]) for path in parent.glob("version_*") if path.name[8:].isdecimal()), default=-1
-    )
+    number = max(map(version, newest_first(parent)[:1]), default=-1)
     while True:
         number += 1
         folder = parent / f"version_{number}"
@@ -36,6 +35,31 @@ def new_run_folder(experiment: str, rank: int) -> Path:
             ) from None
         os.environ[_VARIABLE] = str(folder)
         return folder
+
+
+def version(folder: Path) -> int:
+    """The number of a run, -1 for a folder that is none."""
+    name, number = folder.name[:8], folder.name[8:]
+    return int(number) if name == "version_" and number.isdecimal() else -1
+
+
+def newest_first(experiment: Path) -> list[Path]:
+    """The folders of an experiment's runs."""
+    runs = [path for path in experiment.glob("version_*") if version(path) >= 0]
+    return sorted(runs, key=version, reverse=True)
+
+
+def run_folders(below: Path) -> Iterator[Path]:
+    """All folders of runs below a folder, at any depth; names with a dot in front are left out."""
+    try:
+        folders = sorted(each.path for each in os.scandir(below) if each.is_dir() and each.name[0] != ".")
+    except OSError:  # there is no such folder, or it cannot be read
+        return
+    for folder in map(Path, folders):
+        if version(folder) >= 0:
+            yield folder
+        else:
+            yield from run_folders(folder)
 
 
 def discard(folder: Path, kept: set[Path] | None) -> None:

@@ -6,15 +6,21 @@ lock on the server); when a whole machine dies, the server keeps it until the ma
 Where locks do not work at all, there is a warning and no lock.
 """
 
+import contextlib
 import os
 import socket
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
-from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
+from typing import TYPE_CHECKING, Any
 
 from runtime.errors import UsageError
+
+if sys.platform != "win32":
+    import fcntl
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 FILE = ".lock"
 SECONDS_AFTER_A_CRASH = 120.0  # until an NFS server has forgotten a machine that died
@@ -22,18 +28,49 @@ SECONDS_OF_A_READER = 0.2  # `is_locked` holds the lock for far less
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process holds a run's folder now; False where that cannot be found out."""
-    file = folder / FILE
-    if not file.exists():
-        return False
-    lock = FileLock(file, fallback_to_soft=False)
+    """Whether a process holds a run's folder now; False where that cannot be found out.
+
+    It takes the lock for an instant, together with any other reader, and writes nothing.
+    """
+    with contextlib.suppress(FileNotFoundError), locked(folder, os.O_RDONLY) as is_free:
+        return not is_free
+    return False
+
+
+@contextlib.contextmanager
+def locked(folder: Path, mode: int = os.O_RDWR | os.O_CREAT) -> Iterator[bool]:
+    """Hold a run's folder during a block; yields False, and does not hold it, if another process does.
+
+    Args:
+        folder: of the run.
+        mode: how to open the lock's file. One that is only read is shared with other readers.
+
+    Raises:
+        FileNotFoundError: if the file or the folder is missing.
+    """
+    if sys.platform == "win32":
+        yield True
+        return
     try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
-    except (OSError, NotImplementedError):
+        descriptor = os.open(folder / FILE, mode, 0o644)
+    except PermissionError:
+        yield True
+        return
+    try:
+        yield take(descriptor, fcntl.LOCK_SH if mode == os.O_RDONLY else fcntl.LOCK_EX)
+    finally:
+        os.close(descriptor)  # which gives the lock back
+
+
+def take(descriptor: int, kind: int) -> bool:
+    """Take a lock at once; returns whether no other process has it. Where there are no locks, none has."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
+    except OSError:
+        return True
+    return True
 
 
 class RunLock:
@@ -52,6 +89,9 @@ class RunLock:
         Raises:
             UsageError: if another process holds it.
         """
+        from filelock import FileLock, Timeout  # they are slow to import, and to read a lock must be fast
+        from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
+
         if rank_zero_only.rank != 0:
             return
         file = folder / FILE

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from callbacks.files import write_whole
-from runtime import ending
+from runtime.end_record import recorded_end
 from runtime.run_lock import is_locked
 
 FILE = "run.json"
@@ -75,7 +74,7 @@ def read_record(folder: Path) -> Record:
         return Record(
             **{"experiment": folder.resolve().parent.name, **known(Record, found)}, launches=launches
         )
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return Record(folder.resolve().parent.name)
 
 
@@ -87,6 +86,8 @@ def known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
 
 def write_record(folder: Path, record: Record) -> None:
     """Write `run.json`; a kill leaves the old file."""
+    from callbacks.files import write_whole  # this package takes seconds to import, and reading must be fast
+
     text = json.dumps(asdict(record), indent=2, ensure_ascii=False, default=str)
     write_whole(folder / FILE, text + "\n")
 
@@ -95,7 +96,7 @@ def state_of(folder: Path) -> State:
     """Whether a process trains in the folder now, the training ended, an error stopped it, or something else did."""
     if is_locked(folder):
         return "running"
-    if ending.recorded_end(folder) is not None:
+    if recorded_end(folder) is not None:
         return "finished"
     launches = read_record(folder).launches
     return "failed" if launches and launches[-1].error else "killed"

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,9 @@ from callbacks.pictures.style import COLORS, SEQUENTIAL, drawing, new_figure, to
 from sweeps.plan import Plan
 from sweeps.space import Axis, Choice, number_in
 
+MOST_LABELED = 12  # values of a flag
+SMALL = 9  # points; for the many numbers of one picture
+LETTER = 0.024  # width of a letter as a share of an axis
 WIDE = 20  # values are drawn on a logarithmic scale if the largest is this many times the smallest
 
 
@@ -101,10 +105,10 @@ def score_figure(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame) -> Figu
         place, labels = positions(axis, done[axis.flag])
         set_scale(axes, axis, place, done["score"].to_numpy())
         if labels:
-            axes.set_xticks(range(len(labels)), labels, rotation=30 if max(map(len, labels)) > 8 else 0)
+            set_labels(axes, np.arange(len(labels)), labels)
         axes.set(xlabel=axis.flag, ylabel=plan.monitor)
         axes.grid()
-        axes.legend()
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)  # above the axes, off the dots
     for axes in figure.axes[len(plan.axes) :]:
         axes.set_visible(False)
     return figure
@@ -150,13 +154,25 @@ def draw_scores(
 
 
 def set_scale(axes: Axes, axis: Axis, place: np.ndarray, scores: np.ndarray) -> None:
-    """Use a logarithmic scale if values span decades; label each of a few whole numbers."""
+    """Use a logarithmic scale if values span decades; label each of a few values."""
+    values = np.unique(place)
     if has_scale(axis) and is_logarithmic(axis, place):
         axes.set_xscale("log")
-    elif has_scale(axis) and all(value.is_integer() for value in place):
+    if has_scale(axis) and isinstance(axis, Choice) and len(values) <= MOST_LABELED:
+        set_labels(axes, values, [f"{value:g}" for value in values])
+        axes.minorticks_off()
+    elif has_scale(axis) and axes.get_xscale() == "linear" and all(value.is_integer() for value in place):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if spans_decades(scores):
         axes.set_yscale("log")
+
+
+def set_labels(axes: Axes, place: np.ndarray, labels: list[str]) -> None:
+    """Label the values on the axis; the labels slant if they would overlap."""
+    scaled = np.log(place) if axes.get_xscale() == "log" else place
+    room = np.diff(scaled).min() / np.ptp(scaled) if len(place) > 1 else 1.0
+    style: Any = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(place, labels, **style if room < LETTER * max(map(len, labels)) else {})
 
 
 def parallel_figure(plan: Plan, settings: pd.DataFrame) -> Figure:
@@ -176,13 +192,13 @@ def parallel_figure(plan: Plan, settings: pd.DataFrame) -> Figure:
             at = dict(zip(place, unit(place), strict=True))
             for value, height in at.items():
                 axes.annotate(
-                    labels[int(value)], (column, height), (4, 2), textcoords="offset points", fontsize=8
+                    labels[int(value)], (column, height), (4, 2), textcoords="offset points", fontsize=SMALL
                 )
         else:
             for value in (place.min(), place.max()):
-                axes.annotate(f"{value:.3g}", (column, float(unit(place)[place == value][0])), fontsize=8)
+                axes.annotate(f"{value:.3g}", (column, float(unit(place)[place == value][0])), fontsize=SMALL)
     names = [*(axis.flag for axis in plan.axes), plan.monitor]
-    axes.set_xticks(range(len(names)), names, fontsize=8)
+    axes.set_xticks(range(len(names)), names, fontsize=SMALL)
     axes.set_yticks([])
     axes.set_xlim(-0.1, len(names) - 0.7)
     axes.spines[:].set_visible(False)
@@ -219,11 +235,11 @@ def heat_figure(
     for (y, x), value in np.ndenumerate(values):
         dark = np.isfinite(shown[y, x]) and norm(shown[y, x]) < 0.6
         axes.text(
-            x, y, f"{value:.3g}", ha="center", va="center", color="white" if dark else "black", fontsize=8
+            x, y, f"{value:.3g}", ha="center", va="center", color="white" if dark else "black", fontsize=SMALL
         )
     axes.set_xticks(range(len(first.values)), [label(value) for value in first.values])
     axes.set_yticks(range(len(second.values)), [label(value) for value in second.values])
     axes.set(xlabel=first.flag, ylabel=second.flag, title=title)
-    axes.title.set_fontsize(10)
+    axes.title.set_fontsize(SMALL)
     figure.colorbar(image)
     return figure

@@ -41,7 +41,7 @@ def train_all(plan: Plan, queue: Queue, build: Build, reason: str | None) -> Non
     with Progress(*columns, console=Console(stderr=True)) as bar:
         display = Display(plan, queue, bar)
         if wanted and reason:
-            display.say(f"runs train one after the other: {reason}")
+            display.say_once(f"runs train one after the other: {reason}")
         elif wanted:
             display.say("small networks train together, without diagnostics (for these: --sweep.bulk false)")
         while time.monotonic() < deadline and (run := queue.next()) is not None:
@@ -62,7 +62,7 @@ def train_bundle(
         if reason is None:
             display.say(f"{rest(runs[0].setting, FREE)} {len(runs)} runs trained together".lstrip())
             return
-        display.say(f"runs train one after the other: {reason}")
+        display.say_once(f"runs train one after the other: {reason}")
     for run in runs:
         if time.monotonic() >= deadline and len(runs) > 1:
             run.lock.release()  # the sweep's next start finds the run without a process
@@ -79,6 +79,7 @@ class Display:
         self.queue = queue
         self.bar = bar
         self.task = bar.add_task("runs", total=None)
+        self._said: set[str] = set()
         self.show()
 
     def show(self, running: float = 0.0) -> None:
@@ -90,6 +91,12 @@ class Display:
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def say_once(self, text: str) -> None:
+        """Print a line unless it was printed before."""
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
 
 
 def report(plan: Plan, queue: Queue) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from runtime.checkpoint import BestCheckpoint
 from runtime.direction import mode_of
-from runtime.ending import End
+from runtime.end_record import End
 from runtime.errors import UsageError
 from runtime.tables import number
 from sweeps.plan import Plan

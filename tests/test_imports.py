@@ -1,4 +1,4 @@
-"""Dependencies point one way: train.py -> cli -> sweeps, runtime -> callbacks, datamodules, lit_models."""
+"""Dependencies point one way: train.py -> cli -> sweeps, pages, runtime -> callbacks, datamodules, lit_models."""
 
 import ast
 import subprocess
@@ -12,9 +12,11 @@ MAY_USE = {
     "lit_models": set(),
     "datamodules": set(),
     "callbacks": set(),
+    "examples": {"callbacks", "datamodules", "lit_models"},
     "runtime": {"callbacks", "datamodules", "lit_models"},
     "sweeps": {"runtime", "callbacks", "datamodules", "lit_models"},
-    "cli": {"sweeps", "runtime", "callbacks", "datamodules", "lit_models"},
+    "pages": {"runtime", "callbacks"},
+    "cli": {"pages", "sweeps", "runtime", "callbacks", "datamodules", "lit_models"},
 }
 
 

@@ -59,7 +59,7 @@ def test_every_file_named_exists(page: Path) -> None:
 
 def test_own_model_and_data(tmp_path: Path) -> None:
     """The example, typed in as it stands, trains to the accuracy that is promised."""
-    for name in ("cli", "sweeps", "runtime", "callbacks", "datamodules", "lit_models", "configs"):
+    for name in ("cli", "pages", "sweeps", "runtime", "callbacks", "datamodules", "lit_models", "configs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "train.py", tmp_path)
     named = re.findall(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pytorch_lightning as pl
@@ -80,7 +81,8 @@ class Distributions(Picture):
         """What an earlier part of the training found up to a step; nothing if the file is damaged."""
         if done == 0 or self.folder is None:
             return {}
-        with contextlib.suppress(OSError, ValueError, KeyError), np.load(self.folder / FILE) as file:
+        damage = (OSError, ValueError, KeyError, EOFError, BadZipFile)
+        with contextlib.suppress(*damage), np.load(self.folder / FILE) as file:
             names = [name.removesuffix("/counts") for name in file.files if name.endswith("/counts")]
             return {
                 int(step): {name: (file[f"{name}/counts"][k], file[f"{name}/edges"][k]) for name in names}

@@ -110,9 +110,7 @@ def tensors_of(value: Any) -> Iterator[Tensor]:
 def sample_shape(tensor: Tensor, batch_size: int, batch_first: bool = True) -> list[int]:
     """The shape of one sample: without the axis of the batch, which comes second in some networks for sequences."""
     shape = list(tensor.shape)
-    comes_second = not batch_first or (
-        batch_size > 0 and len(shape) > 1 and shape[0] % batch_size > 0 and shape[1] == batch_size
-    )
-    if comes_second and len(shape) > 2:
+    seems_second = batch_size > 0 and len(shape) > 1 and shape[0] % batch_size > 0 and shape[1] == batch_size
+    if seems_second or (not batch_first and len(shape) > 2):
         return [shape[0], *shape[2:]]
     return shape[1:]

@@ -172,7 +172,8 @@ def is_kept(step: int, every: int, stride: int) -> bool:
 
 def stride_of(steps: Sequence[int], every: int) -> int:
     """The stride with which an earlier part of the training kept its rows: the largest power of two that fits them."""
-    counts = [step // every for step in steps if step > 1 and step % every == 0]
+    # without the last row, which may be that of a training's end
+    counts = [step // every for step in steps[:-1] if step > 1 and step % every == 0]
     stride = 1
     while len(counts) > 1 and all(count % (2 * stride) == 0 for count in counts):
         stride *= 2

@@ -1,5 +1,7 @@
 """Pictures of what a network has learned: one kind per file, each a callback that decides where it applies."""
 
+from fnmatch import fnmatchcase
+
 from callbacks.pictures.base import Picture
 from callbacks.pictures.calibration import Calibration
 from callbacks.pictures.codes import Codes
@@ -45,3 +47,21 @@ EVERY_RUN: tuple[type[Picture], ...] = (
     Projector,
 )
 __all__ = [*(kind.__name__ for kind in EVERY_RUN), "DepthPlot"]
+
+
+def how_to_read(name: str) -> str:
+    """How to read a picture, by its tag (`fit/plane`) or its file's name (`fit_plane_000100.png`).
+
+    Empty for a picture that is not drawn by one of these classes.
+    """
+    kinds: tuple[type[Picture], ...] = (*EVERY_RUN, DepthPlot)
+    for kind in kinds:
+        for tag, sentence in kind.how_to_read.items():
+            if fnmatchcase(name, tag) or fnmatchcase(name, file_pattern(tag)):
+                return sentence
+    return ""
+
+
+def file_pattern(tag: str) -> str:
+    """The names of a tag's files; see `Picture._write`."""
+    return f"{tag.replace('/', '_')}_[0-9]*.png"

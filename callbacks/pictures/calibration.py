@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import array, class_names, probabilities
 from callbacks.pictures.roc import suits_two_classes
-from callbacks.pictures.style import BLUE, GRAY, SKY, new_figure
+from callbacks.pictures.style import BLUE, GRAY, SKY, legend_below, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +21,11 @@ NUM_BINS = 8
 
 class Calibration(Picture):
     """`fit/calibration`: predicted probabilities against how often class 1 occurred (a reliability diagram)."""
+
+    how_to_read: ClassVar = {
+        "fit/calibration": "On the diagonal, the probabilities are right; above it the network is too pessimistic, "
+        "below it too optimistic. An interval that crosses the diagonal is no evidence of either.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return suits_two_classes(data)
@@ -59,7 +64,7 @@ def draw_calibration(truth: np.ndarray, probability: np.ndarray, positive: str =
     above.set(ylabel=f"share that {positive}" if positive != "class 1" else "share of class 1")
     above.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     above.set_title(f"Brier score {np.mean((probability - truth) ** 2):.3f}")
-    above.legend(loc="upper left")
+    legend_below(figure, above, 2)
     below.hist(probability, bins=np.linspace(0, 1, 21), color=SKY)
     below.set(xlabel=f"predicted P({positive})", ylabel="samples")
     figure.suptitle("Calibration")

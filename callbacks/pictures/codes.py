@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -33,6 +33,13 @@ class Codes(Picture):
 
     `code/neighbors`: query images and those whose codes have the largest cosine to theirs.
     """
+
+    how_to_read: ClassVar = {
+        "code/plane": "The two directions in which the codes vary most: classes that lie apart here are apart in the "
+        "code, and classes that overlap here may still be apart in the other directions.",
+        "code/neighbors": "The images whose codes point most nearly in the query's direction; the nearer the cosine "
+        "is to 1, the more similar the codes.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return has_images(data) and is_autoencoder(pl_module)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 class Confusion(Picture):
     """`fit/confusion`: how many samples of each true class were predicted as each class."""
+
+    how_to_read: ClassVar = {
+        "fit/confusion": "A row shows how the samples of one true class were predicted: the diagonal shows correct "
+        "predictions, everything off it is a mistake.",
+    }
+    one_class_per_sample = True
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         classifies = spec_of(data).task in ("binary", "multiclass") and not is_autoencoder(pl_module)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -22,14 +22,14 @@ from callbacks.pictures.network import (
     raw_inputs,
     raw_targets,
 )
-from callbacks.pictures.style import BLACK, BLUE, MANY_COLORS, VERMILION, new_figure
+from callbacks.pictures.style import BLACK, BLUE, MANY_COLORS, VERMILION, legend_below, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NUM_POINTS = 500
-MAX_NAMED = 6  # units shown in the legend
+MAX_NAMED = 10  # units shown in the legend; as many as there are colors
 DATA: dict[str, Any] = {"s": 14, "color": "0.68", "linewidths": 0}
 
 
@@ -64,6 +64,14 @@ class Fit:
 
 class Curve(Picture):
     """`fit/curve`: data and fit. `fit/terms`: what each hidden unit adds. `fit/steps`: the units as steps."""
+
+    how_to_read: ClassVar = {
+        "fit/curve": "The line is the fit, the dots are the data. The ticks at the bottom are the thresholds -b/w of "
+        "the first layer's units: the fit can bend near them, and hardly bends far from all of them.",
+        "fit/terms": "Top, what each unit of the last hidden layer adds; bottom, their sum, which is the fit.",
+        "fit/steps": "The same units as switches, off or on. Where the steps are far from the fit, the soft flanks "
+        "of the units matter more than their thresholds.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return is_table(data, "regression") and spec_of(data).in_shape[0] == 1
@@ -128,7 +136,7 @@ def draw_curve(fit: Fit) -> Figure:
         bottom = axes.get_xaxis_transform()  # from 0 at the bottom to 1 at the top
         label = f"threshold -b/w, {len(inside)} of {len(fit.thresholds)} units"
         axes.vlines(inside, 0, 0.05, color=VERMILION, transform=bottom, label=label)
-    _finish(axes, fit, f"mean squared error {fit.mse:.3g}")
+    _finish(figure, axes, fit, f"mean squared error {fit.mse:.3g}")
     figure.suptitle("Data and fit")
     return figure
 
@@ -149,11 +157,11 @@ def draw_terms(fit: Fit) -> Figure:
     above.set_title(f"each of {num_units} hidden units{dots}")
     above.set_ylabel(f"added to {fit.names[1]}")
     if num_units <= MAX_NAMED:
-        above.legend()
+        above.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     below.scatter(fit.x, fit.y, label="data", **DATA)
     total = fit.terms.sum(1) + fit.offset
     below.plot(fit.grid, total, color=BLACK, label=f"sum of all units {fit.offset:+.3g}")
-    _finish(below, fit, "")
+    _finish(figure, below, fit, "")
     figure.suptitle("What the hidden units add up to")
     return figure
 
@@ -166,11 +174,11 @@ def draw_steps(fit: Fit) -> Figure:
     axes.scatter(fit.x, fit.y, label="data", **DATA)
     axes.plot(fit.grid, fit.curve, color=BLUE, label="fit")
     axes.plot(fit.grid, fit.steps, color=VERMILION, label=f"hidden units cut at {fit.cut:g}")
-    _finish(axes, fit, "")
+    _finish(figure, axes, fit, "")
     figure.suptitle("Hidden units read as steps")
     return figure
 
 
-def _finish(axes: Axes, fit: Fit, title: str) -> None:
+def _finish(figure: Figure, axes: Axes, fit: Fit, title: str) -> None:
     axes.set(xlabel=fit.names[0], ylabel=fit.names[1], title=title)
-    axes.legend(loc="best")
+    legend_below(figure, axes)

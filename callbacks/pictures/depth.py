@@ -7,8 +7,9 @@ least ten decades, so that a healthy network's lines look level, and the picture
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytorch_lightning as pl
 
@@ -16,11 +17,13 @@ from callbacks.diagnostics.gradients import GradientMonitor
 from callbacks.diagnostics.monitor import Cadence, checked_cadence
 from callbacks.diagnostics.observer import Observer
 from callbacks.pictures.base import Picture
-from callbacks.pictures.style import drawing, new_figure, to_png
+from callbacks.pictures.network import layer_names
+from callbacks.pictures.style import drawing, legend_below, new_figure, to_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MAX_NAMED = 12  # layers whose names fit below the axis
 Measured = dict[int, dict[str, dict[str, float]]]  # by step, quantity and tag
 
 
@@ -39,6 +42,11 @@ class DepthPlot(Picture):
 
     The measurements are in `measured[step][quantity][tag]`. Checkpoints hold them, so that a resumed run shows the first.
     """
+
+    how_to_read: ClassVar = {
+        "depth/gradients": "A straight line down towards layer 0 is the vanishing gradient; in a healthy network the "
+        "lines are level.",
+    }
 
     def __init__(self, every_n_steps: int | None = None, folder: Path | None = None) -> None:
         super().__init__(folder)
@@ -94,20 +102,26 @@ class DepthPlot(Picture):
 
     def _draw_measured(self, trainer: pl.Trainer, step: int) -> None:
         def write() -> None:
+            tags = self.measured[step].get("delta_norm", {})
+            names = layer_names(trainer.lightning_module, tags)
             with drawing():
-                self._write(trainer, "depth/gradients", to_png(draw_depth(self.measured)), step)
+                self._write(trainer, "depth/gradients", to_png(draw_depth(self.measured, names)), step)
 
         if self._active:
             self._attempt(write)
 
 
-def draw_depth(measured: Measured) -> Figure:
-    """One panel per quantity: a line per measurement, layers from the first to the last, a logarithmic axis."""
+def draw_depth(measured: Measured, names: Mapping[str, str] | None = None) -> Figure:
+    """One panel per quantity: a line per measurement, layers from the first to the last, a logarithmic axis.
+
+    `names` of all layers by tag; there may be too many to show them.
+    """
     from matplotlib.ticker import MaxNLocator
 
-    figure = new_figure(5.0, 6.4)
+    figure = new_figure(5.0, 6.6)
     panels = {"grad_mean_abs": "mean absolute weight gradient", "delta_norm": "norm of delta = dL/dy"}
-    for axes, (quantity, title) in zip(figure.subplots(len(panels), 1), panels.items(), strict=True):
+    rows = figure.subplots(len(panels), 1, sharex=True)
+    for axes, (quantity, title) in zip(rows, panels.items(), strict=True):
         drawn: list[float] = []
         for step, quantities in sorted(measured.items()):
             values = {  # 0 and infinity cannot be shown on a logarithmic axis
@@ -116,14 +130,23 @@ def draw_depth(measured: Measured) -> Figure:
                 if 0 < value < math.inf
             }
             label = "before training" if step == 0 else f"step {step}"
-            axes.plot(list(values), list(values.values()), marker="o", label=label)
+            style = (
+                {"marker": "o"} if step == 0 else {"marker": "s", "linestyle": "--"}
+            )  # seen also if they coincide
+            axes.plot(list(values), list(values.values()), label=label, **style)
             drawn += values.values()
-        axes.set(title=title, xlabel="layer (0 is the first)", yscale="log")
+        axes.set(title=title, yscale="log")
         if drawn:
             top = 10.0 ** math.ceil(math.log10(max(drawn)) + 0.1)
             axes.set_ylim(min(min(drawn) / 3, top * 1e-10), top)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        axes.legend()
+    if names and len(names) <= MAX_NAMED:
+        rows[-1].set_xticks(
+            range(len(names)), names.values(), rotation=60, ha="right", rotation_mode="anchor"
+        )
+    else:
+        rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+        rows[-1].set_xlabel("layer (0 is the first)")
+    legend_below(figure, rows[0])
     figure.suptitle("Gradient and delta against depth")
     return figure

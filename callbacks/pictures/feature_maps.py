@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
 from torch import Tensor, nn
 
+from callbacks.layer_labels import layer_label
 from callbacks.pictures.base import Picture
 from callbacks.pictures.forward import Call, calls
 from callbacks.pictures.images import INK, first_of_each_class, has_images, ink, mosaic, show
@@ -29,6 +30,11 @@ PANEL = 1.75  # inches from one column to the next
 class FeatureMaps(Picture):
     """`feature_maps/blocks`: the first channels of each block's output, next to the input image."""
 
+    how_to_read: ClassVar = {
+        "feature_maps/blocks": "The same images after each block: first outlines, then coarser and fewer traces; a "
+        "map that is dark for every image says nothing about them.",
+    }
+
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return has_images(data) and any(isinstance(module, nn.Conv2d) for module in pl_module.modules())
 
@@ -37,7 +43,8 @@ class FeatureMaps(Picture):
         blocks = block_outputs(calls(pl_module, x))[:MAX_BLOCKS]
         maps = {tag: array(output[:, :MAX_CHANNELS]) for tag, output in blocks}
         totals = [output.shape[1] for _, output in blocks]
-        yield "feature_maps/blocks", draw_feature_maps(ink(x), maps, totals)
+        names = {tag: layer_label(pl_module, tag) for tag in maps}
+        yield "feature_maps/blocks", draw_feature_maps(ink(x), maps, totals, names)
 
 
 def block_outputs(passed: list[Call]) -> list[tuple[str, Tensor]]:
@@ -57,16 +64,19 @@ def block_outputs(passed: list[Call]) -> list[tuple[str, Tensor]]:
     return smaller or [(tag, output) for tag, _, output in found]
 
 
-def draw_feature_maps(images: np.ndarray, maps: dict[str, np.ndarray], totals: list[int]) -> Figure:
+def draw_feature_maps(
+    images: np.ndarray, maps: dict[str, np.ndarray], totals: list[int], names: dict[str, str]
+) -> Figure:
     """Images (N, H, W) in a column; next to them the maps (N, C, h, w) of each block, each block with its own scale.
 
     Args:
         images: see above.
         maps: by name of the block.
         totals: channels of each block; not all of them may be drawn.
+        names: what each block's layer is called in plain words.
     """
     image = stack(list(images))
-    width, side, foot, head = PANEL * (1 + len(maps)), 0.9 * PANEL, 0.8, 1.1  # all in inches
+    width, side, foot, head = PANEL * (1 + len(maps)), 0.9 * PANEL, 0.8, 1.3  # all in inches
     tall = side * image.shape[0] / image.shape[1]
     whole = foot + tall + head
     figure = new_figure(width, whole, layout=None)  # the panels' shapes are known
@@ -84,7 +94,7 @@ def draw_feature_maps(images: np.ndarray, maps: dict[str, np.ndarray], totals: l
         axes = panel(column, foot, tall)
         colored = show(axes, stack(tiles), cmap=SEQUENTIAL)
         drawn = f"{channels} of {total}" if channels < total else f"{total}"
-        axes.set_title(f"{tag}\n{drawn} maps\n{rows} x {columns} pixels")
+        axes.set_title(f"{names[tag]}\n{tag}\n{drawn} maps\n{rows} x {columns} pixels")
         figure.colorbar(
             colored, cax=panel(column, foot - 0.2, 0.12), orientation="horizontal", label="output"
         )

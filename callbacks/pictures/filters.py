@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -28,6 +28,11 @@ class Filters(Picture):
     If one dense layer is the whole network, its units are the classes (one image for two classes: class 1 against
     class 0).
     """
+
+    how_to_read: ClassVar = {
+        "filters/*": "The weights of the first layer as images: blue is what a unit looks for, red what it rules "
+        "out. A noisy image is a unit that has learned little.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return has_images(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -21,6 +21,11 @@ NUM_SERIES = 4
 
 class Forecast(Picture):
     """`fit/forecast`: the first series of the batch. For models with `forecast(x, horizon)`."""
+
+    how_to_read: ClassVar = {
+        "fit/forecast": "The blue line predicts each value from the true ones before it; the red line feeds its own "
+        "predictions back, and sees nothing beyond the dotted line.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return hasattr(pl_module, "forecast") and len(spec_of(data).in_shape) == 2

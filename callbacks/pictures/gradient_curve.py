@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -13,7 +13,8 @@ import torch
 from callbacks.diagnostics.gradients import GradientMonitor
 from callbacks.diagnostics.observer import Observer
 from callbacks.pictures.base import Picture
-from callbacks.pictures.style import COLORS, SEQUENTIAL, new_figure
+from callbacks.pictures.network import layer_names
+from callbacks.pictures.style import COLORS, SEQUENTIAL, legend_below, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +30,10 @@ class GradientCurve(Picture):
     that the picture of a resumed run begins at the first step.
     """
 
+    how_to_read: ClassVar = {
+        "depth/gradient_over_steps": "A curve that falls and then stays level means that training has settled; "
+        "spikes are steps that were too large.",
+    }
     only_at_end = True
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -46,6 +51,8 @@ class GradientCurve(Picture):
 
     def state_dict(self) -> dict[str, Any]:
         """What was read: the steps (S,), the layers, and their values (S, L), NaN where a layer has none."""
+        if not self._points:
+            return {}
         tags = sorted({tag for _, values in self._points for tag in values})
         rows = [[values.get(tag, math.nan) for tag in tags] for _, values in self._points]
         return {
@@ -77,11 +84,14 @@ class GradientCurve(Picture):
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
         if len(self._points) > 1:
-            yield "depth/gradient_over_steps", draw_gradient_curve(self._points)
+            yield (
+                "depth/gradient_over_steps",
+                draw_gradient_curve(self._points, layer_names(pl_module, self._points[0][1])),
+            )
 
 
-def draw_gradient_curve(points: Points) -> Figure:
-    """One line per layer, from the first (dark) to the last (light)."""
+def draw_gradient_curve(points: Points, names: Mapping[str, str] | None = None) -> Figure:
+    """One line per layer, from the first (dark) to the last (light); `names` of the layers, by tag."""
     from matplotlib import colormaps
 
     figure = new_figure()
@@ -91,10 +101,12 @@ def draw_gradient_curve(points: Points) -> Figure:
     for place, tag in enumerate(tags):
         known = [(step, values[tag]) for step, values in points if 0 < values.get(tag, 0) < math.inf]
         color = COLORS[place] if few else colormaps[SEQUENTIAL](0.9 * place / (len(tags) - 1))
-        axes.plot(*zip(*known, strict=True), color=color, linewidth=1.3, label=tag)
+        axes.plot(*zip(*known, strict=True), color=color, linewidth=1.3, label=(names or {}).get(tag, tag))
     axes.set(xlabel="step", ylabel="mean absolute weight gradient", yscale="log")
-    outside: Any = {} if few else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "fontsize": "small"}
-    axes.legend(title="layer", **outside)
+    if few:
+        legend_below(figure, axes, 2)
+    else:
+        axes.legend(title="layer", loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
     axes.grid(alpha=0.3)
     figure.suptitle("Gradient of each layer")
     return figure

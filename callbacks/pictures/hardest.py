@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -23,6 +23,12 @@ COLUMNS = 5
 
 class Hardest(Picture):
     """`errors/hardest`: the images whose true class gets the least probability, the worst mistakes first."""
+
+    how_to_read: ClassVar = {
+        "errors/hardest": "The worst mistakes first, in red, each with the predicted class and its probability; in "
+        "blue, the least certain correct ones. A mistake at 98 % is more worrying than one at 40 %.",
+    }
+    one_class_per_sample = True
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return is_image_classifier(pl_module, data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -29,6 +29,10 @@ class Importance(Picture):
     permuted together; separately, they would make passengers with two classes, or none.
     """
 
+    how_to_read: ClassVar = {
+        "fit/importance": "The longer the bar, the more the network relies on that input; a bar shorter than its "
+        "deviation may be chance.",
+    }
     only_at_end = True
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:

@@ -6,6 +6,7 @@ Of a data module they use what `spec_of` reads and, if it has them, `statistics`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,19 @@ from torch import Tensor, nn
 
 from callbacks.data_spec import spec_of
 from callbacks.diagnostics.probe import forward_hooks
+from callbacks.layer_labels import layer_label
 
 
 def array(tensor: Tensor) -> np.ndarray:
     """The tensor in float64, on the host."""
     return tensor.detach().cpu().double().numpy()
+
+
+def layer_names(pl_module: nn.Module, tags: Iterable[str]) -> dict[str, str]:
+    """What layers are called in plain words next to their tags `NN_name`: "hidden 1 (00_layers.0)"."""
+    tags = sorted(tags)
+    order = [tag.partition("_")[2] for tag in tags]
+    return {tag: f"{layer_label(pl_module, tag, order)} ({tag})" for tag in tags}
 
 
 def is_table(data: Any, *tasks: str) -> bool:
@@ -69,9 +78,10 @@ def raw_inputs(data: Any, x: Tensor) -> np.ndarray:
 
 
 def raw_targets(data: Any, y: Tensor) -> np.ndarray:
-    """Targets or predictions of a regression in the units of the table."""
+    """Targets or predictions of a regression in the units of the table; the statistics are (K,) for several outputs."""
     statistics = getattr(data, "statistics", {})
-    return array(y) * float(statistics.get("target_std", 1.0)) + float(statistics.get("target_mean", 0.0))
+    std, mean = statistics.get("target_std", 1.0), statistics.get("target_mean", 0.0)
+    return array(y) * np.asarray(std) + np.asarray(mean)
 
 
 def prepared_inputs(data: Any, raw: np.ndarray, like: Tensor) -> Tensor:

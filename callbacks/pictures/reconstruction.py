@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -27,6 +27,11 @@ NUM_IMAGES = 10
 
 class Reconstruction(Picture):
     """`reconstruction/images`: images, their reconstructions, and the difference."""
+
+    how_to_read: ClassVar = {
+        "reconstruction/images": "Images, what the code keeps of them, and the difference: red is ink that was lost, "
+        "blue is ink that was added.",
+    }
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return has_images(data) and is_autoencoder(pl_module)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -34,6 +34,11 @@ class Robustness(Picture):
     limited to this range.
     """
 
+    how_to_read: ClassVar = {
+        "robustness/accuracy": "The accuracy on rotated, shifted or noisy images, which the network never saw; where "
+        "the band reaches the dashed line, it only guesses.",
+    }
+    one_class_per_sample = True
     only_at_end = True  # it runs the network 21 times
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:

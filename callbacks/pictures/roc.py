@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from callbacks.data_spec import spec_of
 from callbacks.pictures.base import Picture
 from callbacks.pictures.network import array, is_table, probabilities
-from callbacks.pictures.style import BLUE, GRAY, VERMILION, new_figure
+from callbacks.pictures.style import BLUE, GRAY, VERMILION, legend_below, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +28,13 @@ def suits_two_classes(data: Any) -> bool:
 class Roc(Picture):
     """`fit/roc`: the receiver operating characteristic. `fit/precision_recall`: precision against recall."""
 
+    how_to_read: ClassVar = {
+        "fit/roc": "The nearer the curve is to the upper left corner, the better the classes are separated; the dot "
+        "is the threshold in use.",
+        "fit/precision_recall": "Precision is the share of those predicted as the second class that belong to it, "
+        "recall the share of that class that the network finds; the dot is the threshold in use.",
+    }
+
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return suits_two_classes(data)
 
@@ -43,7 +50,7 @@ def draw_roc(truth: np.ndarray, probability: np.ndarray) -> Figure:
     from sklearn.metrics import roc_auc_score, roc_curve
 
     false_positive, true_positive, thresholds = roc_curve(truth, probability, drop_intermediate=False)
-    figure = new_figure(4.6, 4.6)
+    figure = new_figure(4.6, 5.0)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], label="guessing", **GUESSING)
     label = f"network, area {roc_auc_score(truth, probability):.3f}"
@@ -52,7 +59,7 @@ def draw_roc(truth: np.ndarray, probability: np.ndarray) -> Figure:
     axes.plot(false_positive[half], true_positive[half], **HALF)
     axes.set(xlabel="false positive rate", ylabel="true positive rate")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    axes.legend(loc="lower right")
+    legend_below(figure, axes, 2)
     figure.suptitle("ROC curve")
     return figure
 
@@ -62,7 +69,7 @@ def draw_precision_recall(truth: np.ndarray, probability: np.ndarray) -> Figure:
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     precision, recall, thresholds = precision_recall_curve(truth, probability)
-    figure = new_figure(4.6, 4.6)
+    figure = new_figure(4.6, 5.0)
     axes = figure.subplots()
     axes.axhline(truth.mean(), label="guessing", **GUESSING)
     label = f"network, average precision {average_precision_score(truth, probability):.3f}"
@@ -71,6 +78,6 @@ def draw_precision_recall(truth: np.ndarray, probability: np.ndarray) -> Figure:
         axes.plot(recall[above[0]], precision[above[0]], **HALF)
     axes.set(xlabel="recall", ylabel="precision")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    axes.legend(loc="lower left")
+    legend_below(figure, axes, 2)
     figure.suptitle("Precision and recall")
     return figure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -28,10 +28,18 @@ class TimeDelta(Picture):
     `nn.LSTM` with `batch_first`, and predict each next value of a series.
     """
 
+    how_to_read: ClassVar = {
+        "depth/delta_over_time": "How much the error at the last step depends on the state at step t: a level line "
+        "means a long memory, a straight fall means that the past is forgotten.",
+    }
+
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         recurrent = find_recurrent(pl_module)
         spec = spec_of(data)
         is_series = len(spec.in_shape) == 2 and spec.task == "regression"
+        is_series = (
+            is_series and spec.out_features == spec.in_shape[-1]
+        )  # the next value, not a whole forecast
         return is_series and len(recurrent) == 1 and recurrent[0].batch_first
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:

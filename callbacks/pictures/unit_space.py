@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -28,6 +28,10 @@ class UnitSpace(Picture):
     In this space the last layer separates the classes with a plane.
     """
 
+    how_to_read: ClassVar = {
+        "fit/unit_space": "The samples by the outputs of three hidden units: where a plane can separate the colors, "
+        "the last layer can separate the classes.",
+    }
     only_at_end = True  # ten panels in three dimensions take a second
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
@@ -46,25 +50,25 @@ def draw_unit_space(hidden: np.ndarray, labels: np.ndarray, classes: list[str]) 
     triples = list(combinations(range(hidden.shape[1]), 3))
     columns = min(len(triples), 2 if len(triples) == 4 else 3)
     rows = math.ceil(len(triples) / columns)
-    side, zoom = (4.6, 0.84) if len(triples) == 1 else (2.2, 0.84)
+    side = 4.6 if len(triples) == 1 else 2.6
     height = side * rows + 0.8
     figure = new_figure(max(side * columns, 5.0), height, None)  # "constrained" does not see the z labels
     panels = figure.subplots(rows, columns, squeeze=False, subplot_kw={"projection": "3d"})
-    figure.subplots_adjust(0.0, 0.45 / height, 0.97, 1 - 0.35 / height, 0.05, 0.0)
+    figure.subplots_adjust(0.0, 0.45 / height, 0.95, 1 - 0.35 / height, 0.05, 0.0)
     for axes in panels.flat[len(triples) :]:
-        axes.set_axis_off()
+        axes.set_visible(False)
     for axes, triple in zip(panels.flat, triples, strict=False):
         for label, (name, color) in enumerate(zip(classes, class_colors(len(classes)), strict=True)):
             points = hidden[labels == label][:, triple].T
             style = {"c": color, "marker": MARKERS[label % len(MARKERS)], "label": name}
             axes.scatter(*points, s=16, edgecolors="white", linewidths=0.3, depthshade=False, **style)
-        axes.set_box_aspect(None, zoom=zoom)
+        axes.set_box_aspect(None, zoom=0.84)
         axes.patch.set_visible(False)  # it would cover the label of the panel to the left
         axes.locator_params(nbins=3)
         axes.tick_params(pad=-2, labelsize="small")
         for axis, unit in zip("xyz", triple, strict=True):
             axes.set(**{f"{axis}label": f"unit {unit + 1}"})
-            getattr(axes, f"{axis}axis").labelpad = -3
+            getattr(axes, f"{axis}axis").labelpad = 1 if axis == "z" else -3
     handles, names = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="lower center", ncols=len(names), markerscale=1.5)
     figure.suptitle("Space of three hidden units")

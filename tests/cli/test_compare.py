@@ -128,7 +128,7 @@ def test_numbers_are_compared_by_their_squared_error(capsys: pytest.CaptureFixtu
         ("good", "drop", [], "other test rows, 179 and"),
         ("good", "fold", [], "179 test rows each|other test rows, 179 and 178"),
         ("good", "line", [], "one predicts classes, the other numbers"),
-        ("good", "nowhere", [], "runs/nowhere/version_0 does not exist; give a run"),
+        ("good", "nowhere", [], "runs/nowhere/version_0 does not exist; "),
         ("good", "poor", ["--config", "a.yaml"], "takes each run's own config"),
         ("good", "poor", ["--data.fold", "7"], "data.fold is 7"),
     ],

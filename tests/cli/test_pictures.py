@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cli import main
-from runtime.ending import recorded_end
+from runtime.end_record import recorded_end
 
 FIT = ["fit", "--config", "quick.yaml"]
 DEPTH = "--trainer.callbacks=callbacks.DepthPlot"

@@ -6,7 +6,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from cli import main
-from cli.request import Request, option_values, prepare, settings, take_option
+from cli.request import COMMANDS, STUDIES, Request, option_values, prepare, settings, take_option
 from runtime.errors import UsageError
 
 
@@ -34,16 +34,27 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("fitt", "there is no command 'fitt'; did you mean 'fit'?"),
         ("predictt", "did you mean 'predict'?"),
-        ("train", "it can be: check, compare, fit, predict, sweep, test, tune-lr, validate"),
+        ("train", f"it can be: {', '.join(sorted([*COMMANDS, *STUDIES]))}"),
         ("--config x.yaml", "--config stands before the command; write: python train.py fit --config"),
         ("fit", "fit needs --config"),
-        ("test", "test needs --ckpt_path"),
+        ("test", "test needs a run, python train.py test runs/.../version_N, or the name"),
         ("test --ckpt_path https://x.org/a.ckpt", "https://x.org/a.ckpt is an address; download the file"),
         (
             "fit --config mine.yaml --ckpt_path=s3://x/a.ckpt",
             "s3://x/a.ckpt is an address; download the file",
         ),
-        ("test --config mine.yaml", "test needs --ckpt_path"),
+        ("test --config mine.yaml", "test needs a run"),
+        ("fit mine", "mine follows no flag; write: python train.py fit --config mine"),
+        ("fit titanic_mlp", "titanic_mlp follows no flag; write: python train.py fit --config "),
+        ("test mine runs/mine/version_3", "test takes one run, and runs/mine/version_3 is a second one"),
+        ("test mine --ckpt_path lone.ckpt", "mine and --ckpt_path both say which checkpoint to test"),
+        (
+            "test titanic_mlp",
+            "this experiment has no run below runs yet; train one with: python train.py fit",
+        ),
+        ("predict mime", "mime does not exist; did you mean 'mine'?"),
+        ("validate runs/mine/version_30", "the newest run of mine is runs/mine/version_3"),
+        (f"test {'x' * 300}", f"{'x' * 100} cannot be read: File name too long"),
         ("fit --data TitanicDataModule", "fit needs --config"),
         ("fit --config", "--config needs a value"),
         ("fit --config --model LitMLP", "--config needs a value"),
@@ -59,7 +70,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("fit --config presets", "presets does not exist"),
         ("fit --resume", "--resume needs a value"),
         ("fit --resume=", "--resume needs a value"),
-        ("fit --resume runs/mine", "runs/mine/config.yaml does not exist; give the folder of a run"),
+        ("fit --resume presets", "--resume presets is a folder without a run; give the folder of a run"),
+        ("fit --resume lone.ckpt", "--resume lone.ckpt is a file; give the folder of its run"),
         ("fit --resume runs/nowhere", "runs/nowhere does not exist"),
         ("test --resume runs/mine/version_3", "--resume goes with fit, not with test"),
         (
@@ -112,11 +124,6 @@ def test_evaluation_finds_the_config_beside_the_checkpoint(form: str) -> None:
 
 def test_a_config_given_with_a_checkpoint_is_taken_instead() -> None:
     words = ["test", "--config", "mine.yaml", "--ckpt_path", "lone.ckpt"]
-    assert prepare(words).args == words
-
-
-@pytest.mark.parametrize("words", [["fit", "--help"], ["fit", "-h"], ["test", "--model.help", "--help"]])
-def test_help_needs_no_config(words: list[str]) -> None:
     assert prepare(words).args == words
 
 

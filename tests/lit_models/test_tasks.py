@@ -1,14 +1,26 @@
 """Losses, predictions and metrics of each task, against torch, scikit-learn and arithmetic by hand."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from sklearn import metrics as sk
+from sklearn.utils.class_weight import compute_class_weight
+from torchmetrics import MeanAbsoluteError, Metric
 
-from lit_models.tasks import Binary, Multiclass, Reconstruction, Regression, make_task
+from lit_models.tasks import (
+    TASKS,
+    Binary,
+    Multiclass,
+    Multilabel,
+    Reconstruction,
+    Regression,
+    Task,
+    make_task,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +63,7 @@ def test_binary_accuracy_is_measured_on_predictions_not_on_logits() -> None:
     task = Binary()
     logits, target = torch.tensor([[0.2], [0.3], [-3.0], [2.0]]), torch.tensor([1, 1, 0, 0])
     accuracy = task.metrics()["accuracy"]
-    accuracy.update(task.predict(logits)["prediction"], task.truth(target))
+    accuracy.update(*task.for_metrics(logits, target))
     assert accuracy.compute().item() == 0.75
 
 
@@ -117,15 +129,173 @@ def test_reconstruction_is_the_mean_over_pixels() -> None:
     [
         ("binary", 2, "one logit, not out_features=2"),
         ("multiclass", 1, "at least 2"),
-        ("clustering", 1, "must be one of binary, multiclass, regression, reconstruction"),
+        ("clustering", 1, "must be one of binary, multiclass, multilabel, regression, reconstruction"),
     ],
 )
 def test_wrong_task(name: str, out_features: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        make_task(name, out_features, 0.0, 1.0, 0.0)
+        make_task(name, out_features=out_features)
 
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.5])
 def test_label_smoothing_is_a_share(smoothing: float) -> None:
     with pytest.raises(ValueError, match="label_smoothing"):
-        make_task("multiclass", 3, 0.0, 1.0, smoothing)
+        make_task("multiclass", out_features=3, label_smoothing=smoothing)
+
+
+def dense(num_classes: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Logits (N, K, H, W) of pixels, their targets (N, H, W) with ignored ones, and the K logits of each kept pixel."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, num_classes, 5, 6, generator=generator)
+    target = torch.randint(num_classes, (4, 5, 6), generator=generator)
+    target[:, 0] = -100
+    return logits, target, logits.permute(0, 2, 3, 1)[target >= 0]
+
+
+@pytest.mark.parametrize("classes_last", [False, True])
+def test_a_class_for_each_pixel_or_token(classes_last: bool) -> None:
+    logits, target, kept = dense()
+    task = Multiclass(3)
+    given = logits.permute(0, 2, 3, 1) if classes_last else logits
+    truth = target[target >= 0].numpy()
+    loss = sk.log_loss(truth, kept.double().softmax(1).numpy(), labels=[0, 1, 2])
+    assert task.loss(given, target).item() == pytest.approx(loss)
+    columns = task.predict(given)
+    assert columns["prediction"].shape == target.shape
+    assert columns["probability"].shape == logits.shape
+    accuracy = task.metrics()["accuracy"]
+    accuracy.update(*task.for_metrics(given, target))
+    assert accuracy.compute().item() == pytest.approx(sk.accuracy_score(truth, kept.argmax(1).numpy()))
+
+
+@pytest.mark.parametrize("shape", [(4, 7), (4, 3, 5), (4, 7, 5, 6)])
+def test_logits_without_a_target_for_each_position(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"returns \[4, .*needs logits \(N, K, ...\)"):
+        Multiclass(3).loss(torch.randn(shape), torch.zeros(4, 5, 6, dtype=torch.long))
+
+
+def test_several_labels() -> None:
+    generator = np.random.default_rng(0)
+    logits, target = generator.normal(size=(60, 5)), generator.integers(0, 2, (60, 5))
+    task = make_task("multilabel", out_features=5)
+    assert isinstance(task, Multilabel)
+    given = torch.from_numpy(logits), torch.from_numpy(target)
+    by_hand = np.mean(np.log1p(np.exp(logits)) - target * logits)
+    assert task.loss(*given).item() == pytest.approx(by_hand)
+    accuracy = task.metrics()["accuracy"]
+    accuracy.update(*task.for_metrics(*given))
+    assert accuracy.compute().item() == pytest.approx(np.mean((logits > 0) == target))
+
+
+def test_r2_of_several_outputs_is_that_of_each_column() -> None:
+    """Noise around 0, 100 and 1000 is not explained by knowing the three means."""
+    generator = np.random.default_rng(0)
+    means = np.array([0.0, 100.0, 1000.0])
+    truth, prediction = (means + generator.normal(size=(200, 3)) for _ in range(2))
+    task = make_task("regression", out_features=3)
+    metrics = task.metrics()
+    for metric in metrics.values():
+        metric.update(*task.for_metrics(torch.from_numpy(prediction), torch.from_numpy(truth)))
+    values = {name: metric.compute().item() for name, metric in metrics.items()}
+    assert values["r2"] == pytest.approx(sk.r2_score(truth, prediction), rel=1e-4)
+    assert values["r2"] < 0
+    assert values["mse"] == pytest.approx(sk.mean_squared_error(truth, prediction), rel=1e-4)
+
+
+def test_each_output_has_its_own_units() -> None:
+    task = Regression(target_mean=[0.0, 100.0], target_std=[1.0, 10.0], out_features=2)
+    assert task.predict(torch.ones(1, 2))["prediction"].tolist() == [[1.0, 110.0]]
+
+
+def test_class_weights_as_scikit_learn_weighs_rows() -> None:
+    logits, target, kept = dense()
+    truth, weights = target[target >= 0], torch.tensor([1.0, 2.0, 5.0])
+    loss = make_task("multiclass", out_features=3, class_weights=[1.0, 2.0, 5.0]).loss(logits, target)
+    by_row = sk.log_loss(
+        truth, kept.double().softmax(1), sample_weight=weights[truth].double(), labels=[0, 1, 2]
+    )
+    assert loss.item() == pytest.approx(by_row)
+
+
+def test_pos_weight() -> None:
+    logits, target = torch.tensor([[0.3], [-1.0]]), torch.tensor([1, 0])
+    plain = [Binary().loss(logits[n : n + 1], target[n : n + 1]).item() for n in range(2)]
+    weighted = make_task("binary", out_features=1, pos_weight=4.0).loss(logits, target).item()
+    assert weighted == pytest.approx((4 * plain[0] + plain[1]) / 2)
+
+
+def test_weights_do_not_enter_a_checkpoint_unless_given() -> None:
+    assert list(Multiclass(3).state_dict()) == []
+    assert list(Multiclass(3, class_weights=[1, 1, 2]).state_dict()) == ["class_weights"]
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "message"),
+    [
+        ("binary", {"label_smoothing": 0.1}, "a binary task does not have it"),
+        ("regression", {"class_weights": [1.0, 2.0]}, "a regression task does not have it"),
+        ("multiclass", {"pos_weight": 2.0}, "a multiclass task does not have it"),
+        ("multiclass", {"class_weights": [1.0, 2.0]}, "3 positive numbers"),
+        ("multiclass", {"class_weights": [1.0, 2.0, -1.0]}, "3 positive numbers"),
+        ("multilabel", {"pos_weight": 0.0}, "positive number"),
+    ],
+)
+def test_options_that_cannot_have_their_effect(task: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_task(task, out_features=1 if task in ("binary", "regression") else 3, **options)
+
+
+class Poisson(Task):
+    """A task as someone else would write it."""
+
+    def loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return F.poisson_nll_loss(logits.squeeze(-1), target)
+
+    def predict(self, logits: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"prediction": logits.squeeze(-1).exp()}
+
+    def metrics(self) -> dict[str, Metric]:
+        return {"mae": MeanAbsoluteError()}
+
+
+def test_a_task_of_ones_own_by_its_class_path() -> None:
+    assert isinstance(make_task(f"{__name__}.Poisson", out_features=1), Poisson)
+
+
+@pytest.mark.parametrize("path", ["nowhere.Task", f"{__name__}.Missing", f"{__name__}.dense"])
+def test_a_class_path_that_is_no_task(path: str) -> None:
+    with pytest.raises(ValueError, match="it must be one of"):
+        make_task(path, out_features=1)
+
+
+def test_balanced_class_weights_are_those_of_scikit_learn() -> None:
+    classes = np.array([0] * 10 + [1] * 30 + [2] * 5)
+    task = make_task("multiclass", out_features=3, class_weights="balanced")
+    task.balance(np.bincount(classes).tolist())
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=classes)
+    assert task.state_dict()["class_weights"].tolist() == pytest.approx(expected.tolist())
+
+
+@pytest.mark.parametrize("name", ["binary", "multilabel"])
+def test_balanced_pos_weight_makes_both_classes_count_the_same(name: str) -> None:
+    task = make_task(name, out_features=1, pos_weight="balanced")
+    task.balance([30, 10])
+    logits = torch.zeros(40, 1)
+    target = torch.tensor([0] * 30 + [1] * 10)
+    loss = task.loss(logits, target[:, None] if name == "multilabel" else target)
+    assert loss.item() == pytest.approx((30 + 3.0 * 10) * math.log(2) / 40)
+
+
+def test_the_task_in_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    (tmp_path / "counts.py").write_text(page.split("```python\n")[1].split("```")[0], encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    task = make_task("counts.Counts", out_features=1)
+    logits, target = torch.tensor([[0.5], [1.0]]), torch.tensor([2.0, 3.0])
+    by_hand = np.mean(np.exp([0.5, 1.0]) - np.array([2.0, 3.0]) * [0.5, 1.0])
+    assert task.loss(logits, target).item() == pytest.approx(by_hand)
+
+
+def test_every_task_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    assert [name for name in TASKS if f"| `{name}`" not in page] == []

@@ -55,7 +55,7 @@ def test_every_printed_command_is_made_by_these_functions() -> None:
         "cli/overview.py": 1,
     }
     found = {}
-    for package in ("cli", "runtime", "sweeps"):
+    for package in ("cli", "pages", "runtime", "sweeps"):
         for path in sorted((root / package).rglob("*.py")):
             count = sum(
                 "python train.py" in line and "`" not in line for line in path.read_text().splitlines()

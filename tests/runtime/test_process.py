@@ -53,7 +53,7 @@ def world():
     return *hooks, *settings, optuna.logging.get_verbosity()
 
 before = world()
-for name in ("callbacks", "datamodules", "lit_models", "runtime", "sweeps", "cli"):
+for name in ("callbacks", "datamodules", "lit_models", "runtime", "sweeps", "pages", "cli"):
     package = import_module(name)
     for module in pkgutil.walk_packages(package.__path__, name + "."):
         import_module(module.name)

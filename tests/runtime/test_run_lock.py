@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from runtime import run_lock
 from runtime.errors import UsageError
@@ -85,7 +87,7 @@ def test_a_restarted_job_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_other_ranks_hold_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_lock.rank_zero_only, "rank", 1)
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
     RunLock().acquire(tmp_path)
     assert not (tmp_path / ".lock").exists()
 
@@ -94,6 +96,6 @@ def test_where_locks_do_not_work_there_is_a_warning(tmp_path: Path, monkeypatch:
     def refuse(*args: object, **kwargs: object) -> None:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(run_lock.FileLock, "acquire", refuse)
+    monkeypatch.setattr(FileLock, "acquire", refuse)
     with pytest.warns(UserWarning, match="cannot be locked .*not implemented"):
         RunLock().acquire(tmp_path)

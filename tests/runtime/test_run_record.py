@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime import surroundings
-from runtime.ending import End, write_end
+from runtime import commit
+from runtime.end_record import End, write_end
 from runtime.run_lock import RunLock
 from runtime.run_record import FILE, Launch, Record, now, read_record, state_of, write_record
 
@@ -62,18 +62,18 @@ def git(folder: Path, *words: str) -> str:
 
 
 def test_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surroundings, "ROOT", tmp_path)
-    assert surroundings.commit() is None  # no repository
+    monkeypatch.setattr(commit, "ROOT", tmp_path)
+    assert commit.commit() is None  # no repository
     git(tmp_path, "init", "-q")
-    assert surroundings.commit() is None  # no commit
+    assert commit.commit() is None  # no commit
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")
     first = git(tmp_path, "rev-parse", "HEAD")
-    assert surroundings.commit() == {"hash": first, "clean": True}
+    assert commit.commit() == {"hash": first, "clean": True}
     (tmp_path / "model.py").write_text("", encoding="utf-8")
-    assert surroundings.commit() == {"hash": first, "clean": False}
+    assert commit.commit() == {"hash": first, "clean": False}
     (tmp_path / ".gitignore").write_text("*", encoding="utf-8")
-    assert surroundings.commit() == {"hash": first, "clean": True}
+    assert commit.commit() == {"hash": first, "clean": True}
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
-    assert surroundings.commit() == {"hash": first, "clean": True}
+    assert commit.commit() == {"hash": first, "clean": True}
     monkeypatch.setenv("PATH", "")
-    assert surroundings.commit() is None  # no git
+    assert commit.commit() is None  # no git

@@ -38,6 +38,23 @@ def test_the_first_measurement_is_before_any_training():
     assert list(plot.measured[0]["grad_mean_abs"].values()) == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_resumed_run_keeps_the_measurement_before_training(tmp_path):
+    plot, later, model = DepthPlot(2), DepthPlot(2), Plain(net())
+    fit(model, rows(X, Y), plot, steps=4).save_checkpoint(tmp_path / "a.ckpt")
+    before = plot.measured[0]
+    fit(model, rows(X, Y), later, steps=8, ckpt_path=tmp_path / "a.ckpt")
+    assert list(later.measured) == [0, 7]
+    assert later.measured[0] == before
+
+
+def test_layers_are_called_by_plain_names_unless_there_are_too_many():
+    values = {"delta_norm": {"00_a": 1.0, "01_b": 2.0}}
+    few = draw_depth({0: values}, {"00_a": "hidden 1 (00_a)", "01_b": "output (01_b)"}).axes[1]
+    assert [label.get_text() for label in few.get_xticklabels()] == ["hidden 1 (00_a)", "output (01_b)"]
+    many = draw_depth({0: values}, {f"{k:02d}_a": "hidden" for k in range(20)}).axes[1]
+    assert many.get_xlabel() == "layer (0 is the first)"
+
+
 def test_the_lines_are_the_measurements_on_a_log_scale():
     measured = {"grad_mean_abs": {"00_a": 1e-6, "01_b": 0.0, "02_c": 1e-2}, "delta_norm": {"00_a": 3.0}}
     left, right = draw_depth({0: measured, 9: measured}).axes

@@ -37,7 +37,10 @@ def test_what_is_drawn():
     assert np.array_equal(one, stack([mosaic(maps, 3) for maps in first]), equal_nan=True)
     assert np.array_equal(two, stack([mosaic(maps[:16], 4) for maps in second]), equal_nan=True)
     titles = [axes.get_title() for axes in panels[1:]]
-    assert titles == ["01_net.2\n6 maps\n4 x 4 pixels", "02_net.5\n16 of 20 maps\n2 x 2 pixels"]
+    assert titles == [
+        "convolution 2\n01_net.2\n6 maps\n4 x 4 pixels",
+        "convolution 3\n02_net.5\n16 of 20 maps\n2 x 2 pixels",
+    ]
 
 
 def test_only_networks_with_convolutions():

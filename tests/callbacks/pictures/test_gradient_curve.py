@@ -6,6 +6,7 @@ import torch
 import callbacks.pictures.gradient_curve as module
 from callbacks import GradientMonitor
 from callbacks.pictures import GradientCurve
+from callbacks.pictures.gallery import Gallery
 from callbacks.pictures.gradient_curve import draw_gradient_curve
 from tests.callbacks.plain import MemoryLogger, Plain, fit, mlp, rows
 
@@ -37,6 +38,31 @@ def test_the_picture_is_there_at_the_end(tmp_path):
 def test_without_a_monitor_there_is_no_curve(tmp_path):
     train(GradientCurve(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_resumed_run_draws_the_same_curve(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """Also when points were dropped, and inside a Gallery."""
+    monkeypatch.setattr(module, "MAX_POINTS", 8)
+    model = Plain(mlp(5, 4, 1))
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    options = {"val": rows(X, Y), "enable_checkpointing": False}
+    whole, first, second = GradientCurve(), GradientCurve(), GradientCurve()
+    fit(model, rows(X, Y), GradientMonitor(2), Gallery([whole]), steps=50, **options)
+    model.load_state_dict(start)
+    fit(model, rows(X, Y), GradientMonitor(2), Gallery([first]), steps=30, **options).save_checkpoint(
+        tmp_path / "a.ckpt"
+    )
+    later = Gallery([second])
+    fit(model, rows(X, Y), GradientMonitor(2), later, steps=50, ckpt_path=tmp_path / "a.ckpt", **options)
+    assert second._points == whole._points
+    assert second._points[0][0] == 0
+    assert [
+        line.get_label()
+        for line in draw_gradient_curve(second._points, {"00_net.0": "hidden 1"}).axes[0].lines
+    ] == [
+        "hidden 1",
+        "01_net.2",
+    ]
 
 
 def test_a_long_training_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch):

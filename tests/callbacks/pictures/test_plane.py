@@ -76,7 +76,7 @@ def test_each_units_line_is_where_its_weighted_sum_is_zero():
 def test_the_arrow_shows_to_the_side_on_which_the_unit_is_on():
     plane = PlaneAxes(RAW.numpy(), Y.numpy())
     weight, bias = np.array([3.0, -0.2]), 0.5
-    start, end, direction = plane.line(weight, bias)
+    ((start, end, direction),) = plane.lines(weight, bias)
     assert weight @ start + bias == pytest.approx(0)
     assert weight @ end + bias == pytest.approx(0)
     assert weight @ ((start + end) / 2 + 0.01 * direction) + bias > 0
@@ -90,10 +90,10 @@ def test_the_arrow_shows_to_the_side_on_which_the_unit_is_on():
 @pytest.mark.parametrize("weight", [[0.0, 1.0], [1.0, 0.0]])
 def test_lines_along_an_axis_and_lines_that_are_not_seen(weight):
     plane = PlaneAxes(np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([0, 1]))
-    start, end, _ = plane.line(np.array(weight), -0.5)
+    ((start, end, _),) = plane.lines(np.array(weight), -0.5)
     assert abs(np.array(weight) @ (start - end)) < 1e-12
     assert np.abs(start - end).max() == pytest.approx((plane.high - plane.low)[0])
-    assert plane.line(np.array(weight), -5.0) is None
+    assert plane.lines(np.array(weight), -5.0) == []
 
 
 def test_more_than_two_classes_are_colors_mixed_by_probability():
@@ -138,7 +138,9 @@ def test_the_contours_of_each_unit_are_its_output(sizes):
     panels = [axes for axes in figure.axes if axes.get_title().startswith("unit")]
     assert len(panels) == sizes[-2]
     for unit, axes in enumerate(panels):
-        assert axes.get_title() == f"unit {unit + 1}, counts {float(last.weight[0, unit].detach()):+.1f}"
+        assert (
+            axes.get_title() == f"unit {unit + 1}\noutput weight {float(last.weight[0, unit].detach()):+.1f}"
+        )
         for low, high, points in outlines(axes.collections[0]):
             values = hidden((torch.as_tensor(points) - MEAN) / STD)[:, unit].detach().numpy()
             assert ((values > low - 0.005) & (values < high + 0.005)).all()

@@ -12,7 +12,7 @@ from benchmarks.equality import difference
 from cli import main
 from cli.build import build
 from cli.request import prepare
-from runtime.ending import recorded_end
+from runtime.end_record import recorded_end
 from tests.cli.end_to_end.commands import FIT, run
 
 STOPPING = [
