@@ -26,9 +26,6 @@ def main(words: Sequence[str]) -> int:
         UsageError: for a wrong command, or a run that is not there.
     """
     usage = train_py("report", "RUN")
-    if {"-h", "--help"} & set(words):
-        print(f"{usage}\nWrites {FILE} into the run's folder, from the files that it holds.")
-        return 0
     if odd := next((word for word in words if word.startswith("-")), None):
         raise UsageError(f"report takes no flags, and {odd} looks like one; write: {usage}")
     if len(words) != 1:

@@ -53,6 +53,20 @@ python train.py runs rm RUN...                              to runs/.trash; rest
 --sort and --where take a metric (val/loss), a setting (model.depth, trainer.max_epochs), or one of run, experiment,
 version, started, seconds, state, best, verdict, note, tag. A state is running, finished, failed or killed.
 """
+WATCH = """\
+python train.py watch --config configs/titanic_mlp.yaml [--no-browser] [--port 8800]
+python train.py watch RUN                                  a run under way, or one that has ended
+
+Opens a page on this machine: the network, the data and what happens inside while it learns; play, pause, single steps,
+the learning rate, another seed. Any flag of fit may be given. It trains as fit does, but only while a page is open, and
+keeps nothing: no run folder, no checkpoint. Ctrl-C ends it.
+"""
+REPORT = """\
+python train.py report titanic_mlp                          its newest run
+python train.py report runs/titanic_mlp/version_0           any run
+
+Writes report.html into the run's folder, from the files that it holds.
+"""
 USAGES = {
     "fit": FIT,
     "validate": EVALUATE.format(command="validate", what="Measures the metrics of the validation split."),
@@ -63,4 +77,6 @@ USAGES = {
     "tune-lr": TUNE_LR,
     "compare": COMPARE,
     "runs": RUNS,
+    "report": REPORT,
+    "watch": WATCH,
 }
