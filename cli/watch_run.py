@@ -8,7 +8,7 @@ from typing import Any
 from cli.build import build
 from cli.config_files import check_config
 from cli.request import Request, take_flag
-from cli.run_paths import checkpoint_of
+from cli.run_paths import run_of
 from cli.trust import allowed_imports
 from pages.watch.controls import Controls
 from pages.watch.follower import Follower
@@ -34,12 +34,10 @@ def folder_of(word: str) -> Path:
     Raises:
         UsageError: if it is none.
     """
-    given = Path(word)
-    found = checkpoint_of(given)
-    folder = found.parent.parent if found.is_file() else given
+    folder = run_of(word)
     if not (folder / "config.yaml").is_file():
         raise UsageError(
-            f"{word} is no run; give a folder runs/<name>/version_N, or an experiment that has runs"
+            f"{folder} has no config.yaml; give another run, or the name of an experiment that has runs"
         )
     return folder
 
