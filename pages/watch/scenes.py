@@ -17,7 +17,6 @@ from pages.watch.scene_plane import PlaneScene
 from pages.watch.scene_series import SeriesScene
 from pages.watch.scene_table import TableScene
 
-
 ON_A_PLANE = ("binary", "multiclass", "regression", "classes")
 
 

@@ -34,7 +34,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("fitt", "there is no command 'fitt'; did you mean 'fit'?"),
         ("predictt", "did you mean 'predict'?"),
-        ("train", "it can be: check, compare, fit, predict, sweep, test, tune-lr, validate"),
+        ("train", "it can be: check, compare, fit, predict, sweep, test, tune-lr, validate, watch"),
         ("--config x.yaml", "--config stands before the command; write: python train.py fit --config"),
         ("fit", "fit needs --config"),
         ("test", "test needs a run, python train.py test runs/.../version_N, or the name"),

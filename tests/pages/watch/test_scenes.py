@@ -122,4 +122,7 @@ def test_batches_that_are_no_pair_of_tensors_show_losses_and_layers(foreign: str
     page = shown("--model", f"{foreign}.Wordy", "--data", f"{foreign}.Points", "--data.words=true")
     losses_and_layers(page.frames[-1])
     assert page.hellos[-1]["kind"] == "none"
-    assert page.hellos[-1]["scene"]["why"] == "a batch is no pair of tensors, inputs that are real numbers and targets"
+    assert (
+        page.hellos[-1]["scene"]["why"]
+        == "a batch is no pair of tensors, inputs that are real numbers and targets"
+    )
