@@ -38,8 +38,10 @@ def complete(shell: str, words: Sequence[str]) -> str:
     try:
         if shell == "bash":
             words = split_line(words[0])
+        if not words:
+            return ""
         found = sorted({each for each in candidates(words) if each.startswith(words[-1])})
-    except (UsageError, IndexError):  # a config that is being typed, or no word at all
+    except UsageError:  # a config whose name is being typed
         return ""
     return "\n".join(for_bash(each, words[-1]) for each in found) if shell == "bash" else "\n".join(found)
 
@@ -51,7 +53,7 @@ def split_line(line: str) -> list[str]:
             words = shlex.split(line + close)
         except ValueError:  # the quotation goes on
             continue
-        if not close and line[-1:].isspace():
+        if not close and re.search(r"(?<!\\)\s$", line):
             words.append("")
         return words[2:]
     return []

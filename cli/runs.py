@@ -13,7 +13,7 @@ from runtime.errors import UsageError, did_you_mean
 from runtime.run_folder import ROOT, newest_first
 from runtime.run_list import ListedRun, all_runs
 from runtime.run_notes import Notes, add_tags, read_notes, write_notes
-from runtime.trash import remove, restore
+from runtime.trash import check_unused, remove, restore
 
 FLAGS = ("--sort", "--where", "--tag", "--limit", "--json", "--csv", "--html", "--help")
 
@@ -157,10 +157,13 @@ def untag(words: Sequence[str]) -> None:
 
 
 def rm(words: Sequence[str]) -> None:
-    """`runs rm RUN...`: move runs to the trash; none is moved if one of them cannot be meant."""
+    """`runs rm RUN...`: move runs to the trash; none is moved if one of them is not there, or in use."""
     if not words:
         raise UsageError(f"runs rm takes runs: {train_py('runs', 'rm', 'runs/.../version_N')}")
-    for run in dict.fromkeys([named_itself(word) for word in words]):
+    runs = list(dict.fromkeys(named_itself(word) for word in words))
+    for run in runs:
+        check_unused(run)
+    for run in runs:
         target = remove(run)
         print(f"{run} lies in {target} now; bring it back with: {train_py('runs', 'restore', target)}")
 
@@ -185,7 +188,8 @@ def put_back(words: Sequence[str]) -> None:
             f"runs restore takes runs: {train_py('runs', 'restore', 'runs/.trash/.../version_N')}"
         )
     for word in dict.fromkeys(words):
-        print(f"{restore(Path(word))} is back")
+        path = Path(word)
+        print(f"{restore(path if ROOT in path.parents else ROOT / path)} is back")
 
 
 ACTIONS = {"note": note, "tag": tag, "untag": untag, "rm": rm, "restore": put_back}

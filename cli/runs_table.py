@@ -50,7 +50,7 @@ def print_lines(rows: Sequence[Sequence[str]]) -> None:
 
 
 def cells_of(run: ListedRun, shown: Sequence[str]) -> list[str]:
-    """What one line says, but for the note; the verdict comes last because only then all files were read."""
+    """What one line says, but for the note."""
     values = [short(value_of(run, name)) for name in shown]
     return [run.name, when(run.started), run.state, best(run), *values, changed(run), verdict(run)]
 
@@ -72,8 +72,10 @@ def best(run: ListedRun) -> str:
 
 def verdict(run: ListedRun) -> str:
     """What the diagnosis found; and the files that could not be read."""
-    damaged = f"damaged: {', '.join(sorted(set(run.damaged)))}" if run.damaged else ""
-    return "; ".join(filter(None, [run.verdict, damaged])) or "-"
+    found = [run.verdict]
+    if run.damaged:
+        found.append(f"damaged: {', '.join(run.damaged)}")
+    return "; ".join(filter(None, found)) or "-"
 
 
 def changed(run: ListedRun) -> str:
@@ -118,7 +120,7 @@ def as_rows(runs: Sequence[ListedRun]) -> list[dict[str, Any]]:
             "verdict": run.verdict,
             "note": run.notes.note,
             "tags": list(run.notes.tags),
-            "damaged": sorted(set(run.damaged)),
+            "damaged": run.damaged,
         }
         for run in runs
     ]

@@ -1,6 +1,6 @@
 """The steps, metrics and optimizers that all architectures share."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -148,8 +148,8 @@ class LitModel(pl.LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self.update_metrics(self.test_metrics, batch)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Columns of predictions.csv for the batch's inputs."""
+    def predict_step(self, batch: Batch, batch_idx: int) -> Mapping[str, Any]:
+        """Columns of predictions.csv for the batch's inputs: tensors (N, ...), or N words."""
         return self.task.predict(self(batch[0]))
 
     def update_metrics(self, metrics: Metrics, batch: Batch) -> None:

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from callbacks.diagnostics.curve import Curve
-from callbacks.diagnostics.evidence import evidence_of, new_tally
 from callbacks.diagnostics.loss_calls import LossRecorder
+from callbacks.diagnostics.tallies import evidence_of, new_tally
 
 G = torch.Generator().manual_seed(11)
 N, K = 400, 3
