@@ -12,7 +12,8 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 
 from cli.build import Run, build
 from cli.request import Request, option_values, prepare, take_flag, take_option
-from cli.watch_run import folder_of, follow
+from cli.run_paths import run_of
+from cli.watch_run import follow
 from pages.watch.controls import Controls
 from pages.watch.server import Server
 from pages.watch.show import Show
@@ -42,7 +43,7 @@ def main(given: Sequence[str]) -> int:
     hidden, words = take_flag(given, "--no-browser")
     number, words = take_option(words, "--port")
     port = as_port(number)
-    folder = folder_of(words.pop(0)) if words and not words[0].startswith("-") else None
+    folder = run_of(words.pop(0)) if words and not words[0].startswith("-") else None
     for flag in ("--resume", "--ckpt_path"):
         if option_values(words, flag):
             raise UsageError(
