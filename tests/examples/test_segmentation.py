@@ -6,7 +6,8 @@ import pytest
 import torch
 from sklearn.metrics import jaccard_score
 
-from examples.segmentation.data import CLASSES, UNLABELED, draw_masks, without_edgesfrom tests.examples.figures import trained_and_tested
+from examples.segmentation.data import CLASSES, UNLABELED, draw_masks, without_edges
+from tests.examples.figures import trained_and_tested
 
 
 def test_masks_show_each_kind_of_shape() -> None:
