@@ -21,9 +21,6 @@ from runtime.errors import UsageError
 if TYPE_CHECKING:
     from cli.build import Run
 
-ABOUT = f"""\
-Of one run it writes {FILE} into the run's folder, from the files that it holds; of two or more runs a page that shows
-them side by side, into the folder of all runs; of a sweep, runs/NAME, the page of the sweep."""
 WITH_A_PAGE = ("fit", "test")  # commands that write one at their end
 
 
@@ -34,9 +31,6 @@ def main(words: Sequence[str]) -> int:
         UsageError: for a wrong command, or a run that is not there.
     """
     usage = train_py("report", "RUN", "...")
-    if {"-h", "--help"} & set(words):
-        print(f"{usage}\n{ABOUT}")
-        return 0
     if odd := next((word for word in words if word.startswith("-")), None):
         raise UsageError(f"report takes no flags, and {odd} looks like one; write: {usage}")
     if not words:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pages.weights import Weight
 
 FRAMES = 12  # steps among which the slider chooses
-MAX_NUMBERS = 24  # edges with a number next to them
+MAX_NUMBERS = 12  # edges with a number next to them
 COLUMN, ROW, MARGIN, RADIUS = 190, 74, 90, 15  # pixels
 THICK = 6.0  # pixels, of the largest weight
 

@@ -102,9 +102,17 @@ def meanings(run: RunFiles, names: dict[str, Weight]) -> dict[str, str]:
         place = ",".join(map(str, weight.index)) or "value"
         if weight.tensor in matrices and sizes:
             target, source = weight.index
-            first = weight.tensor == matrices[0]
-            place = f"{inputs[source] if first else f'unit {source + 1}'} to unit {target + 1}"
+            start = inputs[source] if weight.tensor == matrices[0] else f"unit {source + 1}"
+            place = f"{start} to {unit(weight.tensor == matrices[-1], sizes[-1], target)}"
         elif weight.tensor.endswith("bias") and len(weight.index) == 1:
-            place = f"bias of unit {weight.index[0] + 1}"
+            last = bool(sizes) and weight.tensor.removesuffix("bias") == matrices[-1].removesuffix("weight")
+            place = f"bias of {unit(last, sizes[-1] if sizes else 0, weight.index[0])}"
         known[name] = place
     return known
+
+
+def unit(is_output: bool, num_outputs: int, place: int) -> str:
+    """What a unit is called."""
+    if not is_output:
+        return f"unit {place + 1}"
+    return "the output" if num_outputs == 1 else f"output {place + 1}"

@@ -115,7 +115,7 @@ def test_distributions_are_densities(page: str) -> None:
 def test_every_weight_is_a_number_and_an_edge(page: str) -> None:
     text = section_of(page, "weights")
     assert "hidden 1 Age to unit 1 layers.0.weight[0,1] -0.2 0.7 13.5" in text
-    assert "output bias of unit 1 layers.2.bias[0] 0.5 1.4 20.5" in text
+    assert "output bias of the output layers.2.bias[0] 0.5 1.4 20.5" in text
     assert "male" in text
     assert "Age" in text
     body = page.partition('<section id="weights">')[2].partition("</section>")[0]
