@@ -23,6 +23,7 @@ from runtime.run_notes import add_tags
 from runtime.run_record import Launch, Record, now, read_record, write_record
 from runtime.surroundings import machine, versions
 
+SEED = "--seed_everything="
 SAME_ROWS = {
     "data_dir",
     "batch_size",
@@ -80,16 +81,20 @@ def harmless() -> Iterator[None]:
 def record_of(run: "Run") -> Record:
     """The record of a run whose settings are complete, with this launch as its last."""
     record = read_record(run.folder) if run.resumed else Record(run.folder.parent.name)
-    words = list(run.request.typed or run.request.args)
+    words, seed = list(run.request.typed or run.request.args), run.config.seed_everything
+    if run.trainer is None:  # one of a sweep's runs that train together, whose words are those of the first
+        words = [f"{SEED}{seed}" if word.startswith(SEED) else word for word in words]
     started = now(time.perf_counter() - run.started)
     from_step = first_step_to_log(run.checkpoint) if run.checkpoint else 0
     record.launches.append(Launch(words, started, from_step=from_step))
+    if run.trainer is None:  # its files are written after its training
+        record.launches[-1].ended = now()
     defaults = run.parser.get_defaults().as_dict()
-    settings = run.config_dump
+    settings = run.config_dump | {"seed_everything": seed}
     record.from_defaults = settings_beyond(settings, defaults)
     config = config_of(record.launches[0].command)
     record.from_config = {} if config is None else settings_beyond(settings, merged(defaults, config))
-    record.seed = run.config.seed_everything
+    record.seed = seed
     record.commit, record.versions, record.machine = commit(), versions(), machine(run.trainer)
     return record
 

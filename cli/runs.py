@@ -1,6 +1,7 @@
 """`train.py runs`: a table of all runs, and what is done with them. It imports no PyTorch."""
 
 import json
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +51,7 @@ def show(words: list[str]) -> int:
     _, words = take_option(words, "--tag")
     if odd := next((word for word in words if word.startswith("-")), None):
         raise UsageError(f"runs has no flag {odd}; {did_you_mean(odd, FLAGS)}")
+    check_readable()
     everything = all_runs()
     runs = chosen(of_experiments(everything, words), conditions)
     runs = in_order(runs, sort) if sort else latest_last(runs)
@@ -70,6 +72,16 @@ def show(words: list[str]) -> int:
     else:
         print(nothing(everything))
     return 0
+
+
+def check_readable() -> None:
+    """Refuse a folder into which the user may not look, which would seem to be empty."""
+    try:
+        os.listdir(ROOT)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UsageError(f"{ROOT} cannot be read: {error.strerror}") from None
 
 
 def nothing(everything: Sequence[ListedRun]) -> str:

@@ -53,6 +53,23 @@ python train.py runs rm RUN...                              to runs/.trash; rest
 --sort and --where take a metric (val/loss), a setting (model.depth, trainer.max_epochs), or one of run, experiment,
 version, started, seconds, state, best, verdict, note, tag. A state is running, finished, failed or killed.
 """
+WATCH = """\
+python train.py watch --config configs/titanic_mlp.yaml [--no-browser] [--port 8800]
+python train.py watch RUN                                  a run under way, or one that has ended
+
+Opens a page on this machine: the network, the data and what happens inside while it learns; play, pause, single steps,
+the learning rate, another seed. Any flag of fit may be given. It trains as fit does, but only while a page is open, and
+keeps nothing: no run folder, no checkpoint. Ctrl-C ends it.
+"""
+REPORT = """\
+python train.py report titanic_mlp                          its newest run
+python train.py report runs/titanic_mlp/version_0           any run
+python train.py report RUN_A RUN_B ...                      several runs, side by side
+python train.py report SWEEP                                a sweep
+
+Writes a page from the files that the run left: report.html in the run's folder; of several runs, a page in the folder
+of all runs; of a sweep, runs/SWEEP/report.html.
+"""
 USAGES = {
     "fit": FIT,
     "validate": EVALUATE.format(command="validate", what="Measures the metrics of the validation split."),
@@ -63,4 +80,6 @@ USAGES = {
     "tune-lr": TUNE_LR,
     "compare": COMPARE,
     "runs": RUNS,
+    "report": REPORT,
+    "watch": WATCH,
 }

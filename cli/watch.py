@@ -12,7 +12,8 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 
 from cli.build import Run, build
 from cli.request import Request, option_values, prepare, take_flag, take_option
-from cli.watch_run import folder_of, follow
+from cli.run_paths import run_of
+from cli.watch_run import follow
 from pages.watch.controls import Controls
 from pages.watch.server import Server
 from pages.watch.show import Show
@@ -22,14 +23,6 @@ from runtime.errors import UsageError
 from runtime.signals import Interrupted
 from sweeps.trials import silence
 
-USAGE = """\
-python train.py watch --config configs/titanic_mlp.yaml [--no-browser] [--port 8800]
-python train.py watch RUN                                  a run under way, or one that has ended
-
-Opens a page on this machine: the network, the data and what happens inside while it learns; play, pause, single steps,
-the learning rate, another seed. Any flag of fit may be given. It trains as fit does, but only while a page is open, and
-keeps nothing: no run folder, no checkpoint. Ctrl-C ends it.
-"""
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.devices=1"]
 NOTHING_KEPT = "a watched training keeps nothing"
 KEEPS_NOTHING = [
@@ -47,13 +40,10 @@ def main(given: Sequence[str]) -> int:
     Raises:
         UsageError: for a wrong command.
     """
-    if {"-h", "--help"} & set(given):
-        print(USAGE)
-        return 0
     hidden, words = take_flag(given, "--no-browser")
     number, words = take_option(words, "--port")
     port = as_port(number)
-    folder = folder_of(words.pop(0)) if words and not words[0].startswith("-") else None
+    folder = run_of(words.pop(0)) if words and not words[0].startswith("-") else None
     for flag in ("--resume", "--ckpt_path"):
         if option_values(words, flag):
             raise UsageError(

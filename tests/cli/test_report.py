@@ -5,10 +5,12 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
 from cli import main
+from runtime.run_record import read_record
 from tests.pages.reading import Reader, section_of, text_of
 
 FIT = ["fit", "--config", "quick.yaml"]
@@ -110,7 +112,8 @@ def test_a_stopped_training_has_a_page_that_says_so(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "report takes one run, and 0 were given"),
+        ([], "report needs a run"),
+        (["paged", "nowhere_at_all"], "nowhere_at_all does not exist"),
         (["nowhere_at_all"], "nowhere_at_all does not exist"),
         (["--fast"], "report takes no flags, and --fast looks like one"),
     ],
@@ -123,6 +126,45 @@ def test_wrong_words_are_refused(words: list[str], message: str, capsys: pytest.
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "--help"]) == 0
     assert "report RUN" in capsys.readouterr().out
+
+
+def test_two_runs_are_shown_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    for lr in ("0.1", "0.2"):
+        assert main([*FIT, "--run_name", "pair", "--page=false", f"--model.optimizer.lr={lr}"]) == 0
+    capsys.readouterr()
+    assert main(["report", "pair/version_0", "pair"]) == 0
+    path = Path(capsys.readouterr().out.strip())
+    assert path == Path("runs/comparison_pair_0_pair_1.html")
+    page = path.read_text(encoding="utf-8")
+    assert "--model.optimizer.lr 0.1 0.2" in section_of(page, "settings")
+    assert main(["compare", "pair/version_0", "pair/version_1"]) == 0
+    said = capsys.readouterr().out
+    assert said.rstrip().endswith(f"page: {path}")
+    [sentence] = [line for line in said.splitlines() if "95 % confidence interval of" in line]
+    assert sentence in section_of(path.read_text(encoding="utf-8"), "compared")
+
+
+def test_a_sweep_has_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--vary", "model.optimizer.lr=0.1,0.01", "--run_name=few", "--trainer.max_epochs=1"]
+    assert main(["sweep", *FIT[1:], *words, "--sweep.seeds=2"]) == 0
+    path = Path("runs/few/report.html")
+    said = capsys.readouterr()
+    assert f"page  {path}" in said.out
+    assert "runs trained together" in said.err
+    page = path.read_text(encoding="utf-8")
+    best = pd.read_csv("runs/few/settings.csv").iloc[0]
+    assert f"model.optimizer.lr={best['model.optimizer.lr']}" in section_of(page, "best")
+    assert "2 settings 4 complete" in text_of(page)
+    for row in pd.read_csv("runs/few/runs.csv").itertuples():
+        record = read_record(Path(row.folder))  # also of runs that trained together
+        assert f"--seed_everything={row.seed}" in record.launches[0].command
+        assert record.seed == row.seed
+        lr = record.from_defaults["model.init_args.optimizer.init_args.lr"]
+        assert f"--model.optimizer.lr={lr}" in record.launches[0].command
+        assert record.launches[0].ended is not None
+    path.unlink()
+    assert main(["report", "few"]) == 0
+    assert path.read_text(encoding="utf-8") == page
 
 
 def test_a_run_in_training_says_so_while_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
