@@ -130,11 +130,12 @@ def draw_vanishing(sigmoid: list[float], relu: list[float]) -> Figure:
 def keep(png: bytes, name: str, folder: Path = GALLERY) -> None:
     """Write a picture into the gallery or another folder, with as many colors as fit."""
     path = folder / f"{name}.png"
+    path.write_bytes(png)
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    for colors in (256, 128, 64, 32, 16):
-        picture.quantize(colors, dither=Image.Dither.NONE).save(path, optimize=True)
+    for colors in (128, 64, 32, 16):
         if path.stat().st_size <= MAX_BYTES:
             break
+        picture.quantize(colors, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
 
 

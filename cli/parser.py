@@ -20,6 +20,7 @@ import callbacks
 import datamodules
 import lit_models
 from cli.config_files import ELSEWHERE
+from cli.own_modules import import_named, warn_of_broken, why_missing
 from cli.parser_errors import (
     came_up_in_import,
     causes,
@@ -32,7 +33,7 @@ from cli.parser_errors import (
 )
 from cli.private import ImportDenied, flags_of, let_name_mean, only_imports, read_no_file_for, type_of
 from cli.wrong_values import PLAIN, class_name, is_class, items_of, members, wrong_value
-from runtime.errors import UsageError, did_you_mean, how_to_install
+from runtime.errors import UsageError, did_you_mean, how_to_install, place_of_import
 
 # Of a class, with its module or without; what ends like a config file is the path of one.
 NAME = re.compile(r"(?!.*\.(?:yaml|yml|json|toml|jsonnet)$)[A-Za-z_][\w.]*")
@@ -66,10 +67,13 @@ class Parser(LightningArgumentParser):
         super().__init__(*args, allow_abbrev=False, **kwargs)
         self.imports = imports
 
-    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
-        """Read the settings."""
+    def parse_args(self, args: Any = None, *more: Any, **kwargs: Any) -> Any:
+        """Read the settings, with the classes at hand that they name."""
+        import_named(args or ())
         with only_imports(self.imports):
-            return super().parse_args(*args, **kwargs)
+            settings = super().parse_args(args, *more, **kwargs)
+        warn_of_broken()
+        return settings
 
     def instantiate(self, *args: Any, **kwargs: Any) -> Any:
         """Make the objects; report a constructor's error in the constructor's words."""
@@ -117,7 +121,8 @@ def explained(parser: ArgumentParser, message: str, error: BaseException | None)
                 key, f"there is no {cause.name!r} in {cause.obj.__name__}; {names_in(cause)}"
             )
         if came_up_in_import(cause):
-            return WrongSettingError(key, f"its module cannot be imported: {type(cause).__name__}: {cause}")
+            reason = f"{type(cause).__name__}: {cause}{place_of_import(cause)}"
+            return WrongSettingError(key, f"its module cannot be imported: {reason}")
     messages = [message, *map(str, chain)]
     if re.search(r"arguments are required: \w*\.?model$", message):
         return WrongSettingError("", "the config has no model; add --model LitMLP, or a `model:` to it")
@@ -143,7 +148,8 @@ def known_names(parser: ArgumentParser) -> list[str]:
 def missing_module(error: ModuleNotFoundError) -> str:
     """Says that a module has to be installed: one that was asked for, or one that this imports."""
     if is_of_nested_import(error):
-        return f"its module cannot be imported: {error}; {how_to_install(error) or 'install it'}"
+        place, remedy = place_of_import(error), how_to_install(error) or "install it"
+        return f"its module cannot be imported: {error}; {remedy}{place}"
     return f"there is no module {error.name!r}; it has to be installed, or lie next to train.py"
 
 
@@ -181,6 +187,8 @@ def path_to(value: object, name: str) -> str:
 def wrong_class(key: str, name: str, expected: Any) -> str:
     """Says that there is no class of this name, or that it is one of another kind."""
     if "." not in name:
+        if missing := why_missing(name):
+            return missing
         return f"there is no class {name!r}; {did_you_mean(name, class_names(key))}"
     kinds = [inner for kind in members(expected) for inner in (kind, *members(items_of(kind)))]
     base = next(filter(is_class, kinds), None)

@@ -9,13 +9,16 @@ from typing import Any
 import yaml
 from jsonargparse import Namespace
 from pytorch_lightning import Callback
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
+from callbacks.observing import in_words
 from cli.build import Run, build
 from cli.checks import check_run_name
 from cli.config_files import check_config
 from cli.parser import Parser
 from cli.request import Request, option_values, prepare, take_option
 from cli.stray_words import check_stray_words
+from pages.sweep import write_sweep
 from runtime.errors import RunError, UsageError, did_you_mean
 from runtime.signals import Interrupted
 from sweeps.bulk import why_not
@@ -61,8 +64,17 @@ def main(given: list[str]) -> int:
             f"cannot write {error.filename or plan.folder}: {error.strerror}; make room, and resume the sweep with the "
             "same command"
         ) from None
-    runs = report(plan, queue)
+    runs = report(plan, queue, ["sweep", *given])
+    write_page(plan.folder)
     return int((runs["state"] == "failed").all())
+
+
+def write_page(folder: Path) -> None:
+    """Write the page of a sweep; a failure is a warning, as the tables and pictures are there."""
+    try:
+        print(f"  page  {write_sweep(folder)}")
+    except Exception as error:
+        rank_zero_warn(f"the page of this sweep could not be written ({in_words(error)})")
 
 
 def build_trial(
@@ -87,7 +99,9 @@ def build_trial(
         config = like.settings.clone()
         if not all(replace_number(config, flag, value) for flag, value in (changes or {}).items()):
             config = like.parser.parse_args([*QUIET, *words])
-        return like.variant(config)
+        other = like.variant(config)
+        other.request = dataclasses.replace(like.request, args=["fit", *QUIET, *words])
+        return other
     if resume is not None:
         words = prepare(["fit", "--resume", str(resume)]).args[1:]
     request = Request("fit", ["fit", *QUIET, *words], run_folder=resume)

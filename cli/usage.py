@@ -64,8 +64,11 @@ keeps nothing: no run folder, no checkpoint. Ctrl-C ends it.
 REPORT = """\
 python train.py report titanic_mlp                          its newest run
 python train.py report runs/titanic_mlp/version_0           any run
+python train.py report RUN_A RUN_B ...                      several runs, side by side
+python train.py report SWEEP                                a sweep
 
-Writes report.html into the run's folder, from the files that it holds.
+Writes a page from the files that the run left: report.html in the run's folder; of several runs, a page in the folder
+of all runs; of a sweep, runs/SWEEP/report.html.
 """
 USAGES = {
     "fit": FIT,

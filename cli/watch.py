@@ -6,12 +6,14 @@ import tempfile
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pytorch_lightning.callbacks import LearningRateMonitor
 
-from cli.build import build
+from cli.build import Run, build
 from cli.request import Request, option_values, prepare, take_flag, take_option
-from cli.watch_run import folder_of, follow
+from cli.run_paths import run_of
+from cli.watch_run import follow
 from pages.watch.controls import Controls
 from pages.watch.server import Server
 from pages.watch.show import Show
@@ -41,7 +43,7 @@ def main(given: Sequence[str]) -> int:
     hidden, words = take_flag(given, "--no-browser")
     number, words = take_option(words, "--port")
     port = as_port(number)
-    folder = folder_of(words.pop(0)) if words and not words[0].startswith("-") else None
+    folder = run_of(words.pop(0)) if words and not words[0].startswith("-") else None
     for flag in ("--resume", "--ckpt_path"):
         if option_values(words, flag):
             raise UsageError(
@@ -89,19 +91,18 @@ def train(request: Request, controls: Controls, server: Server) -> None:
         try:
             with tempfile.TemporaryDirectory() as scratch, silence():
                 (folder := Path(scratch) / "run").mkdir()
-                run_once(words, title, folder, controls, server.publish)
+                watched(words, title, folder, controls, server.publish).fit()
         except Restart as restart:
             words = [*words, f"--seed_everything={restart.seed}"]
             controls.begin_anew()
 
 
-def run_once(
-    words: list[str], title: str, folder: Path, controls: Controls, publish: Callable[..., None]
-) -> None:
-    """One training, which a page plays."""
-    seeds = option_values(words, "--seed_everything")
+def watched(
+    words: list[str], title: str, folder: Path, controls: Controls, publish: Callable[[dict[str, Any]], None]
+) -> Run:
+    """A training that pages play; its `fit` ends with `Restart`, or with a signal."""
     show = Show(controls, publish, title)
-    watcher = Watcher(controls, show, int(seeds[-1]) if seeds else 42)
+    watcher = Watcher(controls, show)
     run = build(
         Request("fit", ["fit", *QUIET, *words, *KEEPS_NOTHING]),
         callbacks=(watcher.gradients, watcher),
@@ -111,4 +112,4 @@ def run_once(
     run.trainer.callbacks = [
         each for each in run.trainer.callbacks if not isinstance(each, LearningRateMonitor)
     ]
-    run.fit()
+    return run

@@ -1,6 +1,6 @@
 """The steps, metrics and optimizers that all architectures share."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
+from lit_models.class_weights import PosWeight, Weights, training_class_counts
 from lit_models.metrics import MetricNames, new_metrics
 from lit_models.schedules import CYCLES, SchedulerCallable, build_scheduler
-from lit_models.tasks import PosWeight, Weights, make_task
+from lit_models.task_choice import make_task
 
 Metrics = Any  # an nn.ModuleDict of torchmetrics objects; mypy would treat them as plain modules
 Batch = tuple[Tensor, Tensor]  # inputs (N, *in_shape) and targets (N,) or (N, ...)
@@ -25,7 +26,7 @@ class LitModel(pl.LightningModule):
     Args:
         in_shape: shape of one sample: [F] for a table, [C, H, W] for an image, [T, F] for a sequence of F numbers.
         out_features: numbers per sample that the network returns; one logit per class (binary: one logit).
-        task: what is learned: a name in `lit_models.tasks.TASKS`, or the class path of another subclass of `Task`.
+        task: what is learned: a name in `lit_models.task_choice.TASKS`, or the class path of another subclass of `Task`.
         target_mean: of a normalized target, in its units; metrics and predictions are given in these units.
         target_std: likewise.
         label_smoothing: see `Multiclass`.
@@ -104,27 +105,7 @@ class LitModel(pl.LightningModule):
         if self.compile_network:
             self.compile()
         if stage == "fit" and self.task.balances:
-            self.task.balance(self._class_counts())
-
-    def _class_counts(self) -> list[int]:
-        """Rows of each class in the training split, which the data module's `class_counts` knows.
-
-        Raises:
-            ValueError: if it does not, or a class has no rows.
-        """
-        data = getattr(self.trainer, "datamodule", None)
-        counts = list(getattr(data, "class_counts", None) or [])
-        if not counts:
-            raise ValueError(
-                f'model.{self.task.balances} is "balanced", but {type(data).__name__} has no `class_counts`; '
-                "add that attribute, the number of training rows of each class, or give the weights"
-            )
-        if min(counts) == 0:
-            raise ValueError(
-                f'model.{self.task.balances} is "balanced", but class {counts.index(0)} has no rows in the training '
-                "split; give the weights"
-            )
-        return counts
+            self.task.balance(training_class_counts(self.trainer, self.task.balances))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y = batch
@@ -148,8 +129,8 @@ class LitModel(pl.LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self.update_metrics(self.test_metrics, batch)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Columns of predictions.csv for the batch's inputs."""
+    def predict_step(self, batch: Batch, batch_idx: int) -> Mapping[str, Any]:
+        """Columns of predictions.csv for the batch's inputs: tensors (N, ...), or N words."""
         return self.task.predict(self(batch[0]))
 
     def update_metrics(self, metrics: Metrics, batch: Batch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from pages.curves import metrics_in
 from pages.frame import Section, note, part, short, table
 from pages.run_files import RunFiles, mapping
-from runtime.direction import direction
+from runtime.metric_names import direction_of_name
 
 TITLES = {"validation": "Validation", "test": "Test"}
 ONE = ("accuracy", "acc", "auroc", "auc", "f1", "precision", "recall", "agreement", "r2")  # at most 1
@@ -64,7 +64,7 @@ def card(name: str, values: dict[str, Any], rows: int | None) -> str:
     value = float(values["value"])
     digits = decimals(value, low, high)
     words = sentence(values, digits, rows)
-    better = {"min": "lower is better", "max": "higher is better"}.get(direction(name) or "", "")
+    better = {"min": "lower is better", "max": "higher is better"}.get(direction_of_name(name) or "", "")
     return (
         f'<div class="result"><h4>{escape(name)}{f" · {better}" if better else ""}</h4>'
         f'<div class="value">{value:.{digits}f}</div>{scale(name, value, low, high, constant)}'
@@ -114,7 +114,10 @@ def scale(name: str, value: float, low: float | None, high: float | None, consta
 def without_result(run: RunFiles) -> Section:
     """Last, smallest and largest value of each metric of a validation, from metrics.csv."""
     names = [
-        name for columns in metrics_in(run).values() for split, name in columns.items() if split != "training"
+        name
+        for columns in metrics_in(run).values()
+        for split, name in columns.items()
+        if split in ("validation", "test")
     ]
     rows = []
     for name in names:

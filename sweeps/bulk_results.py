@@ -10,6 +10,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from callbacks.files import replacing
+from runtime.end_record import End, write_end
+from runtime.ending import limits_of
 from runtime.hparams import columns_of
 from runtime.loggers import MetricsCSV
 from sweeps.bulk_stack import Stack
@@ -73,6 +75,9 @@ def write_run(fit: Fit, seed: int, curves: Curves, row: int, monitor: str) -> tu
     folder.mkdir()
     save(fit, folder / "best.ckpt", curves.best, row, best)
     save(fit, folder / "last.ckpt", curves.stack.weights, row, curves.final)
+    epochs, steps = curves.final["epoch"] + 1, curves.final["step"]
+    words = f"max_epochs {epochs} was reached"
+    write_end(fit.folder, End("max_epochs", words, epochs, steps, limits_of(fit.settings.trainer)))
     return fit.folder, best
 
 

@@ -63,17 +63,17 @@ class Controls:
         elif do == "step":
             self.playing = False
             self._steps_owed += self.can_train
-        elif do == "speed" and value in SPEEDS:
-            self.speed = int(value)
+        elif do == "speed" and type(value) is int and value in SPEEDS:
+            self.speed = value
         elif do == "rate" and is_number(value) and FACTORS[0] <= value <= FACTORS[1]:
             self.factor = float(value)
-        elif do == "restart" and isinstance(value, int) and 0 <= value < 2**32 and self.can_train:
+        elif do == "restart" and type(value) is int and 0 <= value < 2**32 and self.can_train:
             self.seed = value
         elif do == "draw" and is_list_of_numbers(value) and len(value) <= MAX_PIXELS:
             self._changes.append({"do": "draw", "value": value})
         elif do == "kernel" and is_list_of_numbers(value) and len(value) == KERNEL:
             self._changes.append({"do": "kernel", "value": value})
-        elif do == "image" and value in (-1, 1):
+        elif do == "image" and type(value) is int and value in (-1, 1):
             self._changes.append({"do": "image", "value": value})
         else:
             return False

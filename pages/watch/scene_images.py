@@ -119,7 +119,7 @@ class ImageScene(Scene):
             restored = result.reshape(image.shape)
             error = float((restored - image).square().mean())
             return found | {"restored": gray(restored, like=image), "error": plain(error)}
-        if self.task in ("binary", "multiclass"):
+        if self.names and self.task in ("binary", "multiclass"):
             return found | {"probabilities": plain(probabilities(pl_module, self.task, image)[0])}
         if isinstance(result, Tensor) and result.numel() <= 100:
             return found | {"values": plain(array(result).ravel())}

@@ -17,6 +17,8 @@ from pages.watch.scene_plane import PlaneScene
 from pages.watch.scene_series import SeriesScene
 from pages.watch.scene_table import TableScene
 
+ON_A_PLANE = ("binary", "multiclass", "regression", "classes")
+
 
 def scene_for(pl_module: pl.LightningModule, data: Any, batch: Any) -> Scene:
     """The scene for a model and its data.
@@ -27,18 +29,19 @@ def scene_for(pl_module: pl.LightningModule, data: Any, batch: Any) -> Scene:
         batch: a batch of validation or training, on the model's device.
     """
     if not is_pair(batch):
-        return Scene("a batch is not a pair of inputs and targets")
+        return Scene("a batch is no pair of tensors, inputs that are real numbers and targets")
     x, y = batch
     shape, task = tuple(x.shape[1:]), task_of(pl_module, data, y)
+    one_target = y.numel() == len(y)
     if len(shape) == 3:
         return ImageScene(pl_module, data, batch, task)
     if hasattr(pl_module, "forecast") and len(shape) == 2:
         return SeriesScene(data, batch)
     if len(shape) != 1:
         return Scene(f"a sample has the shape {list(shape)}, for which there is no picture")
-    if shape[0] == 1 and task == "regression":
+    if shape[0] == 1 and task == "regression" and one_target:
         return CurveScene(data, batch)
-    if shape[0] == 2 and task:
+    if shape[0] == 2 and task in ON_A_PLANE and one_target:
         return PlaneScene(data, batch, task)
     return TableScene(data, batch, task)
 

@@ -62,7 +62,6 @@ class Watcher(pl.Callback):
     Args:
         controls: what the pages ask for.
         show: what they are sent.
-        seed: of this training.
 
     Raises:
         Restart: while training or after it, if a page asks for a new training.
@@ -70,8 +69,9 @@ class Watcher(pl.Callback):
     `gradients` must be a callback of the same Trainer.
     """
 
-    def __init__(self, controls: Controls, show: Show, seed: int) -> None:
-        self.controls, self.show, self.seed = controls, show, seed
+    def __init__(self, controls: Controls, show: Show) -> None:
+        self.controls, self.show = controls, show
+        self.seed: int | None = None  # of this training, if it is known
         self.gradients = FrameGradients(lambda: self._wants_frame)
         self._wants_frame = True  # whether the step to come is followed by a frame
         self._shown_step, self._shown_at, self._cost = -1, 0.0, 0.0
@@ -119,25 +119,20 @@ class Watcher(pl.Callback):
     def between_steps(self, trainer: pl.Trainer, batches_done: int) -> None:
         """`ExactResume` calls this before every step: wait until the step may be made."""
         step = steps_done(trainer)
-        if self._wants_frame or not self.controls.playing:
-            self._show(trainer)
-            if self.controls.playing and self.controls.speed:
-                self.controls.wait(self._shown_at + FRAME_SECONDS - time.perf_counter())
-        while True:
-            self._obey(trainer)
-            if self.controls.may_step():
-                break
-            if step != self._shown_step:
-                self._show(trainer)
+        self._obey(trainer, is_due=self._wants_frame or not self.controls.playing)
+        if self._wants_frame and self.controls.playing and self.controls.speed:
+            self.controls.wait(self._shown_at + FRAME_SECONDS - time.perf_counter())
+        while not self.controls.may_step():
             self.controls.wait(LONGEST_WAIT)
+            self._obey(trainer, is_due=step != self._shown_step)
         self._wants_frame = self._plans_frame(step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._is_finished, self.controls.playing = True, False
-        self._show(trainer)
+        self._obey(trainer, is_due=True)
         while True:
-            self._obey(trainer)
             self.controls.wait(LONGEST_WAIT)
+            self._obey(trainer)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -153,13 +148,15 @@ class Watcher(pl.Callback):
         # As fast as possible: frames take at most a quarter of the time.
         return time.perf_counter() - self._shown_at >= max(FRAME_SECONDS, 4 * self._cost)
 
-    def _obey(self, trainer: pl.Trainer) -> None:
+    def _obey(self, trainer: pl.Trainer, *, is_due: bool = False) -> None:
+        """Do what pages ask for, and show it, or show a frame that is due."""
         if trainer.received_sigterm:
             raise SIGTERMException
         if self.controls.seed is not None:
             raise Restart(self.controls.seed)
-        if changes := self.controls.take_changes():
-            self.show.obey(changes)
+        changes = self.controls.take_changes()
+        self.show.obey(changes)
+        if changes or is_due:
             self._show(trainer)
 
     def _show(self, trainer: pl.Trainer) -> None:
