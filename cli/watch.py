@@ -31,12 +31,15 @@ Opens a page on this machine: the network, the data and what happens inside whil
 the learning rate, another seed. Any flag of fit may be given. It trains as fit does, but only while a page is open, and
 keeps nothing: no run folder, no checkpoint. Ctrl-C ends it.
 """
-QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.devices=1"]
+QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
 NOTHING_KEPT = "a watched training keeps nothing"
 KEEPS_NOTHING = [
     "--trainer.logger=false",
     "--trainer.enable_checkpointing=false",
     "--trainer.num_sanity_val_steps=0",
+    "--trainer.devices=1",
+    "--trainer.num_nodes=1",
+    "--trainer.strategy=auto",
     "--pictures=false",
     "--graph=false",
 ]
@@ -98,13 +101,14 @@ def invite(address: str, hidden: bool, *, is_training: bool) -> None:
 def train(request: Request, controls: Controls, server: Server) -> None:
     """Train, and train anew as often as a page asks for it."""
     words, title = request.args[1:], request.experiment or "watch"
+    seed: list[str] = []
     while True:
         try:
             with tempfile.TemporaryDirectory() as scratch, silence():
                 (folder := Path(scratch) / "run").mkdir()
-                watched(words, title, folder, controls, server.publish).fit()
+                watched([*words, *seed], title, folder, controls, server.publish).fit()
         except Restart as restart:
-            words = [*words, f"--seed_everything={restart.seed}"]
+            seed = [f"--seed_everything={restart.seed}"]
             controls.begin_anew()
 
 
