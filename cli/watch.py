@@ -1,6 +1,7 @@
 """`train.py watch`: a page in the browser in which a network is seen to learn. Nothing is written to `runs/`."""
 
 import contextlib
+import os
 import sys
 import tempfile
 import webbrowser
@@ -93,9 +94,14 @@ def invite(address: str, hidden: bool, *, is_training: bool) -> None:
     """Print the address, and open it in a browser if there is one."""
     waits = " It trains only while a page is open." if is_training else ""
     print(f"watch it at {address}\nOnly this machine can open it.{waits} Ctrl-C ends it.", flush=True)
-    if not hidden:
+    if not hidden and has_screen():
         with contextlib.suppress(webbrowser.Error):
             webbrowser.open(address)
+
+
+def has_screen() -> bool:
+    """Whether a browser can open a window; without a screen one in the terminal would take it over."""
+    return sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def train(request: Request, controls: Controls, server: Server) -> None:
