@@ -21,7 +21,7 @@ from cli.new import EXAMPLES, example_names
 
 GOALS = {
     "forecasting": {"mse": "<= 17.5"},
-    "gan": {"quality": ">= 0.7", "clouds": ">= 8"},
+    "gan": {"quality": ">= 0.8", "clouds": ">= 8"},
     "language_model": {"loss": "<= 0.29"},
     "multi_label": {"loss": "<= 0.44"},
     "segmentation": {"jaccard_index": ">= 0.77"},
