@@ -105,7 +105,7 @@ def report(plan: Plan, queue: Queue) -> pd.DataFrame:
     Every process that ends writes all of it again, one after the other. The last one knows all runs, and its files stay.
     """
     with FileLock(plan.folder / "report.lock"):
-        runs = runs_table(queue.trials())
+        runs = runs_table(queue.trials(), [axis.flag for axis in plan.replicated])
         write_report(plan, runs)
     return runs
 
@@ -125,6 +125,9 @@ def write_report(plan: Plan, runs: pd.DataFrame) -> None:
         print(f"  failed: {error}")
     if not settings["runs"].any():
         return
+    if not plan.axes:
+        report_mean(plan, settings)
+        return
     write_hparams(plan, settings, plan.folder / "settings")
     pictures = draw_all(plan, runs, settings, plan.folder / "pictures")
     print(f"\n{comparison(plan, runs, settings)}")
@@ -138,3 +141,14 @@ def write_report(plan: Plan, runs: pd.DataFrame) -> None:
         "look inside": tensorboard(plan.folder),
     }
     print_table("best setting", rows)
+
+
+def report_mean(plan: Plan, settings: pd.DataFrame) -> None:
+    """The mean over all runs, where they are replicates of one setting."""
+    mean, deviation, count = (settings[name].iloc[0] for name in ("mean", "deviation", "runs"))
+    rows = {
+        plan.monitor: f"{number(mean)} ± {number(deviation)}" if count > 1 else number(mean),
+        "runs": plan.folder / "runs.csv",
+        "look inside": tensorboard(plan.folder),
+    }
+    print_table(f"mean and deviation over {count} runs", {name: str(value) for name, value in rows.items()})
