@@ -2,6 +2,7 @@
 
 main                                `run = build(request); run.fit(); report(run)`
 request, config_files, overview     what is answered or refused without PyTorch
+new                                 copies an example
 stray_words, run_paths              words that belong to no flag; which checkpoint is meant
 trust                               whose configs may import code
 build, flags, parser, defaults      settings, model, data, callbacks and Trainer of one command

@@ -22,7 +22,7 @@ from callbacks.step_hooks import skip_empty_hooks
 from cli import checks
 from cli.cluster import check_leftovers, note_run
 from cli.defaults import AfterFirstStep, as_list, callbacks_of, loggers_of, plugins_of, prepare
-from cli.flags import add_flags, import_all_classes
+from cli.flags import add_flags
 from cli.parser import Parser
 from cli.recording import launch, save_settings
 from cli.request import Request
@@ -101,7 +101,6 @@ class Run(LightningCLI):
         self._claims_folder = folder is None and request.run_folder is None
         self._claimed = False
         self._kept: set[Path] | None = None  # what an older run's folder held before
-        import_all_classes()
         with self._nothing_left_behind():
             super().__init__(
                 args=request.args[1:],

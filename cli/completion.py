@@ -23,7 +23,7 @@ from runtime.trash import TRASH
 
 EVALUATIONS = ("validate", "test", "predict")  # commands that begin with one run
 OF_RUN = ("compare", "report", "watch")  # and with several
-OF_TUNE_LR = ("low", "high", "steps")
+OF_ONE = {"tune-lr": ("low", "high", "steps"), "sweep": ("vary",), "watch": ("port", "no-browser")}
 OTHERS = ("config", "ckpt_path", "model", "data", "print_config", "help", "trust", "debug")
 SPECIAL = re.compile(r"([^\w@%+:,./=-])")  # what bash would not take as part of a word
 
@@ -38,8 +38,10 @@ def complete(shell: str, words: Sequence[str]) -> str:
     try:
         if shell == "bash":
             words = split_line(words[0])
+        if not words:
+            return ""
         found = sorted({each for each in candidates(words) if each.startswith(words[-1])})
-    except (UsageError, IndexError):  # a config that is being typed, or no word at all
+    except UsageError:  # a config whose name is being typed
         return ""
     return "\n".join(for_bash(each, words[-1]) for each in found) if shell == "bash" else "\n".join(found)
 
@@ -51,7 +53,7 @@ def split_line(line: str) -> list[str]:
             words = shlex.split(line + close)
         except ValueError:  # the quotation goes on
             continue
-        if not close and line[-1:].isspace():
+        if not close and re.search(r"(?<!\\)\s$", line):
             words.append("")
         return words[2:]
     return []
@@ -106,7 +108,7 @@ def flags(command: str, before: Sequence[str], typed: str) -> list[str]:
     """All flags of a command, with the options of the model and data that the words name."""
     if command == "runs":
         return list(OF_RUNS)
-    extra = {"sweep": ["vary"], "tune-lr": [*OF_TUNE_LR]}.get(command, [])
+    extra = [*OF_ONE.get(command, ())]
     if command == "sweep" and (options := signature("sweeps.plan.SweepOptions")):
         extra += [f"sweep.{each.name}" for each in options.arguments]
     of_all = [each.name for each in options_of(command, before, typed)]

@@ -1,14 +1,9 @@
 """The flags that Lightning's command line lacks, and the model's settings that the data determine."""
 
-import pkgutil
-from importlib import import_module
 from typing import Any, Literal
 
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning.cli import LightningArgumentParser
-
-import datamodules
-import lit_models
 
 FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
 
@@ -53,10 +48,3 @@ def add_flags(parser: LightningArgumentParser) -> None:
     )
     for name in FROM_DATA:
         parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
-
-
-def import_all_classes() -> None:
-    """Import all modules, so that every class can be named on the command line, even one a user has just added."""
-    for package in (lit_models, datamodules):
-        for module in pkgutil.iter_modules(package.__path__):
-            import_module(f"{package.__name__}.{module.name}")

@@ -6,12 +6,15 @@ from pathlib import Path
 from runtime.commands import path_from_here, train_py
 
 CONFIGS = Path(__file__).parent.parent / "configs"
+EXAMPLES = CONFIGS.parent / "examples"
 
 
 def overview(description: str) -> str:
     """The commands, then every experiment with the first line of its header."""
     lines = [from_here(description.strip()), "", "Experiments (configs/*.yaml):"]
     lines += [f"  {path.stem:24}{headline(path)}" for path in sorted(CONFIGS.glob("*.yaml"))]
+    lines += ["", "Examples, to start a project of your own from (examples/*/*.yaml; docs/your-project.md):"]
+    lines += [f"  {path.stem:24}{headline(path)}" for path in sorted(EXAMPLES.glob("*/*.yaml"))]
     lines += ["", f"Presets, to be stacked on any of them (configs/presets/*.yaml): {names('presets')}"]
     lines += [f"Studies, for the command sweep (configs/sweeps/*.yaml): {names('sweeps')}"]
     return "\n".join(lines)

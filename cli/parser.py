@@ -20,6 +20,7 @@ import callbacks
 import datamodules
 import lit_models
 from cli.config_files import ELSEWHERE
+from cli.own_modules import import_named, warn_of_broken, why_missing
 from cli.parser_errors import (
     came_up_in_import,
     causes,
@@ -30,16 +31,28 @@ from cli.parser_errors import (
     unknown_name,
     value_in,
 )
-from cli.private import ImportDenied, flags_of, let_name_mean, only_imports, read_no_file_for, type_of
+from cli.private import (
+    ImportDenied,
+    flags_of,
+    let_functions_make,
+    let_name_mean,
+    only_imports,
+    read_no_file_for,
+    type_of,
+)
 from cli.wrong_values import PLAIN, class_name, is_class, items_of, members, wrong_value
-from runtime.errors import UsageError, did_you_mean, how_to_install
+from lit_models.schedules import ChainedScheduler, SequentialLR
+from runtime.errors import UsageError, did_you_mean, how_to_install, place_of_import
 
 # Of a class, with its module or without; what ends like a config file is the path of one.
 NAME = re.compile(r"(?!.*\.(?:yaml|yml|json|toml|jsonnet)$)[A-Za-z_][\w.]*")
 NOT_TRUSTED = "{name} is code from elsewhere, in a config that you did not write here; to run it, add --trust"
 
 read_no_file_for(lambda value: isinstance(value, str) and NAME.fullmatch(value) is not None)
+let_functions_make((torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler))
 let_name_mean(ReduceLROnPlateau)  # Lightning's extends PyTorch's of the same name: it can be given a metric
+for schedule in (SequentialLR, ChainedScheduler):  # ours make their parts, which need the optimizer
+    let_name_mean(schedule, also=f"torch.optim.lr_scheduler.{schedule.__name__}")
 
 
 class WrongSettingError(UsageError):
@@ -66,10 +79,13 @@ class Parser(LightningArgumentParser):
         super().__init__(*args, allow_abbrev=False, **kwargs)
         self.imports = imports
 
-    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
-        """Read the settings."""
+    def parse_args(self, args: Any = None, *more: Any, **kwargs: Any) -> Any:
+        """Read the settings, with the classes at hand that they name."""
+        import_named(args or ())
         with only_imports(self.imports):
-            return super().parse_args(*args, **kwargs)
+            settings = super().parse_args(args, *more, **kwargs)
+        warn_of_broken()
+        return settings
 
     def instantiate(self, *args: Any, **kwargs: Any) -> Any:
         """Make the objects; report a constructor's error in the constructor's words."""
@@ -117,7 +133,8 @@ def explained(parser: ArgumentParser, message: str, error: BaseException | None)
                 key, f"there is no {cause.name!r} in {cause.obj.__name__}; {names_in(cause)}"
             )
         if came_up_in_import(cause):
-            return WrongSettingError(key, f"its module cannot be imported: {type(cause).__name__}: {cause}")
+            reason = f"{type(cause).__name__}: {cause}{place_of_import(cause)}"
+            return WrongSettingError(key, f"its module cannot be imported: {reason}")
     messages = [message, *map(str, chain)]
     if re.search(r"arguments are required: \w*\.?model$", message):
         return WrongSettingError("", "the config has no model; add --model LitMLP, or a `model:` to it")
@@ -143,7 +160,8 @@ def known_names(parser: ArgumentParser) -> list[str]:
 def missing_module(error: ModuleNotFoundError) -> str:
     """Says that a module has to be installed: one that was asked for, or one that this imports."""
     if is_of_nested_import(error):
-        return f"its module cannot be imported: {error}; {how_to_install(error) or 'install it'}"
+        place, remedy = place_of_import(error), how_to_install(error) or "install it"
+        return f"its module cannot be imported: {error}; {remedy}{place}"
     return f"there is no module {error.name!r}; it has to be installed, or lie next to train.py"
 
 
@@ -181,6 +199,8 @@ def path_to(value: object, name: str) -> str:
 def wrong_class(key: str, name: str, expected: Any) -> str:
     """Says that there is no class of this name, or that it is one of another kind."""
     if "." not in name:
+        if missing := why_missing(name):
+            return missing
         return f"there is no class {name!r}; {did_you_mean(name, class_names(key))}"
     kinds = [inner for kind in members(expected) for inner in (kind, *members(items_of(kind)))]
     base = next(filter(is_class, kinds), None)

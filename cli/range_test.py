@@ -13,7 +13,7 @@ from runtime.errors import UsageError
 SMOOTHING = 0.9  # of the running mean of the loss
 DIVERGED = 2.0  # times the range of the losses up to their minimum
 FEWEST = 10  # losses at the start, from which its level is measured
-SIGNIFICANT = 2.0  # times the noise; a flat loss with normal noise falls by so much in 1 of 2,000 tests
+SIGNIFICANT = 2.0  # times the noise; a flat loss with normal noise falls by so much in 1 of 1,000 tests
 SHARE = 0.1  # of the rate with the lowest loss
 
 
@@ -130,7 +130,7 @@ def suggest(rates: list[float], losses: list[float]) -> float:
     # The median change from step to step, as the standard deviation of normal noise; a trend adds little to it.
     steps = np.abs(np.diff(losses[: max(least, len(losses) // 4) + 1]))
     noise = float(np.median(steps)) / 0.95
-    start = float(np.mean(losses[:FEWEST]))
+    start = float(np.median(losses[:FEWEST]))  # a single high loss among the first is no level to fall from
     rounding = 1e-6 * abs(start)
     if not smoothed[least] < start - SIGNIFICANT * noise - rounding:
         raise UsageError(

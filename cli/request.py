@@ -18,10 +18,12 @@ COMMANDS = ("fit", "validate", "test", "predict", "compare")
 # commands with words of their own, and the module of their `main`
 STUDIES = {
     "check": "cli.check",
+    "new": "cli.new",
     "report": "cli.report",
     "runs": "cli.runs",
     "sweep": "cli.sweep",
     "tune-lr": "cli.tune_lr",
+    "watch": "cli.watch",
 }
 
 

@@ -1,6 +1,7 @@
 """`train.py runs`: a table of all runs, and what is done with them. It imports no PyTorch."""
 
 import json
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from runtime.errors import UsageError, did_you_mean
 from runtime.run_folder import ROOT, newest_first
 from runtime.run_list import ListedRun, all_runs
 from runtime.run_notes import Notes, add_tags, read_notes, write_notes
-from runtime.trash import remove, restore
+from runtime.trash import check_unused, remove, restore
 
 FLAGS = ("--sort", "--where", "--tag", "--limit", "--json", "--csv", "--html", "--help")
 
@@ -50,13 +51,14 @@ def show(words: list[str]) -> int:
     _, words = take_option(words, "--tag")
     if odd := next((word for word in words if word.startswith("-")), None):
         raise UsageError(f"runs has no flag {odd}; {did_you_mean(odd, FLAGS)}")
+    check_readable()
     everything = all_runs()
     runs = chosen(of_experiments(everything, words), conditions)
     runs = in_order(runs, sort) if sort else latest_last(runs)
     if limit is not None:
         runs = runs[:limit] if sort else runs[max(0, len(runs) - limit) :]
     if as_html:
-        write_page(runs)
+        write_page(runs if sort else runs[::-1])  # a page is read from its top
         return 0
     from cli import runs_table
 
@@ -70,6 +72,16 @@ def show(words: list[str]) -> int:
     else:
         print(nothing(everything))
     return 0
+
+
+def check_readable() -> None:
+    """Refuse a folder into which the user may not look, which would seem to be empty."""
+    try:
+        os.listdir(ROOT)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UsageError(f"{ROOT} cannot be read: {error.strerror}") from None
 
 
 def nothing(everything: Sequence[ListedRun]) -> str:
@@ -157,10 +169,13 @@ def untag(words: Sequence[str]) -> None:
 
 
 def rm(words: Sequence[str]) -> None:
-    """`runs rm RUN...`: move runs to the trash; none is moved if one of them cannot be meant."""
+    """`runs rm RUN...`: move runs to the trash; none is moved if one of them is not there, or in use."""
     if not words:
         raise UsageError(f"runs rm takes runs: {train_py('runs', 'rm', 'runs/.../version_N')}")
-    for run in dict.fromkeys([named_itself(word) for word in words]):
+    runs = list(dict.fromkeys(named_itself(word) for word in words))
+    for run in runs:
+        check_unused(run)
+    for run in runs:
         target = remove(run)
         print(f"{run} lies in {target} now; bring it back with: {train_py('runs', 'restore', target)}")
 
@@ -185,7 +200,8 @@ def put_back(words: Sequence[str]) -> None:
             f"runs restore takes runs: {train_py('runs', 'restore', 'runs/.trash/.../version_N')}"
         )
     for word in dict.fromkeys(words):
-        print(f"{restore(Path(word))} is back")
+        path = Path(word)
+        print(f"{restore(path if ROOT in path.parents else ROOT / path)} is back")
 
 
 ACTIONS = {"note": note, "tag": tag, "untag": untag, "rm": rm, "restore": put_back}

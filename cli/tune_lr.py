@@ -6,6 +6,7 @@ suggestion; `sweep` measures.
 """
 
 import math
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,8 +34,7 @@ SHORT = [  # for this training only the loss is measured, and nothing is kept
     "--trainer.enable_checkpointing=false",
     "--diagnostics=false",
 ]
-
-
+RATE = re.compile(r"(^|[._])(lr|learning_rate)$")  # the name of a setting that may be the learning rate
 # Callbacks that would set the rate, or miss what is switched off above.
 LEFT_OUT = (EarlyStopping, LearningRateMonitor, StochasticWeightAveraging)
 
@@ -93,17 +93,17 @@ def main(given: list[str]) -> int:
 def how_to_use(run: Run, test: RangeTest, rate: float, words: list[str]) -> dict[str, str]:
     """Rows of the table: the commands that train with the suggestion, or what to change where no flag sets the rate."""
     rates = test.group_rates
+    where = f"{type(run.model).__name__}.configure_optimizers makes the optimizer"
     if max(rates) != min(rates):
         factor = rate / max(rates)
         scaled = ", ".join(f"{own:.2g} -> {own * factor:.2g}" for own in dict.fromkeys(rates))
         return {
-            "parameter groups": f"it is the highest of their rates; multiply all by {factor:.2g}: {scaled}"
+            "parameter groups": f"it is the highest of their rates; multiply all by {factor:.2g}: {scaled}",
+            "train with it": f"no flag sets them all; change them where {where}",
         }
     flag = flag_of(run.settings.model, rates[0])
     if flag is None:
-        return {
-            "train with it": f"set it where {type(run.model).__name__}.configure_optimizers makes the optimizer"
-        }
+        return {"train with it": f"no flag sets it, as far as the settings show; set it where {where}"}
     values = ",".join(f"{each:.2g}" for each in (rate / 3, rate, rate * 3))
     return {
         "train with it": train_py("fit", *words, f"--{flag}", f"{rate:.2g}"),
@@ -112,18 +112,18 @@ def how_to_use(run: Run, test: RangeTest, rate: float, words: list[str]) -> dict
 
 
 def flag_of(model: Namespace, rate: float) -> str | None:
-    """The flag that sets the learning rate of a model; None if there is none, as far as its settings show.
+    """The flag that sets the learning rate of a model; None if the settings do not show one.
+
+    It is the only setting that is named like a rate and has the optimizer's value; a schedule's peak comes first.
 
     Args:
         model: its settings.
-        rate: that of its optimizer. An argument `lr` of the model itself is its flag only if it has this value.
+        rate: that of its optimizer.
     """
-    if model.get("init_args.scheduler.init_args.max_lr") is not None:  # the schedule uses it
-        return "model.scheduler.max_lr"
-    if model.get("init_args.optimizer.init_args.lr") is not None:
-        return "model.optimizer.lr"
-    same = [name for name in ("lr", "learning_rate") if model.get(f"init_args.{name}") == rate]
-    return f"model.{same[0]}" if same else None
+    same = [name for name, value in model.items() if RATE.search(name) and value == rate]
+    peaks = [name for name in same if name.endswith("scheduler.init_args.max_lr")]
+    found = peaks or same
+    return f"model.{found[0].replace('init_args.', '')}" if len(found) == 1 else None
 
 
 def take_number(words: list[str], name: str, default: float) -> tuple[float, list[str]]:

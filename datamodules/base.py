@@ -1,9 +1,8 @@
 """What all data modules share: seeded splits, normalization fitted on the training split, batched loading."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +11,17 @@ import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
+from datamodules.checks import check_choice as check_choice
+from datamodules.checks import check_seed
+from datamodules.checks import closest_name as closest_name
 from datamodules.loader import TensorLoader
+from datamodules.normalization import (
+    input_statistics,
+    may_be_ids,
+    nonzero,
+    report_scaled_integers,
+    report_tiny_deviations,
+)
 from datamodules.spec import DataSpec
 
 # Inputs (N, ...) and targets (N,) or (N, ...); the split "predict" has the rows' ids (N,) instead of targets.
@@ -33,7 +42,8 @@ class TensorDataModule(pl.LightningDataModule):
         batch_size: rows per step and process; None takes the whole training split as one batch.
         eval_batch_size: rows per step and process in validation, test and prediction.
         passes_per_epoch: how often one epoch goes through the training split (see `TensorLoader`).
-        normalize: scale every input column to mean 0 and deviation 1.
+        normalize: scale every input column, or every channel of images (N, C, H, W), to mean 0 and deviation 1. Without
+            it values stay as they are, as float32; integers other than images stay integers, for an embedding.
         normalize_target: the same for a target that is a real number; metrics stay in the units of the table.
         order_seed: seed for the order of the training batches.
     """
@@ -77,21 +87,28 @@ class TensorDataModule(pl.LightningDataModule):
         raise TypeError(f"{type(self).__name__} must implement load()")
 
     def fit_statistics(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Means and deviations in the training split: of x (N, ..., F) for each of the F columns, of y likewise if it has
-        several columns (N, K), else as a whole."""
-        columns = x.flatten(end_dim=-2).double()
+        """Means and deviations in the training split.
+
+        Of x (N, ..., F) for each of the F columns, of images (N, C, H, W) for each channel; of y (N, K) for each of its
+        columns if there are several, else as a whole.
+        """
         target = y.double() if y.ndim == 2 and y.shape[1] > 1 else y.double().flatten()
-        mean, std = columns.mean(0), columns.std(0, correction=0)
+        mean, std = input_statistics(x)
+        if self.normalize:
+            report_scaled_integers(x, type(self).__name__)
+            report_tiny_deviations(x, mean, std)
         one, zero = torch.ones((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
         return {
             "input_mean": mean if self.normalize else torch.zeros_like(mean),
-            "input_std": _nonzero(std) if self.normalize else torch.ones_like(std),
+            "input_std": nonzero(std) if self.normalize else torch.ones_like(std),
             "target_mean": target.mean(0) if self.normalize_target else zero,
-            "target_std": _nonzero(target.std(0, correction=0)) if self.normalize_target else one,
+            "target_std": nonzero(target.std(0, correction=0)) if self.normalize_target else one,
         }
 
     def prepare_inputs(self, x: Tensor) -> Tensor:
         """Turn raw inputs (N, ..., F) into the network's inputs; done once, before the first batch."""
+        if not self.normalize and may_be_ids(x):
+            return x
         mean, std = self.statistics["input_mean"], self.statistics["input_std"]
         return ((x.double() - mean.to(x.device)) / std.to(x.device)).float()
 
@@ -194,7 +211,8 @@ class TensorDataModule(pl.LightningDataModule):
             ValueError: if that run had other inputs.
         """
         for name, value in self.statistics.items():
-            if name not in state_dict or state_dict[name].shape != value.shape:
+            shapes = (value.shape, self.splits["train"][0].shape[-1:])  # older runs: (W,) for images
+            if name not in state_dict or state_dict[name].shape not in shapes:
                 raise ValueError(
                     f"the checkpoint's data had other inputs than {type(self).__name__} has now "
                     f"({name} differs); use the data options that it was trained with"
@@ -276,29 +294,3 @@ def split_rows(num_rows: int, num_val: int, seed: int, num_test: int = 0) -> dic
     order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(seed))
     train, val, test = order.split([num_train, num_val, num_test])
     return {"train": train, "val": val, "test": test}
-
-
-def closest_name(word: object, known: Iterable[object]) -> str:
-    """The name in `known` that is spelled most like `word`, or "" if none is close."""
-    by_lower = {str(name).lower(): str(name) for name in known}
-    return by_lower[close[0]] if (close := get_close_matches(str(word).lower(), by_lower, n=1)) else ""
-
-
-def check_choice(option: str, value: object, known: Iterable[object]) -> None:
-    """Raise a ValueError that names the closest valid value unless `value` is one of `known`."""
-    known = list(known)
-    if value not in known:
-        close = closest_name(value, known)
-        hint = f"did you mean {close!r}?" if close else "choose from " + ", ".join(map(str, known))
-        raise ValueError(f"{option} is {value!r}; {hint}")
-
-
-def check_seed(option: str, value: int) -> None:
-    """Raise a ValueError unless NumPy accepts `value` as a seed."""
-    if not 0 <= value < 2**32:
-        raise ValueError(f"{option} is {value}; a seed must be from 0 to 4294967295")
-
-
-def _nonzero(std: Tensor) -> Tensor:
-    """A constant column has deviation 0; dividing it by 1 leaves it at 0 after centering."""
-    return torch.where(std > 0, std, torch.ones_like(std))

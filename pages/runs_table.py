@@ -65,7 +65,7 @@ def row(run: ListedRun, metrics: Sequence[str]) -> str:
     """The line of one run. Each cell has what it is sorted by, and the row what the filter compares."""
     changes = run.changes or {}
     finished = run.seconds / 60
-    damaged = [chip(f"damaged: {name}", "fail") for name in sorted(set(run.damaged))]
+    damaged = [chip(f"damaged: {name}", "fail") for name in run.damaged]
     cells = [
         cell(link(run), run.name),
         cell(when(run.started), run.started.timestamp() if run.started else None),

@@ -55,7 +55,7 @@ def recorded_end(folder: Path) -> End | None:
     """What `write_end` wrote; None if the run has not ended, or the file is damaged."""
     try:
         return End(**json.loads((folder / FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

@@ -1,7 +1,9 @@
 """Errors for people: what is wrong, where, the value found, and how to fix it; never a traceback."""
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 MAX_LINES = 10
 HINTS = {  # what helps, by the operating system's message
@@ -70,6 +72,16 @@ def how_to_install(error: BaseException) -> str | None:
     return f"pip install {OTHER_NAMES.get(module, module)}"
 
 
+def place_of_import(error: BaseException) -> str:
+    """Where an import failed, as " (lit_models/own.py, line 3)"; "" if it was no import, or the message has the file."""
+    frames = [each for each in traceback.walk_tb(error.__traceback__) if each[0].f_code.co_name == "<module>"]
+    if not frames or isinstance(error, SyntaxError):
+        return ""
+    frame, line = frames[-1]
+    path = Path(frame.f_code.co_filename)
+    return f" ({path.parent.name}/{path.name}, line {line})"
+
+
 def exit_code(error: Exception) -> int:
     """2 if the user can fix it, else 1."""
     names = {cls.__name__ for cls in type(error).__mro__}
@@ -84,7 +96,9 @@ def explain(error: Exception) -> str:
     if len(lines) > MAX_LINES:
         lines = [*lines[: MAX_LINES - 1], "..."]
     if exit_code(error) == 1 and not isinstance(error, RunError):
-        lines[0] = f"{type(error).__name__}: {lines[0]}"
+        place = place_of_import(error)
+        is_users = place.startswith((" (lit_models/", " (datamodules/"))
+        lines[0] = f"{type(error).__name__}: {lines[0]}{place if is_users else ''}"
         hints = [hint for cause, hint in HINTS.items() if cause in text]
         hints += [install] if (install := how_to_install(error)) else []
         lines += hints or ["--debug shows where this comes from"]

@@ -67,8 +67,7 @@ def is_same(value: Any, other: Any) -> bool:
     if isinstance(value, list | tuple) and isinstance(other, list | tuple):
         return len(value) == len(other) and all(map(is_same, value, other))
     if isinstance(value, str) and isinstance(other, str):
-        short = min(value, other, key=len)
-        return value == other or ("." not in short and short == max(value, other, key=len).rpartition(".")[2])
+        return other in (value, value.rpartition(".")[2]) or value == other.rpartition(".")[2]
     if isinstance(value, int | float) and isinstance(other, str):  # YAML reads 1e-3 as text
         try:
             return float(other) == value

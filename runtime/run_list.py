@@ -1,7 +1,7 @@
 """All runs below a folder, and what each left in its files, read without PyTorch: for the table of runs.
 
 A file is read when its part is asked for, so that a table of hundreds of runs takes a fraction of a second. A damaged
-file is named in `damaged`, and counts as missing.
+file counts as missing; `damaged` names it.
 """
 
 import csv
@@ -41,7 +41,7 @@ class ListedRun:
         self.experiment = str(folder.parent.relative_to(root))
         self.version = folder.name
         self.trial = trial
-        self.damaged: list[str] = []  # names of files that could not be read
+        self._damaged: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -74,7 +74,7 @@ class ListedRun:
                 found = datetime.fromisoformat(self.record.launches[0].started)
                 return found if found.tzinfo else found.replace(tzinfo=UTC)
             except (ValueError, TypeError):
-                self.damaged.append(RECORD)
+                self._damaged.add(RECORD)
         try:
             names = " ".join(path.name for path in self.folder.glob("events.out.tfevents.*"))
             times = [float(text) for text in SECONDS_SINCE_1970.findall(names)]
@@ -98,10 +98,10 @@ class ListedRun:
             text = (self.folder / "config.yaml").read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             if self.state != "running" or isinstance(error, ValueError):
-                self.damaged.append("config.yaml")
+                self._damaged.add("config.yaml")
             return ""
         if not text.endswith("\n"):
-            self.damaged.append("config.yaml")
+            self._damaged.add("config.yaml")
         return text
 
     @cached_property
@@ -111,7 +111,7 @@ class ListedRun:
             content = yaml.load(self.config_text, Loader) or {}
             return flat(content)
         except (yaml.YAMLError, ValueError, AttributeError, RecursionError):
-            self.damaged.append("config.yaml")
+            self._damaged.add("config.yaml")
             return {}
 
     @cached_property
@@ -162,6 +162,12 @@ class ListedRun:
             return changes_of(self.config, self.experiment)
         return flat(self.record.from_config)
 
+    @property
+    def damaged(self) -> list[str]:
+        """Names of the files that cannot be read."""
+        _ = self.record, self.started, self.notes, self.config_text, self.metrics, self.verdict
+        return sorted(self._damaged)
+
     def setting(self, name: str) -> Any:
         """One setting, by its name without `init_args`; None if the run has none of this name."""
         name = name.replace("init_args.", "")
@@ -191,7 +197,7 @@ class ListedRun:
         except OSError:
             return {}
         except (ValueError, csv.Error):
-            self.damaged.append("metrics.csv")
+            self._damaged.add("metrics.csv")
             return {}
         return {name: number(text) for name, text in best.items() if name.startswith("val")}
 
@@ -202,8 +208,7 @@ class ListedRun:
         except OSError:
             return None
         except (ValueError, RecursionError):
-            if name not in self.damaged:
-                self.damaged.append(name)
+            self._damaged.add(name)
             return None
 
 

@@ -30,7 +30,7 @@ def read_notes(folder: Path) -> Notes:
         found = json.loads((folder / FILE).read_text(encoding="utf-8"))
         tags = found.get("tags") or []
         return Notes(str(found.get("note") or ""), tuple(sorted(map(str, tags))))
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return Notes()
 
 

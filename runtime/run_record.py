@@ -74,7 +74,7 @@ def read_record(folder: Path) -> Record:
         return Record(
             **{"experiment": folder.resolve().parent.name, **known(Record, found)}, launches=launches
         )
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return Record(folder.resolve().parent.name)
 
 

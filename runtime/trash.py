@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runtime.errors import UsageError
 from runtime.run_folder import ROOT
-from runtime.run_lock import locked
+from runtime.run_lock import is_locked, locked
 
 TRASH = ROOT / ".trash"
 SHOWN, HIDDEN = "tfevents", "trashed"  # in the names of event files
@@ -20,14 +20,27 @@ def remove(run: Path) -> Path:
     Raises:
         UsageError: if a process trains in it, or it cannot be moved.
     """
+    target = free_name(TRASH / below_root(run))
     try:
         with locked(run) as is_free:
             if not is_free:
-                holder = (run / ".lock").read_text(encoding="utf-8", errors="replace")
-                raise UsageError(f"{run} is in use by {holder}; wait until it ends, or stop it")
-            return moved(run, free_name(TRASH / below_root(run)), SHOWN, HIDDEN)
+                raise UsageError(in_use(run))
+            return moved(run, target, SHOWN, HIDDEN)
     except OSError as error:
         raise UsageError(f"{run} cannot be moved to {TRASH}: {error.strerror}") from None
+
+
+def check_unused(run: Path) -> None:
+    """Refuse a run in which a process trains now."""
+    below_root(run)
+    if is_locked(run):
+        raise UsageError(in_use(run))
+
+
+def in_use(run: Path) -> str:
+    """Who trains in a run's folder."""
+    holder = (run / ".lock").read_text(encoding="utf-8", errors="replace")
+    return f"{run} is in use by {holder}; wait until it ends, or stop it"
 
 
 def restore(run: Path) -> Path:

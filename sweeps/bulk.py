@@ -21,11 +21,13 @@ from lit_models import LitAutoencoder, LitLinear, LitMLP
 from sweeps.bulk_results import write_run
 from sweeps.bulk_stack import make_own
 from sweeps.bulk_training import RATES, Group, train_rows
+from sweeps.overrides import draws_at_random, own_hook
 from sweeps.plan import Plan
 from sweeps.space import key, rest
 from sweeps.study import Queue, Run
 from sweeps.trials import Build, Fit, in_words, silence
 
+LONG = 10**9  # steps or epochs, longer than any warm-up
 MAX_RUNS = 64  # trained together; the others wait, also for other processes
 # Tested to end as if trained alone. On a CPU, 64 dense networks of the configs take together 0.05 to 0.6 times the CPU
 # time that they take alone; 8 convolutional ones of mnist_convnet take twice as much, and `vmap` does not support nn.GRU.
@@ -44,11 +46,13 @@ PLAIN_TRAINER: dict[str, tuple[Any, ...]] = {
     "limit_train_batches": (None, 1.0),
     "limit_val_batches": (None, 1.0),
     "overfit_batches": (0, 0.0),
+    "reload_dataloaders_every_n_epochs": (0,),
     "val_check_interval": (None, 1.0),
     "check_val_every_n_epoch": (1,),
     "accumulate_grad_batches": (1,),
     "gradient_clip_val": (None,),
     "callbacks": (None, []),
+    "plugins": (None, []),
     "logger": (None, True),
     "enable_checkpointing": (None, True),
 }
@@ -79,18 +83,24 @@ def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | Non
         return f"this {name} has convolutions, which are no faster together"
     if not isinstance(data, TensorDataModule):
         return f"{type(data).__name__} is no TensorDataModule"
+    if reason := own_hook(model, data):
+        return reason
     if getattr(data, "augment", None):
         return "data.augment draws anew for each run"
     if model.hparams.get("dropout"):
         return "model.dropout draws anew for each run"
+    if model.task.balances:  # set in `setup`, which is not called here
+        return f"model.{model.task.balances} is balanced"
     if model.compile_network:
         return "model.compile is set"
     if not settings.monitor.startswith("val/"):
         return f"--monitor {settings.monitor} is not measured in validation"
+    if (settings.trainer.max_epochs or 0) < 1:
+        return "trainer.max_epochs gives no number of epochs"
     for option, plain in PLAIN_TRAINER.items():
         if settings.trainer[option] not in plain:
             return f"trainer.{option} is set"
-    optimizer, schedule = make_own(model, total_steps=100)
+    optimizer, schedule = make_own(model, LONG, LONG)
     if type(optimizer).__name__ not in PROPORTIONAL:
         return f"{type(optimizer).__name__} does not step each weight for itself, in proportion to the learning rate"
     if isinstance(schedule.get("scheduler"), ReduceLROnPlateau):
@@ -116,11 +126,19 @@ def train_together(
         groups, failed = prepare_all(plan, build, runs)
         if reasons := [group.reason for group in groups if group.reason]:
             return reasons[0]
-        for run, error in failed:
-            queue.fail(run, error)
         if not groups:
+            report_failed(queue, failed)
             return None
-        curves = train_rows(plan, groups, tick)
+        data = groups[0].fit.datamodule
+        if len({run.seed for group in groups for run in group.runs}) > 1 and draws_at_random(data):
+            return f"{type(data).__name__} loads other data with each seed"
+        try:
+            curves = train_rows(plan, groups, tick)
+        except (
+            Exception
+        ) as error:  # of this network or data; alone they may train, or each run says what is wrong
+            return f"together they fail with {in_words(error)}"
+        report_failed(queue, failed)
         pairs = [(group, run) for group in groups for run in group.runs]
         seconds = round((time.perf_counter() - started) / len(pairs), 3)
         for row, (group, run) in enumerate(pairs):
@@ -131,6 +149,12 @@ def train_together(
             else:
                 queue.fail(run, f"{plan.monitor} is {score}", **found)
     return None
+
+
+def report_failed(queue: Queue, failed: list[tuple[Run, str]]) -> None:
+    """Record the runs whose setting is wrong."""
+    for run, error in failed:
+        queue.fail(run, error)
 
 
 def prepare_all(plan: Plan, build: Build, runs: list[Run]) -> tuple[list[Group], list[tuple[Run, str]]]:

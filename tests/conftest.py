@@ -46,7 +46,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
     All other tests compare with figures of the CPU, and fork processes, which one that has used a card cannot do.
     """
+    config.addinivalue_line(
+        "markers", "browser: opens a page in Debian's chromium; skipped where there is none"
+    )
     config.addinivalue_line("markers", f"gpu: trains on a graphics card; run by `{ON_THE_CARD}`")
+    config.addinivalue_line("markers", "browser: looks at a page in Chromium; skipped where there is none")
     if config.getoption("markexpr") != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 

@@ -12,6 +12,7 @@ MAY_USE = {
     "lit_models": set(),
     "datamodules": set(),
     "callbacks": set(),
+    "examples": {"callbacks", "datamodules", "lit_models"},
     "runtime": {"callbacks", "datamodules", "lit_models"},
     "sweeps": {"runtime", "callbacks", "datamodules", "lit_models"},
     "pages": {"runtime", "callbacks"},

@@ -9,7 +9,8 @@ nonfinite     NonFiniteGuard; origin: where a NaN comes from
 verdict       Verdict: what was found, how bad it is, what to try
 diagnosis     Diagnosis; rules: what is wrong at one step; history: what holds over several; report: as text and file
 learning      what the whole training means; record: what it needs of it; curve: the course of a loss
-losses        watches the loss functions; loss_calls: which ones a step calls; evidence: against the best constant answer
+losses        watches the loss functions; loss_calls: which ones a step calls; tallies: what they get, added up;
+              evidence: what that says, next to the best constant answer
 upkeep        gradients that are not cleared, modes that are left wrong
 causes        which finding explains which
 reduction     norms and sums over all tensors and processes

@@ -72,7 +72,7 @@ class Diagnosis(pl.Callback):
     def _begin(self) -> None:
         """What is kept over a resume."""
         self._run: dict[str, Any] = dict(NOTHING_YET)
-        self._record = TrainingRecord()
+        self.record = TrainingRecord()
         self._step_zero: list[Verdict] = []
 
     def _forget(self) -> None:
@@ -106,9 +106,9 @@ class Diagnosis(pl.Callback):
         self._activations = observer.provide(ActivationMonitor, self.every_n_steps)
         self._losses_seen = observer.provide(LossMonitor, self._gradients.every_n_steps)
         self._upkeep = observer.provide(Upkeep, self._gradients.every_n_steps)
-        self._record.class_names = [
-            str(name) for name in spec_of(getattr(trainer, "datamodule", None)).class_names
-        ]
+        spec = spec_of(getattr(trainer, "datamodule", None))
+        names = () if spec.task == "multilabel" else spec.class_names  # of several labels, each is 0 or 1
+        self.record.class_names = [str(name) for name in names]
         self._read_step_zero(trainer)
 
     @observed
@@ -131,12 +131,12 @@ class Diagnosis(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not _is_validating(trainer):
             return
-        found = self._record.validated = self._watch.end()
+        found = self.record.validated = self._watch.end()
         loss = found.loss if isinstance(found, Evidence) else logged_loss(trainer)
         if loss is not None:
-            self._record.validation.add(steps_done(trainer), trainer.current_epoch, loss)
-        self._record.update(trainer)
-        if self._record.step != self._record.planned_steps:  # else the end follows
+            self.record.validation.add(steps_done(trainer), trainer.current_epoch, loss)
+        self.record.update(trainer)
+        if self.record.step != self.record.planned_steps:  # else the end follows
             before = [verdict.kind for verdict in self.problems]
             self._judge_learning(trainer, ended=False)
             self._announce(trainer, steps_done(trainer), before)
@@ -155,10 +155,10 @@ class Diagnosis(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         step_zero = [asdict(verdict) for verdict in self._step_zero]
-        return self._run | {"record": self._record.state(), "step_zero": step_zero}
+        return self._run | {"record": self.record.state(), "step_zero": step_zero}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._record = TrainingRecord.from_state(state_dict.get("record", {}))
+        self.record = TrainingRecord.from_state(state_dict.get("record", {}))
         self._step_zero = [Verdict(**each) for each in state_dict.get("step_zero", [])]
         self._run.update({name: state_dict[name] for name in NOTHING_YET if name in state_dict})
 
@@ -181,7 +181,7 @@ class Diagnosis(pl.Callback):
 
     def _note_progress(self, trainer: pl.Trainer, step: int) -> None:
         """Keep what `learning.py` needs of this probe step."""
-        record, latest = self._record, self._gradients.latest
+        record, latest = self.record, self._gradients.latest
         if self._losses:
             record.training.add(step, trainer.current_epoch, self._losses[-1])
         record.probes += 1
@@ -193,16 +193,16 @@ class Diagnosis(pl.Callback):
         record.note_rate(step, trainer.optimizers)
 
     def _sum_up_losses(self) -> None:
-        self._record.trained, self._record.given = self._losses_seen.evidence(), self._losses_seen.given
+        self.record.trained, self.record.given = self._losses_seen.evidence(), self._losses_seen.given
 
     def _seems_no_better(self) -> bool:
         self._sum_up_losses()
-        return self._record.seems_no_better
+        return self.record.seems_no_better
 
     def _judge_learning(self, trainer: pl.Trainer, ended: bool) -> None:
-        self._record.update(trainer)
+        self.record.update(trainer)
         self._sum_up_losses()
-        self._history.note("learning", steps_done(trainer), judge_learning(self._record, ended))
+        self._history.note("learning", steps_done(trainer), judge_learning(self.record, ended))
 
     def _read_step_zero(self, trainer: pl.Trainer) -> None:
         """Take in what another callback found before the first step, or an earlier part of this training did."""
@@ -282,10 +282,10 @@ class Diagnosis(pl.Callback):
         self._judge_learning(trainer, ended=True)
         self._write(trainer)
         if trainer.is_global_zero:
-            print(table(self._history, self._run["looks"], in_words(self._record)), flush=True)
+            print(table(self._history, self._run["looks"], in_words(self.record)), flush=True)
 
     def _write(self, trainer: pl.Trainer) -> None:
-        text = markdown(self._history, self._run["looks"], in_words(self._record))
+        text = markdown(self._history, self._run["looks"], in_words(self.record))
         on_tensorboard(trainer, lambda writer: writer.add_text("diagnosis", text, self._judged or 0))
         if self._folder is not None and trainer.is_global_zero:
             write_json(Path(self._folder), self._history, self._run["step"], self._run["looks"])

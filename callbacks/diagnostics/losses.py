@@ -1,23 +1,25 @@
 """What the loss functions get: the answers and the targets of training steps and of validations.
 
 LossMonitor      at probe steps
-ValidationWatch  in the first batches of each validation
+ValidationWatch  in the first batches of each validation, or in all batches of a test
 """
 
 from __future__ import annotations
 
 import functools
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from callbacks.diagnostics.evidence import ClassTally, Evidence, Tally, evidence_of, new_tally
+from callbacks.diagnostics.evidence import Evidence
 from callbacks.diagnostics.loss_calls import REGRESSION_LOSSES, LossCall, LossRecorder
 from callbacks.diagnostics.monitor import Monitor
 from callbacks.diagnostics.probe import Probe, tensors_in
+from callbacks.diagnostics.tallies import ClassTally, Tally, evidence_of, new_tally
 from callbacks.observing import Observing
 from callbacks.tensorboard import write_learning
 
@@ -138,26 +140,32 @@ def is_compiled(model: nn.Module) -> bool:
 class ValidationWatch:
     """Sees the loss calls in `validation_step`, for the first batches of the first loader.
 
+    Args:
+        step: name of the method whose calls are seen.
+        batches: how many are watched.
+
     `obstacle` says why the newest validation could not be judged; empty if it could.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, step: str = "validation_step", batches: float = BATCHES) -> None:
+        self.step, self.batches = step, batches
         self.active = False  # whether the next batch is watched
         self.obstacle = ""
+        self._whole = True  # whether all batches so far were watched
         self._center: Tensor | None = None
         self._model: pl.LightningModule | None = None
 
     def begin(self, model: pl.LightningModule) -> None:
         """Before the first batch."""
         self._tally: Tally | None = None
-        self.obstacle, self.active, self._model = "", False, None
+        self.obstacle, self.active, self._whole, self._model = "", False, True, None
         if is_compiled(model):
             self.obstacle = "is compiled"
             return
-        original = model.validation_step
+        original = getattr(model, self.step)
 
         @functools.wraps(original)
-        def validation_step(*args: Any, **kwargs: Any) -> Any:
+        def watched(*args: Any, **kwargs: Any) -> Any:
             if not self.active:
                 return original(*args, **kwargs)
             with LossRecorder() as recorder:
@@ -167,12 +175,14 @@ class ValidationWatch:
             return output
 
         self._model = model
-        self._replaced = model.__dict__.get("validation_step")
-        model.__dict__["validation_step"] = validation_step
+        self._replaced = model.__dict__.get(self.step)
+        model.__dict__[self.step] = watched
 
     def next_batch(self, batch_idx: int, dataloader_idx: int) -> None:
         """Before each batch."""
-        self.active = batch_idx < BATCHES and dataloader_idx == 0 and not self.obstacle
+        is_seen = batch_idx < self.batches and dataloader_idx == 0
+        self._whole = self._whole and is_seen
+        self.active = is_seen and not self.obstacle
 
     def end(self) -> Evidence | str:
         """After the last batch: restore the model; returns what was seen, or why nothing was."""
@@ -182,15 +192,16 @@ class ValidationWatch:
         if self._tally is None:
             return NO_CALL
         self._center = getattr(self._tally, "mean", None)
-        return self._tally.evidence()
+        found = self._tally.evidence()
+        return replace(found, whole=self._whole) if isinstance(found, Evidence) else found
 
     def restore(self) -> None:
-        """Give the model its own `validation_step` back."""
+        """Give the model its own step back."""
         self.active = False
         if self._model is not None:
-            del self._model.__dict__["validation_step"]
+            del self._model.__dict__[self.step]
             if self._replaced is not None:
-                self._model.__dict__["validation_step"] = self._replaced
+                self._model.__dict__[self.step] = self._replaced
         self._model = None
 
     def skip(self) -> None:

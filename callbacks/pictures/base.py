@@ -33,6 +33,7 @@ import torch
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from pytorch_lightning.utilities.seed import isolate_rng
+from torch import Tensor
 
 from callbacks.diagnostics.reduction import is_sharded
 from callbacks.observing import Observing
@@ -66,6 +67,9 @@ class Picture(pl.Callback):
         Mapping[str, str]
     ] = {}  # one or two plain sentences for each tag; a tag may hold a *
     only_at_end = False  # True if it shows nothing earlier, or takes long
+    one_class_per_sample = (
+        False  # True if it does not suit a class for each pixel or token, which only a batch shows
+    )
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
@@ -136,6 +140,8 @@ class Picture(pl.Callback):
     def _draw_all(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.batch is None:
             self.batch = fixed_batch(trainer)
+        if self.one_class_per_sample and has_positions(self.batch):
+            return self.skip()
         step = steps_done(trainer)
         when = f"after {step:,} steps" if step else "before training"
         with drawing():
@@ -148,6 +154,12 @@ class Picture(pl.Callback):
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / f"{tag.replace('/', '_')}_{step:06d}.png").write_bytes(png)
+
+
+def has_positions(batch: Any) -> bool:
+    """Whether the target, the second part of a batch, has several numbers for each sample."""
+    target = batch[1] if isinstance(batch, list | tuple) and len(batch) > 1 else None
+    return isinstance(target, Tensor) and target.numel() > len(target)
 
 
 class NoValidationError(Exception):

@@ -25,6 +25,7 @@ class Confusion(Picture):
         "fit/confusion": "A row shows how the samples of one true class were predicted: the diagonal shows correct "
         "predictions, everything off it is a mistake.",
     }
+    one_class_per_sample = True
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         classifies = spec_of(data).task in ("binary", "multiclass") and not is_autoencoder(pl_module)

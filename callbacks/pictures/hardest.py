@@ -28,6 +28,7 @@ class Hardest(Picture):
         "errors/hardest": "The worst mistakes first, in red, each with the predicted class and its probability; in "
         "blue, the least certain correct ones. A mistake at 98 % is more worrying than one at 40 %.",
     }
+    one_class_per_sample = True
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:
         return is_image_classifier(pl_module, data)

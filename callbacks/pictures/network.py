@@ -78,9 +78,10 @@ def raw_inputs(data: Any, x: Tensor) -> np.ndarray:
 
 
 def raw_targets(data: Any, y: Tensor) -> np.ndarray:
-    """Targets or predictions of a regression in the units of the table."""
+    """Targets or predictions of a regression in the units of the table; the statistics are (K,) for several outputs."""
     statistics = getattr(data, "statistics", {})
-    return array(y) * float(statistics.get("target_std", 1.0)) + float(statistics.get("target_mean", 0.0))
+    std, mean = statistics.get("target_std", 1.0), statistics.get("target_mean", 0.0)
+    return array(y) * np.asarray(std) + np.asarray(mean)
 
 
 def prepared_inputs(data: Any, raw: np.ndarray, like: Tensor) -> Tensor:

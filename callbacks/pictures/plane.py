@@ -118,7 +118,8 @@ def draw_lines(plane: PlaneAxes, weight: np.ndarray, bias: np.ndarray) -> Figure
     plane.scatter(axes, size=8, alpha=0.5)
     plane.frame(axes)
     size = plane.high - plane.low
-    unseen, taken = [], []
+    unseen: list[str] = []
+    taken: list[np.ndarray] = []
     for unit in range(min(len(weight), MAX_LINES)):
         lines = plane.lines(weight[unit], bias[unit])
         if not lines:
@@ -133,7 +134,8 @@ def draw_lines(plane: PlaneAxes, weight: np.ndarray, bias: np.ndarray) -> Figure
             arrow = {"arrowstyle": "-|>", "color": color, "shrinkA": 0}
             axes.annotate("", feet[best] + 0.08 * direction, feet[best], arrowprops=arrow)
             style: Any = {"color": color, "fontweight": "bold", "ha": "center", "va": "center", "bbox": BOX}
-            axes.text(*places[best], str(unit + 1), **style)
+            x, y = places[best]
+            axes.text(x, y, str(unit + 1), **style)
     axes.set_title("arrow: where the unit is on" + (f"; outside: {', '.join(unseen)}" if unseen else ""))
     figure.legend(loc="outside lower center", ncols=len(plane.classes), markerscale=1.6)
     of_all = f"the first {MAX_LINES} of {len(weight)} hidden units"

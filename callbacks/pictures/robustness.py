@@ -38,6 +38,7 @@ class Robustness(Picture):
         "robustness/accuracy": "The accuracy on rotated, shifted or noisy images, which the network never saw; where "
         "the band reaches the dashed line, it only guesses.",
     }
+    one_class_per_sample = True
     only_at_end = True  # it runs the network 21 times
 
     def suits(self, pl_module: pl.LightningModule, data: Any) -> bool:

@@ -94,8 +94,9 @@ def to_png(figure: Figure) -> bytes:
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     small = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     palette = small.getpalette() or []
-    paper = 3 * int(small.getpixel((0, 0)))  # the corner; mixed with other light colors it would be off-white
-    palette[paper : paper + 3] = picture.getpixel((0, 0))
+    corner: Any = small.getpixel((0, 0))  # mixed with other light colors the paper would be off-white
+    paper: Any = picture.getpixel((0, 0))
+    palette[3 * corner : 3 * corner + 3] = paper
     small.putpalette(palette)
     buffer = io.BytesIO()
     small.save(buffer, "png")

@@ -37,6 +37,9 @@ class TimeDelta(Picture):
         recurrent = find_recurrent(pl_module)
         spec = spec_of(data)
         is_series = len(spec.in_shape) == 2 and spec.task == "regression"
+        is_series = (
+            is_series and spec.out_features == spec.in_shape[-1]
+        )  # the next value, not a whole forecast
         return is_series and len(recurrent) == 1 and recurrent[0].batch_first
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:

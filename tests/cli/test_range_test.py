@@ -157,6 +157,10 @@ def test_a_noisy_start_does_not_count_as_a_fall() -> None:
         flat = generator.normal(1.0, 0.2, 200).tolist()
         with pytest.raises(UsageError, match="never falls in this range by more than its noise"):
             suggest(rates, flat)
+    for _ in range(50):  # one untypical batch at the start, after which nothing falls
+        first, *flat = generator.normal(1.0, 0.2, 200).tolist()
+        with pytest.raises(UsageError, match="never falls"):
+            suggest(rates, [first + 30.0, *flat])
     with pytest.raises(UsageError, match="never falls"):
         suggest(rates, [1.0 + rate for rate in rates])
     for constant in (0.0, 1.0, -0.7):

@@ -6,7 +6,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from cli import main
-from cli.request import Request, option_values, prepare, settings, take_option
+from cli.request import COMMANDS, STUDIES, Request, option_values, prepare, settings, take_option
 from runtime.errors import UsageError
 
 
@@ -34,7 +34,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("fitt", "there is no command 'fitt'; did you mean 'fit'?"),
         ("predictt", "did you mean 'predict'?"),
-        ("train", "it can be: check, compare, fit, predict, sweep, test, tune-lr, validate"),
+        ("train", f"it can be: {', '.join(sorted([*COMMANDS, *STUDIES]))}"),
         ("--config x.yaml", "--config stands before the command; write: python train.py fit --config"),
         ("fit", "fit needs --config"),
         ("test", "test needs a run, python train.py test runs/.../version_N, or the name"),
@@ -124,11 +124,6 @@ def test_evaluation_finds_the_config_beside_the_checkpoint(form: str) -> None:
 
 def test_a_config_given_with_a_checkpoint_is_taken_instead() -> None:
     words = ["test", "--config", "mine.yaml", "--ckpt_path", "lone.ckpt"]
-    assert prepare(words).args == words
-
-
-@pytest.mark.parametrize("words", [["fit", "--help"], ["fit", "-h"], ["test", "--model.help", "--help"]])
-def test_help_needs_no_config(words: list[str]) -> None:
     assert prepare(words).args == words
 
 

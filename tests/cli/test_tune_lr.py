@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli import main
+from cli.sweep import build_trial
 from cli.tune_lr import draw
 from tests.cli.parabola import PARABOLA
 
@@ -51,6 +52,7 @@ def test_what_is_wrong_is_said(words: list[str], message: str, capsys: pytest.Ca
 MODULES = """
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.cli import OptimizerCallable
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -65,6 +67,28 @@ class Net(pl.LightningModule):
 
     def configure_optimizers(self):
         return torch.optim.Adam(self.parameters(), lr=self.lr)
+
+class Base(Net):
+    def __init__(self, base_lr: float = 0.02, **kwargs):
+        super().__init__(lr=base_lr, **kwargs)
+
+class Either(Net):
+    def __init__(self, encoder_lr: float = 0.02, head_lr: float = 0.02, **kwargs):
+        super().__init__(lr=head_lr, **kwargs)
+
+class Given(Net):
+    def __init__(self, optimizer: OptimizerCallable = torch.optim.Adam, **kwargs):
+        super().__init__(**kwargs)
+        self.optimizer = optimizer
+
+    def configure_optimizers(self):
+        return self.optimizer(self.parameters())
+
+class Scaled(Given):
+    def configure_optimizers(self):
+        optimizer = self.optimizer(self.parameters())
+        optimizer.param_groups[0]["lr"] *= 2
+        return optimizer
 
 class Fixed(Net):
     def configure_optimizers(self):
@@ -90,18 +114,36 @@ class Data(pl.LightningDataModule):
 """
 
 
+@pytest.mark.parametrize("model", ["Net", "Base", "Given"])
+def test_the_command_that_is_printed_trains_with_the_suggestion(
+    model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also for modules from elsewhere, whose argument may have any name."""
+    Path("nets_for_rates.py").write_text(MODULES)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    words = [f"--model=nets_for_rates.{model}", "--data=nets_for_rates.Data", "--trainer.accelerator=cpu"]
+    assert main(["tune-lr", *words]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    suggested = float(next(line.split()[1] for line in printed if line.startswith("  suggestion")))
+    command = next(line.split("train.py fit ")[1] for line in printed if "train.py fit" in line)
+    run = build_trial([*command.split(), "--trainer.max_steps=1"])
+    run.fit()
+    assert [group["lr"] for group in run.trainer.optimizers[0].param_groups] == [suggested]
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("Net", ["--model.lr 0.", "--vary model.lr=0."]),
-        ("Fixed", ["set it where Fixed.configure_optimizers makes the optimizer"]),
-        ("Groups", ["highest of their rates; multiply all by", "0.02 -> 0.", "0.002 -> 0.0"]),
+        ("Fixed", ["no flag sets it", "set it where Fixed.configure_optimizers makes the optimizer"]),
+        ("Either", ["no flag sets it", "set it where Either.configure_optimizers makes the optimizer"]),
+        ("Scaled", ["no flag sets it", "set it where Scaled.configure_optimizers makes the optimizer"]),
+        ("Groups", ["no flag sets them all", "multiply all by", "0.02 -> 0.", "0.002 -> 0.0"]),
     ],
 )
-def test_the_flag_that_is_printed_exists(
+def test_no_command_is_printed_where_no_flag_sets_the_rate(
     model: str, said: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """For modules from elsewhere, whose optimizer may have no flag or several rates."""
+    """Two arguments that may be it, an optimizer whose rate is changed, several rates."""
     Path("nets_for_rates.py").write_text(MODULES)
     monkeypatch.syspath_prepend(str(Path.cwd()))
     words = [f"--model=nets_for_rates.{model}", "--data=nets_for_rates.Data", "--trainer.accelerator=cpu"]
@@ -109,8 +151,7 @@ def test_the_flag_that_is_printed_exists(
     printed = " ".join(capsys.readouterr().out.split())
     for part in said:
         assert part in printed
-    if model != "Net":
-        assert "train.py" not in printed
+    assert "train.py" not in printed
 
 
 def test_one_optimizer_is_needed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,8 @@ import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from runtime.errors import UsageError
-from runtime.loggers import BufferedTensorBoardLogger, MetricsCSV, Row
+from runtime.loggers import MetricsCSV, Row
+from runtime.tensorboard import BufferedTensorBoardLogger
 
 
 def test_rows_of_one_step_are_one_row(tmp_path: Path) -> None:
@@ -70,25 +71,6 @@ def test_what_shares_a_row_does_not_depend_on_the_clock(
             logger.save()
     logger.finalize("success")
     assert (tmp_path / "metrics.csv").read_text() == "step,a,b\n0,0,0\n1,1,1\n"
-
-
-def test_one_event_for_each_step(tmp_path: Path) -> None:
-    logger = BufferedTensorBoardLogger(tmp_path, name="run", version="version_0")
-    logger.log_hyperparams({"width": 3})
-    for step in (0, 50):
-        logger.log_metrics({"train/loss": 0.5, "epoch": 0}, step=step)
-        logger.log_metrics({"grad_norm/00_net": 1.0}, step=step)
-    logger.log_metrics({"val/loss": 0.25}, step=54)
-    logger.finalize("success")
-    (path,) = (tmp_path / "run" / "version_0").glob("events*")
-    found = {
-        event.step: [value.tag for value in event.summary.value]
-        for event in EventFileLoader(str(path)).Load()
-        if event.summary.value and not event.summary.value[0].tag.startswith(("_hparams_", "hp_metric"))
-    }
-    both = ["train/loss", "epoch", "grad_norm/00_net"]
-    assert found == {0: both, 50: both, 54: ["val/loss"]}
-    assert (tmp_path / "run" / "version_0" / "hparams.yaml").read_text() == "width: 3\n"
 
 
 def test_tags_with_commas_and_quotes_survive(tmp_path: Path) -> None:

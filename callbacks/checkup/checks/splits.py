@@ -126,8 +126,11 @@ def _verdict_on_rows(subject: Subject, train: Counter[int], held_out: Counter[in
 
 
 def has_rich_rows(inputs: torch.Tensor) -> bool:
-    """Whether a sample has so many different numbers that two equal ones are copies: 32 numbers, 8 different ones."""
-    if inputs[0].numel() < 32:
+    """Whether a sample has so many different numbers that two equal ones are copies: 32 numbers, 8 different ones.
+
+    Not so of tokens: two sentences can be equal.
+    """
+    if inputs[0].numel() < 32 or not inputs.is_floating_point():
         return False
     rows = inputs[:16].flatten(1)
     return min(len(row.unique()) for row in rows) >= 8

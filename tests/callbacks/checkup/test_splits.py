@@ -3,6 +3,7 @@
 import pytest
 import pytorch_lightning as pl
 import torch
+from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset, TensorDataset
 
 from callbacks.checkup.checks import splits
@@ -203,3 +204,30 @@ def test_rows_repeated_before_the_split(repeated_first, expected):
         assert found(HELD_OUT, model, *loaders) == expected
     else:
         assert "more than once" in why_not(HELD_OUT, model, *loaders)[0]
+
+
+def sentences(n, seed=0):
+    """Forty tokens of one of two hundred sentences, and the next ones: many have a twin, as short sentences do."""
+    whole = torch.randint(30, (200, 41), generator=torch.Generator().manual_seed(9))
+    chosen = torch.randint(200, (n,), generator=torch.Generator().manual_seed(seed))
+    own = torch.randint(30, (n, 41), generator=torch.Generator().manual_seed(seed + 1))
+    tokens = torch.where((torch.arange(n) % 3 == 0)[:, None], whole[chosen], own)
+    return tokens[:, :-1], tokens[:, 1:]
+
+
+class Tokens(Plain):
+    def __init__(self):
+        super().__init__(nn.Sequential(nn.Embedding(30, 8), nn.Linear(8, 30)))
+
+    def training_step(self, batch, batch_idx):
+        return nn.functional.cross_entropy(self(batch[0]).mT, batch[1])
+
+
+def test_equal_sentences_are_no_copies_but_chance():
+    x, y = sentences(900)
+    assert found(HELD_OUT, Tokens(), loader(x, y), loader(*sentences(300, seed=5), False)) == {}
+
+
+def test_copied_sentences_are_found():
+    x, y = sentences(900)
+    assert found(HELD_OUT, Tokens(), loader(x, y), loader(x[:300], y[:300], False)) == {KIND: "fail"}

@@ -283,7 +283,7 @@ def test_it_is_kept_over_a_resume_and_written(tmp_path):
     model = Plain(net(), F.cross_entropy, **slow)
     logger = CSVLogger(tmp_path, name="run")
     fit(model, loader, again, steps=240, val=val, ckpt_path=tmp_path / "last.ckpt", logger=logger)
-    assert again._record.validation.steps == list(range(8, 241, 8))
+    assert again.record.validation.steps == list(range(8, 241, 8))
     report = json.loads((tmp_path / "run" / "version_0" / "diagnosis.json").read_text())
     assert not report["healthy"]
     (verdict,) = (each for each in report["verdicts"] if each["kind"] == "no better than a constant answer")

@@ -235,3 +235,22 @@ def test_nothing_is_drawn_in_a_dry_run(tmp_path: Path):
     train(sketch, fast_dev_run=True)
     assert sketch.seen == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("targets", "drawn"), [(1, True), (3, False)])
+def test_what_needs_one_class_per_sample_is_not_drawn_for_several(targets, drawn, tmp_path):
+    picture = Sketch(tmp_path)
+    picture.one_class_per_sample = True
+    model = Plain(nn.Linear(5, targets))
+    data = rows(X, torch.randn(48, targets))
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "accelerator": "cpu",
+    }
+    trainer = pl.Trainer(max_epochs=1, callbacks=[picture], default_root_dir=tmp_path, **quiet)
+    with warnings.catch_warnings(record=True) as warned:
+        trainer.fit(model, data, data)
+    assert bool(picture.seen) == drawn
+    assert not [each for each in warned if "cannot be drawn" in str(each.message)]

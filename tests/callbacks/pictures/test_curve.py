@@ -116,3 +116,15 @@ def test_several_inputs_are_drawn_as_predicted_against_true():
     )
     assert not Curve().suits(model, data)
     assert not Predicted().suits(network(1, 1), curve_data())
+
+
+def test_each_of_several_outputs_has_a_panel_in_its_own_units():
+    model, x, y = network(3, 2), torch.randn(30, 3).double(), torch.randn(30, 2).double()
+    mean, std = torch.tensor([100.0, 3.0]).double(), torch.tensor([20.0, 0.5]).double()
+    data = data_like("regression", [3], statistics={"target_mean": mean, "target_std": std})
+    data.target_name = ["price", "days"]
+    axes = draw(Predicted(), model, data, x, y)["fit/predicted"].axes
+    assert [each.get_xlabel() for each in axes] == ["true price", "true days"]
+    for column, each in enumerate(axes):
+        points = (torch.stack([y, model(x)])[..., column] * std[column] + mean[column]).detach()
+        np.testing.assert_allclose(each.collections[0].get_offsets(), points.T)

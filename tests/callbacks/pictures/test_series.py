@@ -86,6 +86,10 @@ def test_looking_back_leaves_nothing_behind():
 
 
 def test_other_networks_and_data_do_not_suit():
+    assert TimeDelta().suits(Recurrent(), DATA)
     assert not TimeDelta().suits(Plain(nn.Linear(1, 1)), DATA)
+    assert not TimeDelta().suits(
+        Recurrent(), data_like("regression", [6, 1], out_features=4)
+    )  # a whole forecast
     assert not Forecast().suits(Plain(nn.Linear(1, 1)), DATA)
     assert not Forecast().suits(Recurrent(), data_like("regression", [1]))
