@@ -11,6 +11,7 @@ python train.py compare runs/mnist_mlp/version_0 runs/mnist_convnet/version_0   
 python train.py sweep --config configs/mnist_4v9_logistic.yaml --config configs/sweeps/lr.yaml     many runs, one table
 python train.py sweep --config configs/titanic_mlp.yaml --vary model.optimizer.lr=0.01,0.1 --sweep.seeds 8
 python train.py tune-lr --config configs/titanic_mlp.yaml                  suggest a learning rate
+python train.py new my_project --like examples/segmentation                copy an example, to start from
 python train.py fit --help                                                 every flag, with its default
 tensorboard --logdir runs                                                  curves, gradients, activations
 """

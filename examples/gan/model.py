@@ -94,7 +94,9 @@ class LitGAN(pl.LightningModule):
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         parts = (self.generator, self.discriminator)
-        optimizers = [Adam(part.parameters(), lr=self.lr, betas=(0.5, 0.99)) for part in parts]
+        optimizers: list[Optimizer] = [
+            Adam(part.parameters(), lr=self.lr, betas=(0.5, 0.99)) for part in parts
+        ]
         epochs = self.trainer.max_epochs or 1
         return optimizers, [LinearLR(each, 1.0, 0.01, total_iters=epochs) for each in optimizers]
 
