@@ -22,7 +22,8 @@ from callbacks.steps import steps_done
 
 FILE = "distributions.npz"
 BINS = 40
-MOST_VALUES = 2**20  # of a layer; of more, every second, third, ... is counted
+ROWS = 256  # of the validation batch
+MOST_VALUES = 2**18  # of a layer; of more, every second, third, ... is counted
 
 
 class Distributions(Picture):
@@ -30,9 +31,9 @@ class Distributions(Picture):
 
     For each layer there are `weights/<tag>/counts` (S, B) and `weights/<tag>/edges` (S, B + 1), and the same of
     `activations/<tag>`, for S steps and B bins; `steps` (S,) has the steps done. Each step has its own bins, from the
-    smallest to the largest value. Activations are what a layer passes on for the fixed validation batch: the output of
-    the nonlinearity that follows it, or else its own. They are left out without validation data, and for a module that
-    cannot be called with the first tensor of a batch.
+    smallest to the largest value. Activations are what a layer passes on for the first 256 rows of the fixed validation
+    batch: the output of the nonlinearity that follows it, or else its own. They are left out without validation data, and
+    for a module that cannot be called with the first tensor of a batch.
 
     A resumed run keeps the steps up to its checkpoint.
 
@@ -66,7 +67,7 @@ class Distributions(Picture):
                 self.batch = fixed_batch(trainer)
             x = next(tensors_of(self.batch), None)
             if x is not None:
-                outputs = activations(pl_module, x)
+                outputs = activations(pl_module, x[:ROWS])
         layers = in_order(find_layers(pl_module), list(outputs))
         for tag, layer in layers.items():
             weights = [p.detach().flatten() for name, p in layer.parameters() if "bias" not in name]
