@@ -58,7 +58,7 @@ def show(words: list[str]) -> int:
     if limit is not None:
         runs = runs[:limit] if sort else runs[max(0, len(runs) - limit) :]
     if as_html:
-        write_page(runs)
+        write_page(runs if sort else runs[::-1])  # a page is read from its top
         return 0
     from cli import runs_table
 

@@ -23,6 +23,7 @@ Any flag of fit may be given. Trains nothing, writes nothing; exit code 1 if som
 SWEEP = """\
 python train.py sweep --config configs/mnist_4v9_logistic.yaml --config configs/sweeps/lr.yaml
 python train.py sweep --config configs/rings.yaml --vary model.hidden_sizes=[2],[3] --vary model.optimizer.lr=log:1e-3:1
+python train.py sweep --config configs/titanic_full.yaml --replicate data.fold=0,1,2,3,4
 
 Any flag of fit may be given, and any may vary. The same command resumes a sweep that was stopped, and shares it
 with other processes that run at the same time.

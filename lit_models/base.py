@@ -1,5 +1,6 @@
 """The steps, metrics and optimizers that all architectures share."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from torchmetrics import MeanMetric
 
 from lit_models.class_weights import PosWeight, Weights, training_class_counts
 from lit_models.metrics import MetricNames, new_metrics
-from lit_models.schedules import CYCLES, SchedulerCallable, build_scheduler
+from lit_models.schedules import CYCLES, SchedulerCallable, build_scheduler, counts_steps
 from lit_models.task_choice import make_task
 
 Metrics = Any  # an nn.ModuleDict of torchmetrics objects; mypy would treat them as plain modules
@@ -34,10 +35,12 @@ class LitModel(pl.LightningModule):
         pos_weight: see `Binary` and `Multilabel`.
         metrics: further metrics of validation and test, see `new_metrics`.
         optimizer: a class from torch.optim, or any function from parameters to an optimizer.
-        scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler. Missing
-            arguments are filled in: `total_steps` of OneCycleLR with the length of the training, `max_lr` of OneCycleLR
-            and CyclicLR with the optimizer's `lr`, `monitor` of ReduceLROnPlateau with "val/loss".
-        scheduler_interval: the unit that the scheduler counts; default: steps for OneCycleLR and CyclicLR, else epochs.
+        scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler, such as
+            `lit_models.schedules.warmup_cosine`. Missing arguments are filled in: `total_steps` and `T_max` with the
+            length of the training, `max_lr` of OneCycleLR and CyclicLR with the optimizer's `lr`, `monitor` of
+            ReduceLROnPlateau with "val/loss".
+        scheduler_interval: the unit that the scheduler counts; default: steps for OneCycleLR, CyclicLR, and what has an
+            argument such as `total_steps` or `warmup_steps`, else epochs.
         compile: compile the network in place with `torch.compile`; the names in checkpoints stay the same.
 
     The data determine the first five; the command line takes them from the data module.
@@ -157,24 +160,53 @@ class LitModel(pl.LightningModule):
                 parameter.grad = None
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        return self.make_optimizer(self.parameters(), lambda: int(self.trainer.estimated_stepping_batches))
+        return self.make_optimizer(self.parameters(), self.total_steps, self.total_epochs)
+
+    def total_steps(self) -> int:
+        """Length of the training in steps of the optimizer.
+
+        Raises:
+            ValueError: if it has no end.
+        """
+        steps = self.trainer.estimated_stepping_batches
+        if steps == math.inf:
+            raise ValueError(
+                "model.scheduler has no length, and the training has no end; give its total_steps or T_max, or "
+                "--trainer.max_epochs or --trainer.max_steps"
+            )
+        return int(steps)
+
+    def total_epochs(self) -> int:
+        """Length of the training in epochs, the last of which may be cut short."""
+        steps, trainer = self.total_steps(), self.trainer
+        if math.isinf(trainer.num_training_batches):
+            return max(1, trainer.max_epochs or 1)
+        return math.ceil(steps / math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches))
 
     def make_optimizer(
-        self, parameters: Iterable[Tensor], total_steps: Callable[[], int]
+        self,
+        parameters: Iterable[Tensor],
+        total_steps: Callable[[], int],
+        total_epochs: Callable[[], int] | None = None,
     ) -> OptimizerLRScheduler:
         """The optimizer of these parameters and its schedule, in the form that Lightning expects.
 
         Args:
             parameters: what it steps.
             total_steps: gives the length of the training; called only if a schedule needs it.
+            total_epochs: the same for a schedule that counts epochs; default: of the trainer.
         """
         optimizer = build_optimizer(self.optimizer_factory, parameters)
         if self.scheduler_factory is None:
             return {"optimizer": optimizer}
-        scheduler = build_scheduler(self.scheduler_factory, optimizer, total_steps)
+        interval = self.scheduler_interval or ("step" if counts_steps(self.scheduler_factory) else "epoch")
+        length = total_steps if interval == "step" else total_epochs or self.total_epochs
+        scheduler = build_scheduler(self.scheduler_factory, optimizer, length)
+        if self.scheduler_interval is None and isinstance(scheduler, CYCLES):  # made by a function
+            interval = "step"
         config = {
             "scheduler": scheduler,
-            "interval": self.scheduler_interval or ("step" if isinstance(scheduler, CYCLES) else "epoch"),
+            "interval": interval,
             # These two are read for ReduceLROnPlateau only, which waits until its metric is measured.
             "monitor": getattr(scheduler, "monitor", "val/loss"),
             "strict": False,

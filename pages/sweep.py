@@ -98,29 +98,42 @@ def asked_section(about: dict[str, Any]) -> Section:
 def best_section(about: dict[str, Any], settings: pd.DataFrame, monitor: str) -> Section:
     """The best setting, whether it can be told from the runner-up, and the command that trains it."""
     best = mapping(about.get("best"))
+    if about.get("flags") == [] and "mean" in settings and not settings.empty:
+        return mean_section(settings, monitor)
     if not best or settings.empty or "mean" not in settings:
         return Section("best", "Best setting", "", note("No run is complete, so there is no best setting."))
-    row = settings.iloc[0]
-    count = int(row.get("runs", 0))
-    spread = (
-        f"standard deviation {short(float(row['deviation']))} over {count} seeds" if count > 1 else "one run"
-    )
     names = " ".join(f"{flag}={value}" for flag, value in best.items())
-    card = (
-        f'<div class="results"><div class="result"><h4>{escape(monitor)}</h4>'
-        f'<div class="value">{short(float(row["mean"]))}</div><p>{escape(spread)}</p></div>'
-        f'<div class="result"><h4>reached with</h4><p><code>{escape(names)}</code></p></div></div>'
-    )
+    reached = f'<div class="result"><h4>reached with</h4><p><code>{escape(names)}</code></p></div>'
+    card = f'<div class="results">{mean_card(settings, monitor)}{reached}</div>'
     body = card + part("Is it better than the runner-up?", f"<p>{escape(str(about.get('sentence', '')))}</p>")
     if words := [str(word) for word in listed(about.get("train"))]:
         body += part("Train it", command(train_py(*words)))
     side = "largest" if about.get("mode") == "max" else "smallest"
-    how = f"The setting with the {side} mean over its seeds; of many settings, the best is partly luck."
+    how = f"The setting with the {side} mean over its runs; of many settings, the best is partly luck."
     return Section("best", "Best setting", how, body)
 
 
+def mean_section(settings: pd.DataFrame, monitor: str) -> Section:
+    """Of a sweep that replicates one setting, over folds or seeds: the mean, as none is the best."""
+    how = "The same setting, several times: what the runs reach on average, and how much they differ."
+    return Section("best", "Mean", how, f'<div class="results">{mean_card(settings, monitor)}</div>')
+
+
+def mean_card(settings: pd.DataFrame, monitor: str) -> str:
+    """Mean and deviation of the first setting."""
+    row = settings.iloc[0]
+    count = int(row.get("runs", 0))
+    spread = (
+        f"standard deviation {short(float(row['deviation']))} over {count} runs" if count > 1 else "one run"
+    )
+    return (
+        f'<div class="result"><h4>{escape(monitor)}</h4>'
+        f'<div class="value">{short(float(row["mean"]))}</div><p>{escape(spread)}</p></div>'
+    )
+
+
 def settings_section(settings: pd.DataFrame, flags: Sequence[str], monitor: str) -> Section:
-    """All settings, the best first: mean and deviation over the seeds."""
+    """All settings, the best first: mean and deviation over the runs."""
     if settings.empty or "mean" not in settings:
         return Section("settings", "Settings", "", note("settings.csv is missing or damaged."))
     extra = [name for name in ("pruned", "failed") if name in settings and settings[name].any()]
@@ -136,7 +149,7 @@ def settings_section(settings: pd.DataFrame, flags: Sequence[str], monitor: str)
     body = table(rows, header, numbers=right)
     if len(settings) > MOST_ROWS:
         body += note(f"{len(settings) - MOST_ROWS:,} more are in settings.csv.")
-    how = "The best first; a setting whose seeds are not all complete comes after those whose seeds are."
+    how = "The best first; a setting whose runs are not all complete comes after those whose runs are."
     return Section("settings", "Settings", how, body)
 
 

@@ -113,7 +113,7 @@ def report(plan: Plan, queue: Queue, command: Sequence[str] = ()) -> pd.DataFram
     Every process that ends writes all of it again, one after the other. The last one knows all runs, and its files stay.
     """
     with FileLock(plan.folder / "report.lock"):
-        runs = runs_table(queue.trials())
+        runs = runs_table(queue.trials(), [axis.flag for axis in plan.replicated])
         write_report(plan, runs, command)
     return runs
 
@@ -133,6 +133,9 @@ def write_report(plan: Plan, runs: pd.DataFrame, command: Sequence[str]) -> None
         print(f"  failed: {error}")
     write_summary(plan, runs, settings, command)
     if not settings["runs"].any():
+        return
+    if not plan.axes:
+        report_mean(plan, settings)
         return
     write_hparams(plan, settings, plan.folder / "settings")
     pictures = draw_all(plan, runs, settings, plan.folder / "pictures")
@@ -158,9 +161,20 @@ def write_summary(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame, comman
         "mode": plan.mode,
     }
     about |= {"flags": [axis.flag for axis in plan.axes], "seeds": plan.seeds}
-    if settings["runs"].any():
+    if plan.axes and settings["runs"].any():  # of replicates of one setting none is the best
         best = setting_in(plan, settings.iloc[0])
         about |= {"best": {flag: short(value) for flag, value in best.items()}}
         about |= {"train": ["fit", *plan.fit_words(best, plan.seeds[0])]}
         about |= {"sentence": comparison(plan, runs, settings)}
     write_whole(plan.folder / SUMMARY, json.dumps(about, indent=1, default=str) + "\n")
+
+
+def report_mean(plan: Plan, settings: pd.DataFrame) -> None:
+    """The mean over all runs, where they are replicates of one setting."""
+    mean, deviation, count = (settings[name].iloc[0] for name in ("mean", "deviation", "runs"))
+    rows = {
+        plan.monitor: f"{number(mean)} ± {number(deviation)}" if count > 1 else number(mean),
+        "runs": plan.folder / "runs.csv",
+        "look inside": tensorboard(plan.folder),
+    }
+    print_table(f"mean and deviation over {count} runs", {name: str(value) for name, value in rows.items()})

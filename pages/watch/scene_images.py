@@ -18,7 +18,7 @@ from pages.watch.frames import bars_of, class_means, maps_of, unit
 from pages.watch.packing import largest, pack, plain
 from pages.watch.scene import Scene, Units
 
-MAX_IMAGES = 200  # for the mean of a unit in each class
+MAX_IMAGES = 64  # for the mean of a unit in each class
 FIXED = 20  # that the page goes through
 
 

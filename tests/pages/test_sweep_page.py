@@ -63,6 +63,18 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
+def test_replicates_of_one_setting_have_a_mean_and_no_best(folder: Path) -> None:
+    about = {name: value for name, value in ABOUT.items() if name not in ("best", "train", "sentence")}
+    (folder / SUMMARY).write_text(json.dumps({**about, "flags": []}), encoding="utf-8")
+    pd.DataFrame({"mean": [0.61], "deviation": [0.02], "runs": [5]}).to_csv(
+        folder / "settings.csv", index=False
+    )
+    best = section_of(sweep(folder), "best")
+    assert "Mean" in best
+    assert "val/loss 0.61 standard deviation 0.02 over 5 runs" in best
+    assert "reached with" not in best
+
+
 def test_it_says_what_the_tables_say(folder: Path) -> None:
     page = sweep(folder)
     head = text_of(page).partition("What was asked")[0]
@@ -72,7 +84,7 @@ def test_it_says_what_the_tables_say(folder: Path) -> None:
     assert "seeds 42, 43" in asked
     best = section_of(page, "best")
     assert "smallest mean" in best
-    assert "val/loss 0.001 standard deviation 0.0005 over 2 seeds" in best
+    assert "val/loss 0.001 standard deviation 0.0005 over 2 runs" in best
     assert "reached with model.hidden_sizes=[3]" in best
     assert "The best can be told from the runner-up." in best
     settings = section_of(page, "settings")
