@@ -8,6 +8,7 @@ const resumed = JSON.parse(main.dataset.resumed || "[]");
 const allSteps = new Bokeh.DataRange1d({ range_padding: 0.02 });
 const crosshair = new Bokeh.Span({ dimension: "height", line_width: 1, line_color: "#888888", level: "overlay" });
 const curves = [];  // { source, output, smooth, raw } of every curve over the steps
+const touched = matchMedia("(pointer: coarse)").matches;  // where a finger that moves scrolls the page
 const roots = [], places = [];
 
 const numbers = (values) => values.map((value) => (value === null ? NaN : value));
@@ -31,7 +32,8 @@ function newChart(options) {
 // A chart whose steps and crosshair are those of all others.
 function overSteps(options) {
   const chart = newChart({
-    x_range: allSteps, tools: [new Bokeh.BoxZoomTool({ dimensions: "width" }), new Bokeh.ResetTool()], ...options,
+    x_range: allSteps, tools: touched ? [] : [new Bokeh.BoxZoomTool({ dimensions: "width" }), new Bokeh.ResetTool()],
+    ...options,
   });
   chart.add_tools(new Bokeh.CrosshairTool({ overlay: crosshair }));
   for (const axis of chart.xaxes) axis.formatter = new Bokeh.NumeralTickFormatter({ format: "0,0" });

@@ -14,7 +14,7 @@ from pages.report import FILE, write_report
 
 PAUSE = 10.0  # seconds between two pages
 SHARE = 0.01  # of the training's time, at most, for all pages together
-FIRST_COST = 1.0  # seconds that the first page is expected to take
+FIRST_COST = 0.5  # seconds that the first page is expected to take
 
 
 class LivePage(pl.Callback):

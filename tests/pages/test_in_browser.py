@@ -70,6 +70,25 @@ def test_every_chart_is_drawn_and_nothing_sticks_out(opened: Any) -> None:
     assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.parametrize("opened", [PHONE], indirect=True, ids=["phone"])
+def test_a_finger_on_a_chart_scrolls_the_page(opened: Any) -> None:
+    """No element of a chart, also in its shadow trees, keeps the finger's movement for itself."""
+    found = opened.evaluate(
+        """() => {
+            const found = new Set();
+            const walk = (node) => {
+                for (const child of [...(node.shadowRoot?.children ?? []), ...node.children]) {
+                    found.add(getComputedStyle(child).touchAction);
+                    walk(child);
+                }
+            };
+            walk(document.querySelector("#curves"));
+            return [...found];
+        }"""
+    )
+    assert set(found) <= {"auto", "manipulation", "pan-y", "pan-y pinch-zoom"}
+
+
 @pytest.mark.parametrize("opened", [WIDE, DARK], indirect=True, ids=["light", "dark"])
 def test_words_can_be_read_on_their_background(opened: Any) -> None:
     """The contrast of text, quiet text and background, by the formula of WCAG: at least 4.5."""
