@@ -1,6 +1,7 @@
 """`train.py watch`: a page in the browser in which a network is seen to learn. Nothing is written to `runs/`."""
 
 import contextlib
+import os
 import sys
 import tempfile
 import webbrowser
@@ -12,7 +13,8 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 
 from cli.build import Run, build
 from cli.request import Request, option_values, prepare, take_flag, take_option
-from cli.watch_run import folder_of, follow
+from cli.run_paths import run_of
+from cli.watch_run import follow
 from pages.watch.controls import Controls
 from pages.watch.server import Server
 from pages.watch.show import Show
@@ -22,20 +24,15 @@ from runtime.errors import UsageError
 from runtime.signals import Interrupted
 from sweeps.trials import silence
 
-USAGE = """\
-python train.py watch --config configs/titanic_mlp.yaml [--no-browser] [--port 8800]
-python train.py watch RUN                                  a run under way, or one that has ended
-
-Opens a page on this machine: the network, the data and what happens inside while it learns; play, pause, single steps,
-the learning rate, another seed. Any flag of fit may be given. It trains as fit does, but only while a page is open, and
-keeps nothing: no run folder, no checkpoint. Ctrl-C ends it.
-"""
-QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.devices=1"]
+QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
 NOTHING_KEPT = "a watched training keeps nothing"
 KEEPS_NOTHING = [
     "--trainer.logger=false",
     "--trainer.enable_checkpointing=false",
     "--trainer.num_sanity_val_steps=0",
+    "--trainer.devices=1",
+    "--trainer.num_nodes=1",
+    "--trainer.strategy=auto",
     "--pictures=false",
     "--graph=false",
 ]
@@ -47,13 +44,10 @@ def main(given: Sequence[str]) -> int:
     Raises:
         UsageError: for a wrong command.
     """
-    if {"-h", "--help"} & set(given):
-        print(USAGE)
-        return 0
     hidden, words = take_flag(given, "--no-browser")
     number, words = take_option(words, "--port")
     port = as_port(number)
-    folder = folder_of(words.pop(0)) if words and not words[0].startswith("-") else None
+    folder = run_of(words.pop(0)) if words and not words[0].startswith("-") else None
     for flag in ("--resume", "--ckpt_path"):
         if option_values(words, flag):
             raise UsageError(
@@ -89,21 +83,27 @@ def invite(address: str, hidden: bool, *, is_training: bool) -> None:
     """Print the address, and open it in a browser if there is one."""
     waits = " It trains only while a page is open." if is_training else ""
     print(f"watch it at {address}\nOnly this machine can open it.{waits} Ctrl-C ends it.", flush=True)
-    if not hidden:
+    if not hidden and has_screen():
         with contextlib.suppress(webbrowser.Error):
             webbrowser.open(address)
+
+
+def has_screen() -> bool:
+    """Whether a browser can open a window; without a screen one in the terminal would take it over."""
+    return sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def train(request: Request, controls: Controls, server: Server) -> None:
     """Train, and train anew as often as a page asks for it."""
     words, title = request.args[1:], request.experiment or "watch"
+    seed: list[str] = []
     while True:
         try:
             with tempfile.TemporaryDirectory() as scratch, silence():
                 (folder := Path(scratch) / "run").mkdir()
-                watched(words, title, folder, controls, server.publish).fit()
+                watched([*words, *seed], title, folder, controls, server.publish).fit()
         except Restart as restart:
-            words = [*words, f"--seed_everything={restart.seed}"]
+            seed = [f"--seed_everything={restart.seed}"]
             controls.begin_anew()
 
 

@@ -8,13 +8,11 @@ from typing import Any
 from cli.build import build
 from cli.config_files import check_config
 from cli.request import Request, take_flag
-from cli.run_paths import checkpoint_of
 from cli.trust import allowed_imports
 from pages.watch.controls import Controls
 from pages.watch.follower import Follower
 from pages.watch.server import Server
 from pages.watch.show import Show
-from runtime.errors import UsageError
 from runtime.read_checkpoint import read_checkpoint
 from sweeps.trials import silence
 
@@ -26,22 +24,6 @@ ALONE = [
     "--trainer.limit_val_batches=1",
     "--trainer.fast_dev_run=false",
 ]
-
-
-def folder_of(word: str) -> Path:
-    """The folder of the run that is meant.
-
-    Raises:
-        UsageError: if it is none.
-    """
-    given = Path(word)
-    found = checkpoint_of(given)
-    folder = found.parent.parent if found.is_file() else given
-    if not (folder / "config.yaml").is_file():
-        raise UsageError(
-            f"{word} is no run; give a folder runs/<name>/version_N, or an experiment that has runs"
-        )
-    return folder
 
 
 def follow(folder: Path, words: Sequence[str], controls: Controls, server: Server) -> None:

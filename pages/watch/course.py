@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 MAX_POINTS = 300
 
 
@@ -27,9 +29,9 @@ class Course:
             self._points = [mean(self._points[k : k + 2]) for k in range(0, len(self._points), 2)]
             self._size *= 2
 
-    def points(self) -> list[tuple[float, float]]:
-        """(step, value), oldest first; the last one may stand for fewer steps than the others."""
-        return [*self._points, *([mean(self._group)] if self._group else [])]
+    def points(self) -> np.ndarray:
+        """Rows (step, value), oldest first; the last one may stand for fewer steps than the others."""
+        return np.array([*self._points, *([mean(self._group)] if self._group else [])]).reshape(-1, 2)
 
 
 def mean(points: list[tuple[float, float]]) -> tuple[float, float]:

@@ -23,7 +23,7 @@ SECONDS = 1.0  # between two looks at the files
 NOTES = {
     "running": "Another process trains this run, so there is nothing to play here. The page follows metrics.csv, "
     "diagnosis.json, the pictures and the weights in last.ckpt.",
-    "finished": "This run has ended: the network is the one in its last checkpoint. Drawings and kernels work.",
+    "finished": "This run has ended: the network is the one in its last checkpoint.",
     "killed": "This run was stopped before its end: the network is the one in its last checkpoint.",
     "failed": "This run failed: the network is the one in its last checkpoint.",
 }

@@ -41,11 +41,22 @@ def largest(values: np.ndarray, share: float = 1.0) -> float:
 
 def plain(value: Any) -> Any:
     """The same as JSON holds it: numbers of five digits, and null for what is not finite."""
+    if isinstance(value, np.ndarray):
+        numbers = rounded(value.astype(float))
+        return numbers.tolist() if np.isfinite(numbers).all() else plain(numbers.tolist())
     if isinstance(value, dict):
         return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
+    if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     if isinstance(value, bool | str | int | None):
         return value
     number = float(value)
     return float(f"{number:.5g}") if math.isfinite(number) else None
+
+
+def rounded(values: np.ndarray) -> np.ndarray:
+    """Five digits of every number; many at once, because a frame has thousands."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        unit = 10.0 ** (4 - np.floor(np.log10(np.abs(values))))
+        found = np.round(values * unit) / unit
+    return np.where(np.isfinite(found), found, np.where(np.isfinite(values), 0.0, values))

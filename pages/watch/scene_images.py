@@ -18,7 +18,7 @@ from pages.watch.frames import bars_of, class_means, maps_of, unit
 from pages.watch.packing import largest, pack, plain
 from pages.watch.scene import Scene, Units
 
-MAX_IMAGES = 200  # for the mean of a unit in each class
+MAX_IMAGES = 64  # for the mean of a unit in each class
 FIXED = 20  # that the page goes through
 
 
@@ -119,7 +119,7 @@ class ImageScene(Scene):
             restored = result.reshape(image.shape)
             error = float((restored - image).square().mean())
             return found | {"restored": gray(restored, like=image), "error": plain(error)}
-        if self.task in ("binary", "multiclass"):
+        if self.names and self.task in ("binary", "multiclass"):
             return found | {"probabilities": plain(probabilities(pl_module, self.task, image)[0])}
         if isinstance(result, Tensor) and result.numel() <= 100:
             return found | {"values": plain(array(result).ravel())}

@@ -176,7 +176,7 @@ class Watcher(pl.Callback):
             "finished": self._is_finished,
             "seed": self.seed,
             "rate": plain(rate) if rate is not None else None,
-            "curves": plain({name: points for name, points in curves.items() if points}),
+            "curves": plain({name: points for name, points in curves.items() if len(points)}),
             "metrics": plain(self._metrics),
             "layers": layer_rows(self.gradients.latest),
             "layers_step": self.gradients.latest_step,

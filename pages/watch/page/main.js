@@ -178,7 +178,9 @@ find("rate").addEventListener("input", () => {
 });
 find("restart").addEventListener("click", () => {
   const seed = find("seed").valueAsNumber;
-  if (Number.isInteger(seed)) send("restart", seed);
+  if (!Number.isInteger(seed)) return;
+  find("state").textContent = "starting anew \u2026";
+  send("restart", seed);
 });
 document.addEventListener("keydown", (event) => {
   if (event.target.closest?.("input, select, button") || event.ctrlKey || event.metaKey || event.altKey) return;

@@ -87,11 +87,19 @@ function connect(edges, column, left, top, size) {
     path.setAttribute("d", `M${x1} ${y1} C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`);
     path.append(title);
     svg.append(path);
-    // Few weights are also given as numbers, each near its end, where edges are apart.
-    const text = few ? svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "text")) : null;
-    if (text) [["x", x2 - 8], ["y", y2 + (y1 - y2) * 0.16 * Math.min(1, 60 / (Math.abs(y1 - y2) || 1)) - 6], ["text-anchor", "end"]].forEach(([k, v]) => text.setAttribute(k, v));
-    paths.push({ path, title, text, column, from, to });
+    paths.push({ path, title, text: few ? numberAt(0.65, x1, y1, x2, y2) : null, column, from, to });
   }));
+}
+
+// A place for a number on an edge, at a share of its way; there the edges of two units are apart.
+function numberAt(share, x1, y1, x2, y2) {
+  const text = document.createElementNS("http://www.w3.org/2000/svg", "text");
+  const rest = 1 - share;
+  const middle = 3 * share * rest; // of the curve's two inner points, which lie half-way, as high as its ends
+  text.setAttribute("x", x1 * rest ** 3 + ((x1 + x2) / 2) * middle + x2 * share ** 3);
+  text.setAttribute("y", y1 * (rest ** 3 + middle * rest) + y2 * (share ** 3 + middle * share) + 4);
+  text.setAttribute("text-anchor", "middle");
+  return svg.appendChild(text);
 }
 
 function head(column, center, room) {
