@@ -27,7 +27,7 @@ PAGES = {
     "tensorboard_first_screen": ("", "scalar-card", (1400, 900)),
     "tensorboard_custom_scalars": ("#custom_scalars", "tf-custom-scalar-multi-line-chart-card", (1100, 1140)),
 }
-COLORS = 64
+COLORS = 256
 
 
 def main() -> None:
