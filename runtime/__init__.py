@@ -18,7 +18,8 @@ ending, end_record, run_lock        why a training ended; one process at a time 
 run_record, surroundings, phases    run.json: what was asked, with what it ran, where its time went
 result_file, compared               result.json and compare.json
 stop, signals                       Ctrl-C, SIGTERM and SIGUSR1
-loggers                             TensorBoard and metrics.csv
+loggers, tensorboard                metrics.csv and TensorBoard's events
+board, hparams, run_text            TensorBoard's first screen, its pages HPARAMS and Text
 process                             what is set once for the whole process
 sharding                            weights in the layout that FSDP assumes
 run_folder, run_lock, tables, errors  what the commands share

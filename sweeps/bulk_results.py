@@ -31,15 +31,19 @@ class Curves:
         self.best = stack.copy()
         self.best_metrics: list[dict[str, float]] = [{} for _ in range(stack.num_runs)]
         self.final = {"epoch": 0, "step": 0}
-        self._logged: list[tuple[int, int, list[dict[str, float]]]] = []
+        self._logged: list[tuple[int, list[dict[str, float]]]] = []
+
+    def log_rates(self, step: int, rates: list[float]) -> None:
+        """Keep the learning rates (R,) with which one step is made."""
+        self._logged.append((step, [{"lr": rate} for rate in rates]))
 
     def log(self, step: int, epoch: int, losses: Tensor) -> None:
         """Keep the training losses (R,) of one step."""
-        self._logged.append((step, epoch, [{"train/loss": loss} for loss in losses.tolist()]))
+        self._logged.append((step, [{"epoch": epoch, "train/loss": loss} for loss in losses.tolist()]))
 
     def validate(self, step: int, epoch: int, metrics: list[dict[str, float]]) -> None:
         """Keep each run's metrics, and its weights if they are the best so far."""
-        self._logged.append((step - 1, epoch, metrics))
+        self._logged.append((step - 1, [{"epoch": epoch, **measured} for measured in metrics]))
         for row, measured in enumerate(metrics):
             before = self.best_metrics[row].get(self.monitor, math.inf * self.sign)
             if self.sign * measured[self.monitor] < self.sign * before or not self.best_metrics[row]:
@@ -49,7 +53,7 @@ class Curves:
 
     def of_run(self, row: int) -> list[tuple[int, dict[str, float]]]:
         """Step and scalars of everything logged for one run."""
-        return [(step, {"epoch": epoch, **metrics[row]}) for step, epoch, metrics in self._logged]
+        return [(step, found[row]) for step, found in self._logged]
 
 
 def write_run(fit: Fit, seed: int, curves: Curves, row: int, monitor: str) -> tuple[Path, dict[str, float]]:

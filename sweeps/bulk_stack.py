@@ -91,6 +91,11 @@ class Stepper:
             if schedule:
                 self.schedules[schedule["interval"]].append(schedule["scheduler"])
 
+    @property
+    def rates(self) -> list[float]:
+        """The learning rate of each network."""
+        return [own.param_groups[0]["lr"] for own in self._own]
+
     def step(self, gradients: Sequence[Tensor]) -> None:
         """Take one step against gradients (R, *shape)."""
         for weight, gradient in zip(self.weights, gradients, strict=True):
@@ -102,7 +107,7 @@ class Stepper:
         if "fused" in group:
             group["fused"] = True  # twice as fast, equal up to rounding
         self.optimizer.step()
-        rates = torch.tensor([own.param_groups[0]["lr"] for own in self._own], device=before[0].device)
+        rates = torch.tensor(self.rates, device=before[0].device)
         for old, weight in zip(before, self.weights, strict=True):
             torch.lerp(old, weight, rates.view(-1, *[1] * (old.dim() - 1)), out=weight)
 

@@ -57,6 +57,8 @@ def train_rows(plan: Plan, groups: list[Group], tick: Callable[[float], None]) -
         model.train()
         loader.set_epoch(epoch)
         for x, y in loader:
+            if step == 0 or (step + 1) % log_every == 0:
+                curves.log_rates(step, [rate for stepper in steppers for rate in stepper.rates])
             logits, target = stack.logits(x), model.target(x, y)
             gradients = stack.gradients(model.task.loss, logits, target)
             for stepper in steppers:

@@ -5,6 +5,7 @@ probe         the layers of any LightningModule, and hooks on them
 monitor       what the measuring callbacks share, and at which steps they measure
 gradients     GradientMonitor; measurement: the numbers of one optimizer step
 activations   ActivationMonitor
+learning_rate LearningRate; histograms: of weights and activations
 nonfinite     NonFiniteGuard; origin: where a NaN comes from
 verdict       Verdict: what was found, how bad it is, what to try
 diagnosis     Diagnosis; rules: what is wrong at one step; history: what holds over several; report: as text and file

@@ -38,8 +38,8 @@ def address(table: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}/"
     try:
         for _ in range(240):
-            with suppress(OSError), urllib.request.urlopen(f"{url}data/runs") as answer:
-                if b"version_0/val" in answer.read():
+            with suppress(OSError), urllib.request.urlopen(f"{url}data/runs") as response:
+                if b"version_0/val" in response.read():
                     break
             time.sleep(0.5)
         yield url
