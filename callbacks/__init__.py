@@ -10,6 +10,7 @@ predictions   predictions.csv
 progress      a progress bar that costs little
 summary       the layers and their sizes, before training
 steps         the step at which everything is logged
+figures       metrics with an interval, next to a constant answer
 files         files that are complete or absent
 layer_labels  what a layer is called: "hidden 1", "output"
 """

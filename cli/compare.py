@@ -6,10 +6,14 @@ https://doi.org/10.1162/089976698300017197).
 """
 
 import numpy as np
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
+from callbacks.observing import in_words
 from cli.paired_tests import mcnemar_exact, paired_t, tango_interval
 from cli.request import Request
 from cli.row_scores import RowScores, is_same, scores_on_test_rows
+from pages.comparison import write_comparison
+from runtime.compared import write_compared
 from runtime.errors import UsageError
 from runtime.tables import number, print_table
 
@@ -24,6 +28,18 @@ def compare_runs(first: Request, second: Request) -> None:
     results, sentence = compare_scores(a, b)
     print_table("compare", rows | results)
     print(f"\n{sentence}")
+    keep(first, second, rows | results, sentence)
+
+
+def keep(first: Request, second: Request, rows: dict[str, str], sentence: str) -> None:
+    """Write the comparison into both runs' folders, and their page; a failure is a warning, as all is printed."""
+    assert first.run_folder is not None
+    assert second.run_folder is not None
+    try:
+        write_compared(first.run_folder, second.run_folder, rows, sentence)
+        print(f"page: {write_comparison([first.run_folder, second.run_folder])}")
+    except Exception as error:
+        rank_zero_warn(f"the page of this comparison could not be written ({in_words(error)})")
 
 
 def compare_scores(a: RowScores, b: RowScores) -> tuple[dict[str, str], str]:

@@ -23,7 +23,7 @@ from runtime.trash import TRASH
 
 EVALUATIONS = ("validate", "test", "predict")  # commands that begin with one run
 OF_RUN = ("compare", "report", "watch")  # and with several
-OF_TUNE_LR = ("low", "high", "steps")
+OF_ONE = {"tune-lr": ("low", "high", "steps"), "sweep": ("vary",), "watch": ("port", "no-browser")}
 OTHERS = ("config", "ckpt_path", "model", "data", "print_config", "help", "trust", "debug")
 SPECIAL = re.compile(r"([^\w@%+:,./=-])")  # what bash would not take as part of a word
 
@@ -108,7 +108,7 @@ def flags(command: str, before: Sequence[str], typed: str) -> list[str]:
     """All flags of a command, with the options of the model and data that the words name."""
     if command == "runs":
         return list(OF_RUNS)
-    extra = {"sweep": ["vary"], "tune-lr": [*OF_TUNE_LR]}.get(command, [])
+    extra = [*OF_ONE.get(command, ())]
     if command == "sweep" and (options := signature("sweeps.plan.SweepOptions")):
         extra += [f"sweep.{each.name}" for each in options.arguments]
     of_all = [each.name for each in options_of(command, before, typed)]

@@ -26,6 +26,7 @@ from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from callbacks.summary import LayerSummary
 from cli.monitor_checks import MonitorCheck
+from cli.recording import evaluates_as_trained, evaluation_result
 from cli.resume_checks import check_callbacks
 from pages.live import LivePage
 from runtime.checkpoint import BestCheckpoint, LastCheckpoint
@@ -37,6 +38,7 @@ from runtime.loop import use_lean_loop
 from runtime.own_loggers import RunTrainer, keep_files
 from runtime.phases import PhaseTimer
 from runtime.restored import RestoredState
+from runtime.result_file import BestResult
 from runtime.resume import ExactResume, first_step_to_log
 from runtime.sharding import ContiguousWeights
 from runtime.stop import StopOnSignal
@@ -62,6 +64,8 @@ def callbacks_of(run: "Run", given: list[Callback]) -> list[Callback]:
         own.append(Progress())
     if command == "predict" and not has(given, BasePredictionWriter):
         own.append(PredictionWriter(folder))
+    if command in ("validate", "test") and evaluates_as_trained(run):
+        own.append(evaluation_result(run))
     if command != "fit":
         return own
     own += [PhaseTimer(), ContiguousWeights()]
@@ -92,6 +96,7 @@ def savers(settings: Namespace, model: LightningModule, folder: Path) -> list[Ca
         MonitorCheck(settings.monitor, folder),
         BestCheckpoint(settings.monitor, mode_of(settings, model), settings, dirpath=folder / "checkpoints"),
         LastCheckpoint(folder / "checkpoints", every_n_steps=settings.save_every_n_steps),
+        BestResult(folder),
         StopOnSignal(folder),
     ]
 

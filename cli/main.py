@@ -9,6 +9,8 @@
 """
 
 import dataclasses
+import os
+import select
 import signal
 import sys
 import time
@@ -38,20 +40,12 @@ def main(args: Sequence[str], description: str = "") -> int:
         description: printed above the overview.
     """
     debug, args = take_flag(args, "--debug")
-    if not args or args in (["-h"], ["--help"], ["help"]):
-        print(overview(description))
-        return 0
-    if args in (["--version"], ["-V"]):
-        print(version_text())
-        return 0
-    if args[0] == "--complete":  # asked by a shell at every press of TAB
-        from cli.completion import complete
-
-        print(complete(args[1], args[2:]))
-        return 0
     with raised_at_once():
         try:
-            return run_command(args)
+            if (text := answer(args, description)) is not None:
+                print(text)
+                return flushed(0)
+            return flushed(run_command(args))
         except SystemExit as end:  # --help and --print_config; after a Ctrl-C Lightning ends with code 1
             if type(end) is not SystemExit:  # Lightning's SIGTERMException, which carries no code
                 return 143
@@ -65,6 +59,8 @@ def main(args: Sequence[str], description: str = "") -> int:
         except Exception as error:
             if signum := already_raised():  # a library turned the signal into another error during its import
                 return end_after(Interrupted(signum))
+            if isinstance(error, BrokenPipeError) and reader_is_gone():
+                return 1  # as after `train.py runs | head`
             if debug:
                 raise
             error = malformed_checkpoint(error) or wrong_settings(error) or error
@@ -72,15 +68,40 @@ def main(args: Sequence[str], description: str = "") -> int:
             return exit_code(error)
 
 
+def answer(args: Sequence[str], description: str) -> str | None:
+    """What is printed at once: overview, version, help, and what a shell asks for TAB; None for a command to be run."""
+    if not args or args in (["-h"], ["--help"], ["help"]):
+        return overview(description)
+    if args in (["--version"], ["-V"]):
+        return version_text()
+    if args[0] == "--completion":
+        return script(" ".join(args[1:]))
+    if args[0] == "--complete":
+        from cli.completion import complete
+
+        return complete(args[1] if len(args) > 1 else "", args[2:])
+    return help_text(args[0], args[1:]) if args[0] in USAGES and wants_help(args[1:]) else None
+
+
+def flushed(code: int) -> int:
+    """The exit code, once all that was printed has been taken; else the error would come up after it is too late."""
+    sys.stdout.flush()
+    return code
+
+
+def reader_is_gone() -> bool:
+    """Whether nobody reads what is printed any more; then the rest is dropped without a message."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+
+
 def run_command(args: Sequence[str]) -> int:
     """Run one command without catching errors."""
     command, words = args[0], list(args[1:])
-    if command == "--completion":
-        print(script(" ".join(words)), end="")
-        return 0
-    if command in USAGES and wants_help(words):
-        print(help_text(command, words))
-        return 0
     if command == "compare":
         return compare(words)
     if command in STUDIES:

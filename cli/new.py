@@ -77,6 +77,6 @@ def copy(source: Path, target: Path, example: str, name: str) -> None:
 
 def renamed(text: str, example: str, name: str) -> str:
     """The text of a file with the new name in module paths, paths of files and names of configs."""
-    for before, after in (("examples.", ""), ("examples/", ""), ("/", ".yaml"), ('"', '"')):
+    for before, after in (("examples.", ""), ("examples/", ""), ("/", "/"), ("/", ".yaml"), ('"', '"')):
         text = text.replace(f"{before}{example}{after}", f"{before}{name}{after}")
     return text

@@ -31,8 +31,17 @@ from cli.parser_errors import (
     unknown_name,
     value_in,
 )
-from cli.private import ImportDenied, flags_of, let_name_mean, only_imports, read_no_file_for, type_of
+from cli.private import (
+    ImportDenied,
+    flags_of,
+    let_functions_make,
+    let_name_mean,
+    only_imports,
+    read_no_file_for,
+    type_of,
+)
 from cli.wrong_values import PLAIN, class_name, is_class, items_of, members, wrong_value
+from lit_models.schedules import ChainedScheduler, SequentialLR
 from runtime.errors import UsageError, did_you_mean, how_to_install, place_of_import
 
 # Of a class, with its module or without; what ends like a config file is the path of one.
@@ -40,7 +49,10 @@ NAME = re.compile(r"(?!.*\.(?:yaml|yml|json|toml|jsonnet)$)[A-Za-z_][\w.]*")
 NOT_TRUSTED = "{name} is code from elsewhere, in a config that you did not write here; to run it, add --trust"
 
 read_no_file_for(lambda value: isinstance(value, str) and NAME.fullmatch(value) is not None)
+let_functions_make((torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler))
 let_name_mean(ReduceLROnPlateau)  # Lightning's extends PyTorch's of the same name: it can be given a metric
+for schedule in (SequentialLR, ChainedScheduler):  # ours make their parts, which need the optimizer
+    let_name_mean(schedule, also=f"torch.optim.lr_scheduler.{schedule.__name__}")
 
 
 class WrongSettingError(UsageError):

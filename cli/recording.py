@@ -12,14 +12,23 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from callbacks.observing import in_words
 from cli.request import option_values
+from cli.resume_checks import differences
 from cli.saved_config import write_config
 from cli.settings_beyond import merged, settings_beyond
 from runtime.commit import commit
 from runtime.phases import seconds_by_phase
+from runtime.result_file import EvaluationResult, path_in
 from runtime.resume import first_step_to_log
 from runtime.run_notes import add_tags
 from runtime.run_record import Launch, Record, now, read_record, write_record
 from runtime.surroundings import machine, versions
+
+SEED = "--seed_everything="
+SAME_ROWS = {
+    "data_dir",
+    "batch_size",
+    "eval_batch_size",
+}  # settings of data that leave the evaluated rows as they are
 
 if TYPE_CHECKING:
     from cli.build import Run
@@ -72,16 +81,20 @@ def harmless() -> Iterator[None]:
 def record_of(run: "Run") -> Record:
     """The record of a run whose settings are complete, with this launch as its last."""
     record = read_record(run.folder) if run.resumed else Record(run.folder.parent.name)
-    words = list(run.request.typed or run.request.args)
+    words, seed = list(run.request.typed or run.request.args), run.config.seed_everything
+    if run.trainer is None:  # one of a sweep's runs that train together, whose words are those of the first
+        words = [f"{SEED}{seed}" if word.startswith(SEED) else word for word in words]
     started = now(time.perf_counter() - run.started)
     from_step = first_step_to_log(run.checkpoint) if run.checkpoint else 0
     record.launches.append(Launch(words, started, from_step=from_step))
+    if run.trainer is None:  # its files are written after its training
+        record.launches[-1].ended = now()
     defaults = run.parser.get_defaults().as_dict()
-    settings = run.config_dump
+    settings = run.config_dump | {"seed_everything": seed}
     record.from_defaults = settings_beyond(settings, defaults)
     config = config_of(record.launches[0].command)
     record.from_config = {} if config is None else settings_beyond(settings, merged(defaults, config))
-    record.seed = run.config.seed_everything
+    record.seed = seed
     record.commit, record.versions, record.machine = commit(), versions(), machine(run.trainer)
     return record
 
@@ -103,3 +116,29 @@ def complete(run: "Run", error: str | None) -> None:
     newest.ended, newest.error = now(), error
     newest.seconds = seconds_by_phase(run.trainer, run.started)
     write_record(run.folder, record)
+
+
+def evaluates_as_trained(run: "Run") -> bool:
+    """Whether `validate` or `test` uses the rows and the model of the run's own config, not others given by flags."""
+    config = run.folder / "config.yaml"
+    if run.request.run_folder is None or not config.is_file():
+        return run.request.run_folder is None
+    then = yaml.safe_load(config.read_text(encoding="utf-8"))
+    changed = [name for name, _ in differences(then, run.config_dump)]
+    return not any(
+        name.startswith(("data", "model", "trainer.limit_", "trainer.overfit"))
+        and name.rpartition(".")[2] not in SAME_ROWS
+        for name in changed
+    )
+
+
+def evaluation_result(run: "Run") -> EvaluationResult:
+    """The callback that writes the figures of this evaluation into the run's folder."""
+    checkpoint = run.checkpoint or {}
+    return EvaluationResult(
+        run.folder,
+        {"validate": "validation"}.get(run.request.command, run.request.command),
+        path_in(run.folder, run.settings.ckpt_path),
+        first_step_to_log(checkpoint) if checkpoint else 0,
+        int(checkpoint.get("epoch", 0)),
+    )

@@ -1,4 +1,7 @@
-"""`train.py report RUN`: the page of a run, made again from its files; and the page at the end of `fit` and `test`."""
+"""`train.py report RUN ...`: the page of a run, of several runs side by side, or of a sweep, made again from files.
+
+And the page at the end of `fit` and `test`.
+"""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -9,7 +12,9 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 
 from callbacks.observing import in_words
 from cli.run_paths import run_of
+from pages.comparison import write_comparison
 from pages.report import FILE, write_report
+from pages.sweep import sweep_of, write_sweep
 from runtime.commands import train_py
 from runtime.errors import UsageError
 
@@ -20,20 +25,21 @@ WITH_A_PAGE = ("fit", "test")  # commands that write one at their end
 
 
 def main(words: Sequence[str]) -> int:
-    """Write the page of a run and print where it is; returns the exit code.
+    """Write the page of a run, of several runs or of a sweep, and print where it is; returns the exit code.
 
     Raises:
         UsageError: for a wrong command, or a run that is not there.
     """
-    usage = train_py("report", "RUN")
-    if {"-h", "--help"} & set(words):
-        print(f"{usage}\nWrites {FILE} into the run's folder, from the files that it holds.")
-        return 0
+    usage = train_py("report", "RUN", "...")
     if odd := next((word for word in words if word.startswith("-")), None):
         raise UsageError(f"report takes no flags, and {odd} looks like one; write: {usage}")
-    if len(words) != 1:
-        raise UsageError(f"report takes one run, and {len(words)} were given; write: {usage}")
-    print(write_report(run_of(words[0])))
+    if not words:
+        raise UsageError(f"report needs a run; write: {usage}")
+    if len(words) == 1 and (sweep := sweep_of(words[0])) is not None:
+        print(write_sweep(sweep))
+        return 0
+    runs = [run_of(word) for word in words]
+    print(write_report(runs[0]) if len(runs) == 1 else write_comparison(runs))
     return 0
 
 

@@ -58,6 +58,11 @@ class Collector(Callback):
         truth = target_in(batch)
         if isinstance(pl_module, LitModel):
             truth = pl_module.task.truth(pl_module.target(*batch))
+            if not isinstance(
+                columns.get("prediction"), Tensor
+            ):  # words, say: what the task makes of the logits
+                columns = pl_module.task.predict(pl_module(batch[0]))
+        columns = {name: values for name, values in columns.items() if isinstance(values, Tensor)}
         self.batches.append({name: values.cpu() for name, values in {**columns, "truth": truth}.items()})
 
 

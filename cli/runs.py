@@ -1,6 +1,7 @@
 """`train.py runs`: a table of all runs, and what is done with them. It imports no PyTorch."""
 
 import json
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,13 +51,14 @@ def show(words: list[str]) -> int:
     _, words = take_option(words, "--tag")
     if odd := next((word for word in words if word.startswith("-")), None):
         raise UsageError(f"runs has no flag {odd}; {did_you_mean(odd, FLAGS)}")
+    check_readable()
     everything = all_runs()
     runs = chosen(of_experiments(everything, words), conditions)
     runs = in_order(runs, sort) if sort else latest_last(runs)
     if limit is not None:
         runs = runs[:limit] if sort else runs[max(0, len(runs) - limit) :]
     if as_html:
-        write_page(runs)
+        write_page(runs if sort else runs[::-1])  # a page is read from its top
         return 0
     from cli import runs_table
 
@@ -70,6 +72,16 @@ def show(words: list[str]) -> int:
     else:
         print(nothing(everything))
     return 0
+
+
+def check_readable() -> None:
+    """Refuse a folder into which the user may not look, which would seem to be empty."""
+    try:
+        os.listdir(ROOT)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UsageError(f"{ROOT} cannot be read: {error.strerror}") from None
 
 
 def nothing(everything: Sequence[ListedRun]) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from cli.runs_query import COLUMNS, value_of
@@ -19,7 +19,7 @@ COLORS = {"running": "green", "failed": "red", "killed": "yellow"}
 
 
 def print_runs(runs: Sequence[ListedRun], extra: Sequence[str]) -> None:
-    """Print one line for each run; in a terminal, a long cell is folded.
+    """Print one line for each run; in a narrow terminal, the settings that were changed stand below it.
 
     Args:
         runs: in order.
@@ -27,32 +27,42 @@ def print_runs(runs: Sequence[ListedRun], extra: Sequence[str]) -> None:
     """
     shown = [name for name in dict.fromkeys(extra) if name not in COLUMNS and not is_best(name, runs)]
     header = ["run", "started", "state", "best", *shown, "changed", "verdict", "note"]
-    rows = [[*cells_of(run, shown), noted(run)] for run in runs]
+    rows = [cells_of(run, shown) for run in runs]
     if not any(row[-1] for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
     console = Console(highlight=False)
-    if not console.is_terminal:
-        print_lines([header, *rows])
-        return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in header:
-        table.add_column(name, no_wrap=name not in ("changed", "verdict", "note"), overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row[:2]), Text(row[2], COLORS.get(row[2], "")), *map(Text, row[3:]))
-    console.print(table)
+    fits = not console.is_terminal or sum(widths([header, *rows])) + 2 * len(header) - 2 <= console.width
+    whole = len(header) if fits else header.index("changed")  # the rest stands below, indented
+    sizes = widths([each[:whole] for each in (header, *rows)])
+    for place, row in enumerate([header, *rows]):
+        line = "  ".join(f"{cell:{size}}" for cell, size in zip(row[:whole], sizes, strict=True)).rstrip()
+        text = Text(line, "bold" if place == 0 else "")
+        if place > 0:
+            text.stylize(COLORS.get(row[2], ""), start := sizes[0] + sizes[1] + 4, start + len(row[2]))
+        console.print(text, soft_wrap=True)
+        below = "  ".join(cell for cell in row[whole:] if cell not in ("", "-"))
+        if below and place > 0:
+            console.print(Padding(Text(below, "dim"), (0, 0, 0, 4)))
 
 
-def print_lines(rows: Sequence[Sequence[str]]) -> None:
-    """Print a table whose lines are as long as they need to be, for a file or another program."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+def widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Of the columns, in characters."""
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
 
 
 def cells_of(run: ListedRun, shown: Sequence[str]) -> list[str]:
-    """What one line says, but for the note."""
+    """What one line says."""
     values = [short(value_of(run, name)) for name in shown]
-    return [run.name, when(run.started), run.state, best(run), *values, changed(run), verdict(run)]
+    return [
+        run.name,
+        when(run.started),
+        run.state,
+        best(run),
+        *values,
+        changed(run),
+        verdict(run),
+        noted(run),
+    ]
 
 
 def is_best(name: str, runs: Sequence[ListedRun]) -> bool:

@@ -27,10 +27,10 @@ def check_stray_words(command: str, words: Sequence[str]) -> None:
 
 def remedy(command: str, flag: str, value: str, strays: list[str]) -> str:
     """How a flag, its value and the words after it have to be written."""
-    if flag == "--vary":
+    if flag in ("--vary", "--replicate"):
         name, _, first = value.partition("=")
         values = [each.strip(",") for each in [first, *strays] if each.strip(",=")]
-        return f"values are separated by commas, without spaces: --vary {name}={','.join(values)}"
+        return f"values are separated by commas, without spaces: {flag} {name}={','.join(values)}"
     if re.match(r"[a-z_]\w*(\.\w+)*=", strays[0]):
         return f"write {'--vary ' if command == 'sweep' else '--'}{strays[0]}"
     if not flag:

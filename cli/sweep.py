@@ -9,19 +9,22 @@ from typing import Any
 import yaml
 from jsonargparse import Namespace
 from pytorch_lightning import Callback
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
+from callbacks.observing import in_words
 from cli.build import Run, build
 from cli.checks import check_run_name
 from cli.config_files import check_config
 from cli.parser import Parser
 from cli.request import Request, option_values, prepare, take_option
 from cli.stray_words import check_stray_words
+from pages.sweep import write_sweep
 from runtime.errors import RunError, UsageError, did_you_mean
 from runtime.signals import Interrupted
 from sweeps.bulk import why_not
 from sweeps.plan import Plan, SweepOptions
 from sweeps.run_all import report, train_all
-from sweeps.space import Range, Setting, Value, number_in, parse_axis
+from sweeps.space import Choice, Range, Setting, Value, grid, is_fold, number_in, parse_axis
 from sweeps.study import Queue
 from sweeps.trials import rehearse
 
@@ -61,8 +64,17 @@ def main(given: list[str]) -> int:
             f"cannot write {error.filename or plan.folder}: {error.strerror}; make room, and resume the sweep with the "
             "same command"
         ) from None
-    runs = report(plan, queue)
+    runs = report(plan, queue, ["sweep", *given])
+    write_page(plan.folder)
     return int((runs["state"] == "failed").all())
+
+
+def write_page(folder: Path) -> None:
+    """Write the page of a sweep; a failure is a warning, as the tables and pictures are there."""
+    try:
+        print(f"  page  {write_sweep(folder)}")
+    except Exception as error:
+        rank_zero_warn(f"the page of this sweep could not be written ({in_words(error)})")
 
 
 def build_trial(
@@ -87,7 +99,9 @@ def build_trial(
         config = like.settings.clone()
         if not all(replace_number(config, flag, value) for flag, value in (changes or {}).items()):
             config = like.parser.parse_args([*QUIET, *words])
-        return like.variant(config)
+        other = like.variant(config)
+        other.request = dataclasses.replace(like.request, args=["fit", *QUIET, *words])
+        return other
     if resume is not None:
         words = prepare(["fit", "--resume", str(resume)]).args[1:]
     request = Request("fit", ["fit", *QUIET, *words], run_folder=resume)
@@ -129,25 +143,53 @@ def read_plan(given: list[str]) -> Plan:
         merge(from_files, yaml.safe_load(path.read_text(encoding="utf-8")).get("sweep") or {}, path)
     merge(from_files, section, "--sweep")
     options = read_options(from_files)
-    if not options.vary:
+    if folds := [flag for flag in options.vary if is_fold(flag)]:
+        print(f"{', '.join(folds)}: averaged over, as with --replicate, and not chosen", file=sys.stderr)
+        options.replicate |= {flag: options.vary.pop(flag) for flag in folds}
+    if not options.vary and not options.replicate and num_seeds(options) == 1:
         raise UsageError(
             "nothing varies; add --vary model.optimizer.lr=1e-3,1e-2 or a config of configs/sweeps"
         )
     axes = [parse_axis(flag, values) for flag, values in options.vary.items()]
-    for axis in axes:
+    replicated = [as_choice(parse_axis(flag, values)) for flag, values in options.replicate.items()]
+    for axis in [*axes, *replicated]:
         if axis.flag == "seed_everything":
             raise UsageError("seed_everything varies with --sweep.seeds: how many, or a list such as [1,2,3]")
         if axis.flag in SAME_FOR_ALL:
             raise UsageError(f"{axis.flag} cannot vary; it is the same for all runs of a sweep")
+    if twice := {axis.flag for axis in axes} & {axis.flag for axis in replicated}:
+        raise UsageError(f"{min(twice)} is in both --vary and --replicate; leave one out")
     has_range = any(isinstance(axis, Range) and axis.kind != "int" for axis in axes)
     sampler = options.sampler or ("random" if has_range else "grid")
+    if sampler == "tpe" and replicated:
+        raise UsageError(
+            "sweep.sampler tpe chooses by single runs, not by means over replicates; take random or grid"
+        )
     seeds = options.seeds
     if isinstance(seeds, int):
         first = first_seed(configs, left)
         seeds = list(range(first, first + seeds))
-    plan = Plan(name or default_name(configs, left), left, axes, sampler, seeds, options)
+    name = name or default_name(configs, left)
+    plan = Plan(name, left, axes, sampler, seeds, options, tuple(replicated))
     plan.settings()  # raises if a grid has ranges
     return plan
+
+
+def num_seeds(options: SweepOptions) -> int:
+    return options.seeds if isinstance(options.seeds, int) else len(options.seeds)
+
+
+def as_choice(axis: Choice | Range) -> Choice:
+    """A list of values; a range of whole numbers as the list of them.
+
+    Raises:
+        UsageError: for any other range.
+    """
+    if isinstance(axis, Choice):
+        return axis
+    if axis.kind != "int":
+        raise UsageError(f"sweep.replicate.{axis.flag} has a range; list its values, or give int:0:4")
+    return Choice(axis.flag, tuple(str(setting[axis.flag]) for setting in grid([axis])))
 
 
 def default_name(configs: list[Path], left: list[str]) -> str:
@@ -167,24 +209,24 @@ def first_seed(configs: list[Path], left: list[str]) -> int:
 
 
 def split_words(given: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """The words for `fit`, and what --vary and --sweep.NAME set, in the form of a `sweep:` section."""
+    """The words for `fit`, and what --vary, --replicate and --sweep.NAME set, in the form of a `sweep:` section."""
     left: list[str] = []
     section: dict[str, Any] = {}
     words_left = iter(given)
     for word in words_left:
         name, has_value, value = word.partition("=")
-        if name != "--vary" and not name.startswith("--sweep."):
+        if name not in ("--vary", "--replicate") and not name.startswith("--sweep."):
             left.append(word)
             continue
         if not has_value:
             value = next(words_left, "")
         if not value:
             raise UsageError(f"{name} needs a value")
-        if name == "--vary":
+        if name in ("--vary", "--replicate"):
             flag, has_values, values = value.partition("=")
             if not has_values:
-                raise UsageError(f"--vary {value} has no values; give some, as --vary {flag}=1,2,3")
-            section.setdefault("vary", {})[flag.removeprefix("--")] = values
+                raise UsageError(f"{name} {value} has no values; give some, as {name} {flag}=1,2,3")
+            section.setdefault(name.removeprefix("--"), {})[flag.removeprefix("--")] = values
         else:
             section[name.removeprefix("--sweep.")] = yaml.safe_load(value)
     return left, section
@@ -192,12 +234,13 @@ def split_words(given: list[str]) -> tuple[list[str], dict[str, Any]]:
 
 def merge(into: dict[str, Any], section: Any, source: Path | str) -> None:
     """Let a later section override an earlier one, flag by flag."""
-    if not isinstance(section, dict) or not isinstance(section.get("vary") or {}, dict):
+    both = ("vary", "replicate")
+    if not isinstance(section, dict) or not all(isinstance(section.get(name) or {}, dict) for name in both):
         raise UsageError(
             f"{source}: `sweep:` holds {section!r:.60}, not settings such as `vary:` and `seeds:`"
         )
-    vary = {**into.get("vary", {}), **(section.get("vary") or {})}
-    into.update({**section, "vary": vary})
+    flags = {name: {**into.get(name, {}), **(section.get(name) or {})} for name in both}
+    into.update({**section, **flags})
 
 
 def read_options(section: dict[str, Any]) -> SweepOptions:
@@ -208,9 +251,12 @@ def read_options(section: dict[str, Any]) -> SweepOptions:
             raise UsageError(f"sweep.{name} is no option of a sweep; {did_you_mean(str(name), known)}")
     parser = Parser()
     parser.add_class_arguments(SweepOptions, "sweep")
-    rest = {name: value for name, value in section.items() if name != "vary"}
+    rest = {name: value for name, value in section.items() if name not in ("vary", "replicate")}
     options = SweepOptions(**vars(parser.parse_object({"sweep": rest}).sweep))
-    options.vary = section["vary"]  # as typed, because the parser would read "[3]" as a list of values
+    options.vary, options.replicate = (
+        section["vary"],
+        section["replicate"],
+    )  # as typed, because the parser would read "[3]" as a list of values
     for name, value in {"trials": options.trials, "minutes": options.minutes}.items():
         if value is not None and value <= 0:
             raise UsageError(f"sweep.{name} is {value}; it must be above 0")

@@ -23,6 +23,7 @@ Any flag of fit may be given. Trains nothing, writes nothing; exit code 1 if som
 SWEEP = """\
 python train.py sweep --config configs/mnist_4v9_logistic.yaml --config configs/sweeps/lr.yaml
 python train.py sweep --config configs/rings.yaml --vary model.hidden_sizes=[2],[3] --vary model.optimizer.lr=log:1e-3:1
+python train.py sweep --config configs/titanic_full.yaml --replicate data.fold=0,1,2,3,4
 
 Any flag of fit may be given, and any may vary. The same command resumes a sweep that was stopped, and shares it
 with other processes that run at the same time.
@@ -53,6 +54,23 @@ python train.py runs rm RUN...                              to runs/.trash; rest
 --sort and --where take a metric (val/loss), a setting (model.depth, trainer.max_epochs), or one of run, experiment,
 version, started, seconds, state, best, verdict, note, tag. A state is running, finished, failed or killed.
 """
+WATCH = """\
+python train.py watch --config configs/titanic_mlp.yaml [--no-browser] [--port 8800]
+python train.py watch RUN                                  a run under way, or one that has ended
+
+Opens a page on this machine: the network, the data and what happens inside while it learns; play, pause, single steps,
+the learning rate, another seed. Any flag of fit may be given. It trains as fit does, but only while a page is open, and
+keeps nothing: no run folder, no checkpoint. Ctrl-C ends it.
+"""
+REPORT = """\
+python train.py report titanic_mlp                          its newest run
+python train.py report runs/titanic_mlp/version_0           any run
+python train.py report RUN_A RUN_B ...                      several runs, side by side
+python train.py report SWEEP                                a sweep
+
+Writes a page from the files that the run left: report.html in the run's folder; of several runs, a page in the folder
+of all runs; of a sweep, runs/SWEEP/report.html.
+"""
 USAGES = {
     "fit": FIT,
     "validate": EVALUATE.format(command="validate", what="Measures the metrics of the validation split."),
@@ -63,4 +81,6 @@ USAGES = {
     "tune-lr": TUNE_LR,
     "compare": COMPARE,
     "runs": RUNS,
+    "report": REPORT,
+    "watch": WATCH,
 }

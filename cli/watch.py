@@ -24,14 +24,6 @@ from runtime.errors import UsageError
 from runtime.signals import Interrupted
 from sweeps.trials import silence
 
-USAGE = """\
-python train.py watch --config configs/titanic_mlp.yaml [--no-browser] [--port 8800]
-python train.py watch RUN                                  a run under way, or one that has ended
-
-Opens a page on this machine: the network, the data and what happens inside while it learns; play, pause, single steps,
-the learning rate, another seed. Any flag of fit may be given. It trains as fit does, but only while a page is open, and
-keeps nothing: no run folder, no checkpoint. Ctrl-C ends it.
-"""
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
 NOTHING_KEPT = "a watched training keeps nothing"
 KEEPS_NOTHING = [
@@ -52,9 +44,6 @@ def main(given: Sequence[str]) -> int:
     Raises:
         UsageError: for a wrong command.
     """
-    if {"-h", "--help"} & set(given):
-        print(USAGE)
-        return 0
     hidden, words = take_flag(given, "--no-browser")
     number, words = take_option(words, "--port")
     port = as_port(number)

@@ -16,8 +16,8 @@ from datamodules.checks import check_seed
 from datamodules.checks import closest_name as closest_name
 from datamodules.loader import TensorLoader
 from datamodules.normalization import (
-    are_numbers_of_things,
     input_statistics,
+    may_be_ids,
     nonzero,
     report_scaled_integers,
     report_tiny_deviations,
@@ -87,8 +87,11 @@ class TensorDataModule(pl.LightningDataModule):
         raise TypeError(f"{type(self).__name__} must implement load()")
 
     def fit_statistics(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Means and deviations in the training split: of x (N, ..., F) for each of the F columns, of images (N, C, H, W) for
-        each channel; of y likewise if it has several columns (N, K), else as a whole."""
+        """Means and deviations in the training split.
+
+        Of x (N, ..., F) for each of the F columns, of images (N, C, H, W) for each channel; of y (N, K) for each of its
+        columns if there are several, else as a whole.
+        """
         target = y.double() if y.ndim == 2 and y.shape[1] > 1 else y.double().flatten()
         mean, std = input_statistics(x)
         if self.normalize:
@@ -104,7 +107,7 @@ class TensorDataModule(pl.LightningDataModule):
 
     def prepare_inputs(self, x: Tensor) -> Tensor:
         """Turn raw inputs (N, ..., F) into the network's inputs; done once, before the first batch."""
-        if not self.normalize and are_numbers_of_things(x):
+        if not self.normalize and may_be_ids(x):
             return x
         mean, std = self.statistics["input_mean"], self.statistics["input_std"]
         return ((x.double() - mean.to(x.device)) / std.to(x.device)).float()
@@ -208,7 +211,7 @@ class TensorDataModule(pl.LightningDataModule):
             ValueError: if that run had other inputs.
         """
         for name, value in self.statistics.items():
-            shapes = (value.shape, self.splits["train"][0].shape[-1:])  # once, images had (W,)
+            shapes = (value.shape, self.splits["train"][0].shape[-1:])  # older runs: (W,) for images
             if name not in state_dict or state_dict[name].shape not in shapes:
                 raise ValueError(
                     f"the checkpoint's data had other inputs than {type(self).__name__} has now "

@@ -20,7 +20,7 @@ def is_image(x: Tensor) -> bool:
     return x.ndim >= 4
 
 
-def are_numbers_of_things(x: Tensor) -> bool:
+def may_be_ids(x: Tensor) -> bool:
     """Whether inputs are integers that may be names, such as token ids, and not pixels or yes and no."""
     return not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool or is_image(x))
 
@@ -32,7 +32,7 @@ def report_scaled_integers(x: Tensor, name: str) -> None:
         x: the inputs of the training split.
         name: of the data module.
     """
-    if are_numbers_of_things(x):
+    if may_be_ids(x):
         rank_zero_warn(
             f"the inputs of {name} are integers, and data.normalize scales them to mean 0 and deviation 1 as quantities; "
             "if they are token ids or other names, give data.normalize false, else let `load` return x.float()"

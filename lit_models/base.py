@@ -1,5 +1,6 @@
 """The steps, metrics and optimizers that all architectures share."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
+from lit_models.class_weights import PosWeight, Weights, training_class_counts
 from lit_models.metrics import MetricNames, new_metrics
-from lit_models.schedules import CYCLES, SchedulerCallable, build_scheduler
-from lit_models.tasks import PosWeight, Weights, make_task
+from lit_models.schedules import CYCLES, SchedulerCallable, build_scheduler, counts_steps
+from lit_models.task_choice import make_task
 
 Metrics = Any  # an nn.ModuleDict of torchmetrics objects; mypy would treat them as plain modules
 Batch = tuple[Tensor, Tensor]  # inputs (N, *in_shape) and targets (N,) or (N, ...)
@@ -25,7 +27,7 @@ class LitModel(pl.LightningModule):
     Args:
         in_shape: shape of one sample: [F] for a table, [C, H, W] for an image, [T, F] for a sequence of F numbers.
         out_features: numbers per sample that the network returns; one logit per class (binary: one logit).
-        task: what is learned: a name in `lit_models.tasks.TASKS`, or the class path of another subclass of `Task`.
+        task: what is learned: a name in `lit_models.task_choice.TASKS`, or the class path of another subclass of `Task`.
         target_mean: of a normalized target, in its units; metrics and predictions are given in these units.
         target_std: likewise.
         label_smoothing: see `Multiclass`.
@@ -33,10 +35,12 @@ class LitModel(pl.LightningModule):
         pos_weight: see `Binary` and `Multilabel`.
         metrics: further metrics of validation and test, see `new_metrics`.
         optimizer: a class from torch.optim, or any function from parameters to an optimizer.
-        scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler. Missing
-            arguments are filled in: `total_steps` of OneCycleLR with the length of the training, `max_lr` of OneCycleLR
-            and CyclicLR with the optimizer's `lr`, `monitor` of ReduceLROnPlateau with "val/loss".
-        scheduler_interval: the unit that the scheduler counts; default: steps for OneCycleLR and CyclicLR, else epochs.
+        scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler, such as
+            `lit_models.schedules.warmup_cosine`. Missing arguments are filled in: `total_steps` and `T_max` with the
+            length of the training, `max_lr` of OneCycleLR and CyclicLR with the optimizer's `lr`, `monitor` of
+            ReduceLROnPlateau with "val/loss".
+        scheduler_interval: the unit that the scheduler counts; default: steps for OneCycleLR, CyclicLR, and what has an
+            argument such as `total_steps` or `warmup_steps`, else epochs.
         compile: compile the network in place with `torch.compile`; the names in checkpoints stay the same.
 
     The data determine the first five; the command line takes them from the data module.
@@ -104,27 +108,7 @@ class LitModel(pl.LightningModule):
         if self.compile_network:
             self.compile()
         if stage == "fit" and self.task.balances:
-            self.task.balance(self._class_counts())
-
-    def _class_counts(self) -> list[int]:
-        """Rows of each class in the training split, which the data module's `class_counts` knows.
-
-        Raises:
-            ValueError: if it does not, or a class has no rows.
-        """
-        data = getattr(self.trainer, "datamodule", None)
-        counts = list(getattr(data, "class_counts", None) or [])
-        if not counts:
-            raise ValueError(
-                f'model.{self.task.balances} is "balanced", but {type(data).__name__} has no `class_counts`; '
-                "add that attribute, the number of training rows of each class, or give the weights"
-            )
-        if min(counts) == 0:
-            raise ValueError(
-                f'model.{self.task.balances} is "balanced", but class {counts.index(0)} has no rows in the training '
-                "split; give the weights"
-            )
-        return counts
+            self.task.balance(training_class_counts(self.trainer, self.task.balances))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y = batch
@@ -176,24 +160,53 @@ class LitModel(pl.LightningModule):
                 parameter.grad = None
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        return self.make_optimizer(self.parameters(), lambda: int(self.trainer.estimated_stepping_batches))
+        return self.make_optimizer(self.parameters(), self.total_steps, self.total_epochs)
+
+    def total_steps(self) -> int:
+        """Length of the training in steps of the optimizer.
+
+        Raises:
+            ValueError: if it has no end.
+        """
+        steps = self.trainer.estimated_stepping_batches
+        if steps == math.inf:
+            raise ValueError(
+                "model.scheduler has no length, and the training has no end; give its total_steps or T_max, or "
+                "--trainer.max_epochs or --trainer.max_steps"
+            )
+        return int(steps)
+
+    def total_epochs(self) -> int:
+        """Length of the training in epochs, the last of which may be cut short."""
+        steps, trainer = self.total_steps(), self.trainer
+        if math.isinf(trainer.num_training_batches):
+            return max(1, trainer.max_epochs or 1)
+        return math.ceil(steps / math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches))
 
     def make_optimizer(
-        self, parameters: Iterable[Tensor], total_steps: Callable[[], int]
+        self,
+        parameters: Iterable[Tensor],
+        total_steps: Callable[[], int],
+        total_epochs: Callable[[], int] | None = None,
     ) -> OptimizerLRScheduler:
         """The optimizer of these parameters and its schedule, in the form that Lightning expects.
 
         Args:
             parameters: what it steps.
             total_steps: gives the length of the training; called only if a schedule needs it.
+            total_epochs: the same for a schedule that counts epochs; default: of the trainer.
         """
         optimizer = build_optimizer(self.optimizer_factory, parameters)
         if self.scheduler_factory is None:
             return {"optimizer": optimizer}
-        scheduler = build_scheduler(self.scheduler_factory, optimizer, total_steps)
+        interval = self.scheduler_interval or ("step" if counts_steps(self.scheduler_factory) else "epoch")
+        length = total_steps if interval == "step" else total_epochs or self.total_epochs
+        scheduler = build_scheduler(self.scheduler_factory, optimizer, length)
+        if self.scheduler_interval is None and isinstance(scheduler, CYCLES):  # made by a function
+            interval = "step"
         config = {
             "scheduler": scheduler,
-            "interval": self.scheduler_interval or ("step" if isinstance(scheduler, CYCLES) else "epoch"),
+            "interval": interval,
             # These two are read for ReduceLROnPlateau only, which waits until its metric is measured.
             "monitor": getattr(scheduler, "monitor", "val/loss"),
             "strict": False,

@@ -4,11 +4,9 @@ A task knows nothing about networks, and a network knows nothing about tasks; `L
 own is a subclass of `Task` in any file, and the data module's `task` is its class path, such as "my_tasks.Ordinal".
 """
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,12 +14,9 @@ from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, R2Score
 from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy, MultilabelAccuracy
 
-IGNORED = (
-    -100
-)  # the class of positions that count for nothing: padding, pixels without a label; PyTorch's default
-BALANCED = "balanced"  # weights from the training split
-Weights = Sequence[float] | Literal["balanced"] | None
-PosWeight = float | Literal["balanced"] | None
+from lit_models.class_weights import BALANCED, PosWeight, Weights, as_buffer
+
+IGNORED = -100  # class of positions that count for nothing, such as padding; PyTorch's default
 
 
 class Task(nn.Module, ABC):
@@ -30,6 +25,8 @@ class Task(nn.Module, ABC):
     The constructor of a subclass names what it wants to know: `out_features`, `target_mean`, `target_std`,
     `label_smoothing`, `class_weights`, `pos_weight`.
     """
+
+    balances = ""  # the option whose weights come from the training split, if there is one
 
     @abstractmethod
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -51,10 +48,6 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def metrics(self) -> dict[str, Metric]:
         """New torchmetrics objects, to be updated with what `for_metrics` returns."""
-
-    balances: str = (
-        ""  # the option whose weights the training split determines, set by `as_buffer`'s "balanced"
-    )
 
     def balance(self, class_counts: Sequence[int]) -> None:
         """Set the weights that the option `balances` names, from the rows (or positions) of each class."""
@@ -268,81 +261,6 @@ class Reconstruction(Task):
 
     def metrics(self) -> dict[str, Metric]:
         return {"mse": MeanSquaredError()}
-
-
-TASKS: dict[str, type[Task]] = {
-    "binary": Binary,
-    "multiclass": Multiclass,
-    "multilabel": Multilabel,
-    "regression": Regression,
-    "reconstruction": Reconstruction,
-}
-
-
-def make_task(name: str, **known: Any) -> Task:
-    """The task of that name or class path.
-
-    Args:
-        known: what a task may want to know (see `Task`); None and what the task does not name are left out.
-
-    Raises:
-        ValueError: for another name, values that do not fit the task, or an option that it does not have.
-    """
-    kind = TASKS.get(name) or own_task(name)
-    wanted = inspect.signature(kind).parameters
-    unused = [
-        option
-        for option in ("label_smoothing", "class_weights", "pos_weight")
-        if known.get(option) and option not in wanted
-    ]
-    if unused:
-        raise ValueError(
-            f"{unused[0]} is {known[unused[0]]}, but a {name} task does not have it; leave it out"
-        )
-    return kind(**{option: known[option] for option in wanted if known.get(option) is not None})
-
-
-def own_task(path: str) -> type[Task]:
-    """The class at a class path such as `my_tasks.Ordinal`.
-
-    Raises:
-        ValueError: if there is none, or it is no task.
-    """
-    module, _, name = path.rpartition(".")
-    choices = f"one of {', '.join(TASKS)}, or the class path of a subclass of lit_models.tasks.Task"
-    if not module:
-        raise ValueError(f"task is {path!r}; it must be {choices}")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"task {path!r} cannot be imported ({error}); it must be {choices}") from None
-    if not (isinstance(found, type) and issubclass(found, Task)):
-        raise ValueError(f"task {path!r} is no task; it must be {choices}")
-    return found
-
-
-def as_buffer(option: str, weights: Any, length: int | None = None) -> Tensor | None:
-    """Positive factors as a tensor, None if there are none; for "balanced", ones until `balance` is called.
-
-    Raises:
-        ValueError: for a wrong number of them, or one that is not positive.
-    """
-    if weights is None:
-        return None
-    if weights == BALANCED:
-        return torch.ones(length) if length else torch.tensor(1.0)
-    try:
-        factors = torch.tensor(weights, dtype=torch.float32)
-    except (TypeError, ValueError):
-        factors = torch.zeros(0)
-    if (
-        factors.numel() != (length or 1)
-        or not bool((factors > 0).all())
-        or not bool(factors.isfinite().all())
-    ):
-        count = f"{length} positive numbers, one for each class" if length else "a positive number"
-        raise ValueError(f'{option} is {weights}; it must be {count}, or "{BALANCED}"')
-    return factors
 
 
 def check_positions(logits: Tensor, target: Tensor, num_classes: int) -> None:

@@ -1,6 +1,7 @@
 """What people look at in a browser: one file for each page, with everything embedded, made from the files of a run.
 
 report.py     the page of one run, section by section
+comparison.py runs side by side; sweep.py: the page of a sweep
 run_files.py  reads a run's folder; a missing or damaged file never stops a page
 frame.py      what all pages share: head, style, sections, tables
 charts.py     the numbers of charts; charts.js draws them with Bokeh, whose script is embedded

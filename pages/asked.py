@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from pages.frame import Section, chip, code, command, note, part, table
-from pages.run_files import RunFiles, listed
+from pages.frame import Section, chip, code, command, note, part
+from pages.run_files import RunFiles, listed, mapping
 from runtime.commands import train_py
 
 STATES = {  # what each state is called, and the class of its chip
@@ -76,10 +76,14 @@ def section(run: RunFiles) -> Section:
         settings_table(run.record.get("from_config")),
         "Given by a flag or a preset; everything else is as the config file has it.",
     )
+    changed = mapping(run.record.get("from_config"))
+    own = {
+        name: value for name, value in mapping(run.record.get("from_defaults")).items() if name not in changed
+    }
     body += part(
-        "What the experiment sets",
-        settings_table(run.record.get("from_defaults")),
-        "Every setting that differs from the default of its class.",
+        "Set by the experiment",
+        settings_table(own),
+        "Every other setting that differs from the default of its class.",
     )
     return Section("asked", "What was asked", "The command that started this run, and what it sets.", body)
 
@@ -92,10 +96,11 @@ def user_note(run: RunFiles) -> str:
 
 def settings_table(settings: Any) -> str:
     """Settings as flags with their values; nothing if there are none."""
-    if not isinstance(settings, dict) or not settings:
-        return ""
-    rows = [(code(f"--{flag(name)}"), code(written(value))) for name, value in settings.items()]
-    return table(rows)
+    rows = [
+        f"<div>{code(f'--{flag(str(name))}')} {code(written(value))}</div>"
+        for name, value in mapping(settings).items()
+    ]
+    return f'<div class="settings">{"".join(rows)}</div>' if rows else ""
 
 
 def flag(name: str) -> str:

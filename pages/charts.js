@@ -54,7 +54,9 @@ const draw = {
       return entry;
     });
     for (const panel of figure.querySelectorAll("[data-scale]")) {
-      const chart = overSteps({ y_axis_type: panel.dataset.scale });
+      const level = Math.max(...spec.curves.flatMap(({ values }) => values.map(Math.abs))) || 1;
+      const y_range = new Bokeh.DataRange1d({ default_span: panel.dataset.scale === "log" ? 2 : level });
+      const chart = overSteps({ y_axis_type: panel.dataset.scale, y_range });
       spec.curves.forEach((curve, place) => {
         const { source, raw } = own[place];
         const style = { source, color: curve.color };
@@ -89,7 +91,8 @@ const draw = {
     const field = (name) => ({ field: name });
     chart.quad({
       left: field("left"), right: field("right"), top: field("top"), bottom: field("bottom"), source,
-      line_color: null, fill_color: { field: "value", transform: color_mapper },
+      line_color: { field: "value", transform: color_mapper }, line_width: 0.6,
+      fill_color: { field: "value", transform: color_mapper },
     });
     chart.add_tools(hover([["", "@row"], ["step", "@step{0,0}"], ["value", "@value{0.000e+0}"]]));
     nameTicks(chart.yaxes, rows.map((_, row) => -row), rows);

@@ -9,6 +9,7 @@ from pages.charts import SERIES, Curve, grid, over_steps
 from pages.frame import Section, note
 from pages.run_files import RunFiles
 from pages.thinning import MAX_POINTS
+from runtime.metric_names import direction_of_name
 
 SPLITS = dict.fromkeys(("train", "training"), "training")
 SPLITS |= dict.fromkeys(("val", "valid", "validation", "dev", "eval"), "validation") | {"test": "test"}
@@ -25,7 +26,12 @@ SLIDER = (
 def section(run: RunFiles) -> Section:
     """Train and validation in one chart for each metric, losses first."""
     metrics = metrics_in(run)
-    drawn = [over_steps(metric, curves_of(run, columns)) for metric, columns in metrics.items()]
+    drawn = [
+        over_steps(
+            metric, curves_of(run, columns), logarithmic=False if direction_of_name(metric) == "max" else None
+        )
+        for metric, columns in metrics.items()
+    ]
     drawn.append(over_steps("learning rate", learning_rates(run), smooth=False))
     body = grid(drawn)
     if not body:

@@ -8,6 +8,7 @@ from pages.charts import grid, legend, outlines, shades
 from pages.frame import Section, note, part
 from pages.run_files import RunFiles
 
+FEWEST = 30  # weights of a layer that make a distribution
 KINDS = {
     "weights": (
         "Weights",
@@ -57,6 +58,8 @@ def histograms(run: RunFiles, kind: str, layer: str, colors: list[str]) -> str:
         or counts.ndim != 2
         or edges.shape != (len(counts), counts.shape[1] + 1)
     ):
+        return ""
+    if kind == "weights" and counts.sum(axis=1).max(initial=0) < FEWEST:
         return ""
     lines = []
     for count, edge, color in zip(counts, edges, colors, strict=False):

@@ -39,7 +39,7 @@ def summary(run: RunFiles, found: list[dict[str, Any]]) -> str:
     measured = run.diagnosis.get("looks", run.diagnosis.get("probe_steps"))
     where = f" at {measured:,} probe steps" if isinstance(measured, int) else ""
     if run.diagnosis.get("healthy"):
-        words = "and what is worth knowing stands below" if found else "nothing found"
+        words = "what is worth knowing stands below" if found else "nothing found"
         return f"<p>{chip('healthy', 'good')} No fault{where}; {words}.</p>"
     worst = "fail" if any(each.get("severity") == "fail" for each in found) else "warn"
     return f"<p>{chip('not healthy', worst)} Measured{where}.</p>"

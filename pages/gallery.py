@@ -12,19 +12,19 @@ from callbacks.pictures import how_to_read
 from pages.frame import Section, note
 from pages.run_files import RunFiles
 
-BUDGET = 2_000_000  # bytes of all pictures of a page; base64 makes a third more of them
+BUDGET = 2_000_000  # bytes of all pictures of a page, at most; base64 makes a third more of them
 TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".webp": "image/webp"}
 GROUPS = ("filters", "feature_maps", "reconstruction", "robustness", "errors", "depth", "code", "fit")
 
 
-def section(run: RunFiles) -> Section:
-    """All pictures that fit into the budget; of each kind the newest in any case."""
+def section(run: RunFiles, budget: int = BUDGET) -> Section:
+    """All pictures that fit into so many bytes; the newest of each kind are the last to be left out."""
     if not run.pictures:
         drawn = run.config.get("pictures", True)
         words = "No picture suited this model and these data, or none was drawn yet."
         why = words if drawn else "No pictures were drawn, because of --pictures false."
         return Section("pictures", "Pictures", "", note(why))
-    data, thinned = within_budget(run.pictures)
+    data, thinned = within_budget(run.pictures, min(budget, BUDGET))
     figures = "".join(picture(tag, steps) for tag, steps in data.items() if steps)
     how = (
         "What the network has learned, drawn on the same validation rows each time. The slider goes through the "
@@ -65,7 +65,7 @@ def name_of(file: str) -> str:
     return file
 
 
-def within_budget(pictures: dict[str, dict[int, Path]]) -> tuple[dict[str, dict[int, str]], int]:
+def within_budget(pictures: dict[str, dict[int, Path]], budget: int) -> tuple[dict[str, dict[int, str]], int]:
     """The pictures as addresses that hold their data, and how many were left out.
 
     If they are too large together, all are written as WebP; if that is not enough, those in the middle of the
@@ -73,13 +73,13 @@ def within_budget(pictures: dict[str, dict[int, Path]]) -> tuple[dict[str, dict[
     """
     data = {(tag, step): path.read_bytes() for tag, steps in pictures.items() for step, path in steps.items()}
     types = {key: TYPES[pictures[key[0]][key[1]].suffix] for key in data}
-    if sum(map(len, data.values())) > BUDGET:
+    if sum(map(len, data.values())) > budget:
         for key, content in data.items():
             if types[key] == "image/png":
                 data[key], types[key] = smaller(content)
     order = list(by_importance(pictures))
     left_out = 0
-    while sum(map(len, data.values())) > BUDGET and order:
+    while sum(map(len, data.values())) > budget and order:
         left_out += data.pop(order.pop(), None) is not None
     shown = {
         tag: {

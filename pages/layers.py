@@ -137,7 +137,9 @@ def measured(run: RunFiles, quantity: Quantity) -> str:
     if len(labels) == 1:
         steps, only = run.curve(f"{quantity.name}/{next(iter(labels))}")
         curve = Curve(next(iter(labels.values())), steps, only, shades(3)[1])
-        return part(quantity.title, over_steps("", [curve], smooth=False), quantity.how)
+        log = None if quantity.logarithmic else False
+        chart = over_steps("over time", [curve], logarithmic=log, smooth=False)
+        return part(quantity.title, grid([chart]), quantity.how)
     thinned = in_cells(found)
     rows = {labels[str(layer)]: thinned[layer].to_numpy(float) for layer in thinned}
     limits = None if quantity.logarithmic else (0.0, 1.0)

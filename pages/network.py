@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pages.weights import Weight
 
 FRAMES = 12  # steps among which the slider chooses
-MAX_NUMBERS = 24  # edges with a number next to them
+MAX_NUMBERS = 12  # edges with a number next to them
 COLUMN, ROW, MARGIN, RADIUS = 190, 74, 90, 15  # pixels
 THICK = 6.0  # pixels, of the largest weight
 
@@ -31,9 +31,7 @@ def network(run: RunFiles, found: pd.DataFrame, names: Mapping[str, Weight]) -> 
         found: a row for each step, a column for each weight.
         names: what each column is.
     """
-    shapes = tensor_shapes(names)
-    matrices = [tensor for tensor, shape in shapes.items() if len(shape) == 2]
-    sizes = chain([shapes[tensor] for tensor in matrices])
+    matrices, sizes = layers_of(names)
     if not sizes:
         return ""
     places = np.unique(np.linspace(0, len(found) - 1, min(FRAMES, len(found))).round().astype(int))
@@ -58,6 +56,15 @@ def network(run: RunFiles, found: pd.DataFrame, names: Mapping[str, Weight]) -> 
         else ""
     )
     return f"<figure>{slider}{''.join(frames)}</figure>"
+
+
+def layers_of(names: Mapping[str, Weight]) -> tuple[list[str], list[int]]:
+    """The weight matrices in order, and the units of each layer, the inputs first; no units unless they form a chain."""
+    shapes = tensor_shapes(names)
+    matrices = [tensor for tensor, shape in shapes.items() if len(shape) == 2]
+    if any(len(shape) > 2 for shape in shapes.values()):
+        return matrices, []
+    return matrices, chain([shapes[tensor] for tensor in matrices])
 
 
 def tensor_shapes(names: Mapping[str, Weight]) -> dict[str, tuple[int, ...]]:

@@ -91,7 +91,9 @@ def section(run: RunFiles) -> Section:
         body += note(run.why_missing("run.json"))
     for sentence in run.damaged.values():
         body += note(sentence)
-    return Section("origin", "Repeat it, and go on", "What it takes to get the same network again.", body)
+    return Section(
+        "repeat", "Repeat it, and look further", "What it takes to get the same network again.", body
+    )
 
 
 def made_with(run: RunFiles) -> str:

@@ -16,6 +16,7 @@ from pages.run_files import RunFiles
 from runtime.run_record import State, state_of
 
 FILE = "report.html"
+MAX_BYTES, BYTES_OF_BOKEH = 4_900_000, 1_450_000
 
 
 def write_report(folder: Path, state: State | None = None, step: int | None = None) -> Path:
@@ -44,10 +45,9 @@ def report(run: RunFiles, state: State, step: int | None = None) -> str:
         layers.section(run),
         distributions.section(run),
         weights.section(run),
-        gallery.section(run),
-        origin.time_section(run),
-        origin.section(run),
     ]
-    head = asked.head(run, state, run.last_step if step is None else step)
+    room = MAX_BYTES - BYTES_OF_BOKEH - sum(len(section.body) for section in sections)
+    sections += [gallery.section(run, int(0.7 * room)), origin.time_section(run), origin.section(run)]
+    head = asked.head(run, state, run.steps_done(state) if step is None else step)
     title = f"{run.experiment} {run.folder.resolve().name}"
     return page(title, head, sections, resumed_at=run.resumed_at, reloads=state == "running")

@@ -9,7 +9,7 @@ from typing import Any
 from pages.curves import metrics_in
 from pages.frame import Section, note, part, short, table
 from pages.run_files import RunFiles, mapping
-from runtime.direction import direction
+from runtime.metric_names import direction_of_name
 
 TITLES = {"validation": "Validation", "test": "Test"}
 ONE = ("accuracy", "acc", "auroc", "auc", "f1", "precision", "recall", "agreement", "r2")  # at most 1
@@ -64,7 +64,7 @@ def card(name: str, values: dict[str, Any], rows: int | None) -> str:
     value = float(values["value"])
     digits = decimals(value, low, high)
     words = sentence(values, digits, rows)
-    better = {"min": "lower is better", "max": "higher is better"}.get(direction(name) or "", "")
+    better = {"min": "lower is better", "max": "higher is better"}.get(direction_of_name(name) or "", "")
     return (
         f'<div class="result"><h4>{escape(name)}{f" · {better}" if better else ""}</h4>'
         f'<div class="value">{value:.{digits}f}</div>{scale(name, value, low, high, constant)}'
@@ -84,10 +84,14 @@ def sentence(values: dict[str, Any], digits: int, rows: int | None) -> str:
 
 
 def decimals(value: float, low: float | None, high: float | None) -> int:
-    """Decimals to show: two digits of what the interval leaves open, or four digits of the value."""
-    if low is not None and high is not None and high > low:
-        return max(0, min(9, 1 + math.ceil(-math.log10((high - low) / 2))))
-    return max(0, min(9, 3 - math.floor(math.log10(abs(value))))) if value and math.isfinite(value) else 3
+    """Decimals to show: three digits of the value, and two of half the interval."""
+    known = [(value, 3), *([((high - low) / 2, 2)] if low is not None and high is not None else [])]
+    needed = [
+        digits - 1 - math.floor(math.log10(abs(number)))
+        for number, digits in known
+        if number and math.isfinite(number)
+    ]
+    return min(9, max([0, *needed])) if needed else 3
 
 
 def scale(name: str, value: float, low: float | None, high: float | None, constant: float | None) -> str:
@@ -114,7 +118,10 @@ def scale(name: str, value: float, low: float | None, high: float | None, consta
 def without_result(run: RunFiles) -> Section:
     """Last, smallest and largest value of each metric of a validation, from metrics.csv."""
     names = [
-        name for columns in metrics_in(run).values() for split, name in columns.items() if split != "training"
+        name
+        for columns in metrics_in(run).values()
+        for split, name in columns.items()
+        if split in ("validation", "test")
     ]
     rows = []
     for name in names:

@@ -131,6 +131,11 @@ class RunFiles:
         steps = self.metrics["step"]
         return int(steps.max()) if len(steps) else 0
 
+    def steps_done(self, state: str) -> int:
+        """Steps done: by end.json for a finished run, else the last one that was logged."""
+        steps = self.end.get("steps")
+        return steps if state == "finished" and isinstance(steps, int) else self.last_step
+
     @property
     def resumed_at(self) -> list[int]:
         """Steps at which the run was resumed."""

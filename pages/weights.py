@@ -10,7 +10,7 @@ import pandas as pd
 
 from pages.charts import SERIES, Curve, grid, over_steps
 from pages.frame import Section, code, part, short, table
-from pages.network import network
+from pages.network import input_names, layers_of, network
 from pages.run_files import RunFiles
 
 NAME = re.compile(r"(?P<tensor>[^\[\]]+)(?:\[(?P<index>[\d,\s]*)\])?")
@@ -47,8 +47,8 @@ def section(run: RunFiles) -> Section:
         "A weight that is still moving at the right has not found its place yet.",
     )
     how = (
-        "This network is small enough to read. Each edge is a weight: blue adds to the unit it leads to, red takes away, "
-        "and the thicker it is, the more it counts. Below a unit stands its bias."
+        "This network is small enough to read. Each edge is a weight: blue adds to the unit it leads to, orange takes "
+        "away, and the thicker it is, the more it counts. Below a unit stands its bias."
     )
     return Section("weights", "Every weight", how, body)
 
@@ -59,34 +59,60 @@ def numbers(run: RunFiles, found: pd.DataFrame, names: dict[str, Weight]) -> str
     header = [
         "layer",
         "weight",
+        "name",
         f"step {int(found['step'].iloc[0]):,}",
         f"step {int(found['step'].iloc[-1]):,}",
     ]
     has_table = any(name in in_table for name in names)
     if has_table:
         header.append("in the units of the table")
-    rows = []
+    rows, meaning = [], meanings(run, names)
     for name, weight in names.items():
-        row = [run.label_of_tensor(weight.tensor), code(name), *(short(found[name].iloc[k]) for k in (0, -1))]
+        values = [short(found[name].iloc[k]) for k in (0, -1)]
+        row = [run.label_of_tensor(weight.tensor), meaning[name], code(name), *values]
         if has_table:
             row.append(short(in_table[name].iloc[-1]) if name in in_table else "")
         rows.append(row)
-    return table(rows, header, numbers=(2, 3, 4))
+    return table(rows, header, numbers=(3, 4, 5))
 
 
 def curves_of(run: RunFiles, found: pd.DataFrame, names: dict[str, Weight]) -> list[str]:
     """A chart for each tensor, with a line for each of its weights."""
-    steps = found["step"].to_numpy(float)
+    steps, meaning = found["step"].to_numpy(float), meanings(run, names)
     drawn = []
     for tensor in dict.fromkeys(weight.tensor for weight in names.values()):
         own = {name: weight for name, weight in names.items() if weight.tensor == tensor}
         curves = []
-        for place, (name, weight) in enumerate(own.items()):
+        for place, name in enumerate(own):
             values = found[name].to_numpy(float)
             kept = np.isfinite(values)
-            label = ",".join(map(str, weight.index)) or "value"
             color = SERIES[place % len(SERIES)]
-            curves.append(Curve(label, steps[kept], values[kept], color, dashed=place >= len(SERIES)))
+            curves.append(Curve(meaning[name], steps[kept], values[kept], color, dashed=place >= len(SERIES)))
         title = f"{run.label_of_tensor(tensor)}: {tensor}"
         drawn.append(over_steps(title, curves, logarithmic=False, smooth=False))
     return drawn
+
+
+def meanings(run: RunFiles, names: dict[str, Weight]) -> dict[str, str]:
+    """What each weight does, such as "Age to unit 2"; its place in its tensor where that is not known."""
+    matrices, sizes = layers_of(names)
+    inputs = input_names(run, sizes[0]) if sizes else []
+    known = {}
+    for name, weight in names.items():
+        place = ",".join(map(str, weight.index)) or "value"
+        if weight.tensor in matrices and sizes:
+            target, source = weight.index
+            start = inputs[source] if weight.tensor == matrices[0] else f"unit {source + 1}"
+            place = f"{start} to {unit(weight.tensor == matrices[-1], sizes[-1], target)}"
+        elif weight.tensor.endswith("bias") and len(weight.index) == 1:
+            last = bool(sizes) and weight.tensor.removesuffix("bias") == matrices[-1].removesuffix("weight")
+            place = f"bias of {unit(last, sizes[-1] if sizes else 0, weight.index[0])}"
+        known[name] = place
+    return known
+
+
+def unit(is_output: bool, num_outputs: int, place: int) -> str:
+    """What a unit is called."""
+    if not is_output:
+        return f"unit {place + 1}"
+    return "the output" if num_outputs == 1 else f"output {place + 1}"

@@ -16,6 +16,7 @@ samplers, generators                what such loaders keep: counts, lists, rando
 direction, metric_schedules         whether a metric should be small or large; schedules that follow one
 ending, end_record, run_lock        why a training ended; one process at a time in a run's folder
 run_record, surroundings, phases    run.json: what was asked, with what it ran, where its time went
+result_file, compared               result.json and compare.json
 stop, signals                       Ctrl-C, SIGTERM and SIGUSR1
 loggers                             TensorBoard and metrics.csv
 process                             what is set once for the whole process

@@ -160,7 +160,8 @@ class ListedRun:
             return {**self.trial.setting, "seed_everything": self.trial.seed}
         if self.record is None:
             return changes_of(self.config, self.experiment)
-        return flat(self.record.from_config)
+        found = self.record.from_config
+        return flat(found) if isinstance(found, dict) else None
 
     @property
     def damaged(self) -> list[str]:

@@ -20,16 +20,16 @@ def versions() -> dict[str, str]:
     }
 
 
-def machine(trainer: Trainer) -> dict[str, Any]:
-    """The computer, and the part of it that this Trainer uses."""
+def machine(trainer: Trainer | None) -> dict[str, Any]:
+    """The computer, and the part of it that this Trainer uses; None for networks that are trained without one."""
     return {
         "system": f"{platform.system()} {platform.release()}",
         "processor": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": memory_gib(),
-        "accelerator": accelerator(trainer.strategy.root_device),
-        "processes": trainer.world_size,
-        "precision": str(trainer.precision),
+        "accelerator": accelerator(trainer.strategy.root_device) if trainer else "",
+        "processes": trainer.world_size if trainer else 1,
+        "precision": str(trainer.precision) if trainer else "32-true",
     }
 
 

@@ -27,6 +27,7 @@ from sweeps.space import key, rest
 from sweeps.study import Queue, Run
 from sweeps.trials import Build, Fit, in_words, silence
 
+LONG = 10**9  # steps or epochs, longer than any warm-up
 MAX_RUNS = 64  # trained together; the others wait, also for other processes
 # Tested to end as if trained alone. On a CPU, 64 dense networks of the configs take together 0.05 to 0.6 times the CPU
 # time that they take alone; 8 convolutional ones of mnist_convnet take twice as much, and `vmap` does not support nn.GRU.
@@ -99,7 +100,7 @@ def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | Non
     for option, plain in PLAIN_TRAINER.items():
         if settings.trainer[option] not in plain:
             return f"trainer.{option} is set"
-    optimizer, schedule = make_own(model, total_steps=100)
+    optimizer, schedule = make_own(model, LONG, LONG)
     if type(optimizer).__name__ not in PROPORTIONAL:
         return f"{type(optimizer).__name__} does not step each weight for itself, in proportion to the learning rate"
     if isinstance(schedule.get("scheduler"), ReduceLROnPlateau):

@@ -68,11 +68,17 @@ class Stepper:
         first: the first of these networks.
         models: one for each setting.
         counts: number of networks of each setting.
-        total_steps: length of the training.
+        total_steps, total_epochs: length of the training.
     """
 
     def __init__(
-        self, stack: Stack, first: int, models: Sequence[LitModel], counts: Sequence[int], total_steps: int
+        self,
+        stack: Stack,
+        first: int,
+        models: Sequence[LitModel],
+        counts: Sequence[int],
+        total_steps: int,
+        total_epochs: int,
     ) -> None:
         self.rows = slice(first, first + sum(counts))
         self.weights = [weight.detach()[self.rows] for weight in stack.weights.values()]
@@ -80,7 +86,7 @@ class Stepper:
         self.schedules: dict[str, list[Any]] = {"step": [], "epoch": []}
         self._own: list[Optimizer] = []  # for each network, the optimizer of its setting
         for model, count in zip(models, counts, strict=True):
-            optimizer, schedule = make_own(model, total_steps)
+            optimizer, schedule = make_own(model, total_steps, total_epochs)
             self._own += count * [optimizer]
             if schedule:
                 self.schedules[schedule["interval"]].append(schedule["scheduler"])
@@ -106,7 +112,9 @@ class Stepper:
             schedule.step()
 
 
-def make_own(model: LitModel, total_steps: int) -> tuple[Optimizer, dict[str, Any]]:
+def make_own(model: LitModel, total_steps: int, total_epochs: int) -> tuple[Optimizer, dict[str, Any]]:
     """A setting's optimizer of a single number, and its schedule as Lightning describes it, empty if there is none."""
-    chosen: Any = model.make_optimizer([nn.Parameter(torch.zeros(1))], lambda: total_steps)
+    chosen: Any = model.make_optimizer(
+        [nn.Parameter(torch.zeros(1))], lambda: total_steps, lambda: total_epochs
+    )
     return chosen["optimizer"], chosen.get("lr_scheduler", {})

@@ -49,7 +49,7 @@ def train_rows(plan: Plan, groups: list[Group], tick: Callable[[float], None]) -
     device = trainer.strategy.root_device
     model.to(device)
     stack = Stack([new_model(group.fit.model, run.seed) for group in groups for run in group.runs], device)
-    steppers = make_steppers(stack, groups, max_epochs * len(loader))
+    steppers = make_steppers(stack, groups, max_epochs * len(loader), max_epochs)
     curves = Curves(stack, plan.monitor, plan.mode)
     all_losses = vmap(model.task.loss, in_dims=(0, None))
     step = 0
@@ -73,13 +73,14 @@ def train_rows(plan: Plan, groups: list[Group], tick: Callable[[float], None]) -
     return curves
 
 
-def make_steppers(stack: Stack, groups: list[Group], total_steps: int) -> list[Stepper]:
+def make_steppers(stack: Stack, groups: list[Group], total_steps: int, total_epochs: int) -> list[Stepper]:
     """One stepper for all neighbors that differ only in what a stepper allows."""
     steppers, first = [], 0
     for _, members in groupby(groups, key=lambda group: rest(group.runs[0].setting, RATES)):
         alike = list(members)
         counts = [len(group.runs) for group in alike]
-        steppers.append(Stepper(stack, first, [group.fit.model for group in alike], counts, total_steps))
+        models = [group.fit.model for group in alike]
+        steppers.append(Stepper(stack, first, models, counts, total_steps, total_epochs))
         first += sum(counts)
     return steppers
 

@@ -13,7 +13,7 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from datamodules import MNISTDataModule, SeriesDataModule, TitanicDataModule, ToyDataModule
 from datamodules.base import TensorDataModule
 from lit_models import LitModel
-from lit_models.tasks import TASKS
+from lit_models.task_choice import TASKS
 
 TESTED_DATA = (MNISTDataModule, SeriesDataModule, TitanicDataModule, ToyDataModule)
 # Of a data module: what the loop calls, or what has no part in training and validation.

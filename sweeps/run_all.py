@@ -1,14 +1,17 @@
 """Train the waiting runs, and report the results."""
 
+import json
 import math
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from callbacks.files import replacing
+from callbacks.files import replacing, write_whole
 from runtime.commands import tensorboard, train_py
 from runtime.tables import number, print_table
 from sweeps.bulk import FREE, MAX_RUNS, bundles, could_join, train_together
@@ -26,6 +29,8 @@ from sweeps.summary import (
     write_hparams,
 )
 from sweeps.trials import Build, train
+
+SUMMARY = "sweep.json"
 
 
 def train_all(plan: Plan, queue: Queue, build: Build, reason: str | None) -> None:
@@ -99,18 +104,21 @@ class Display:
             self.say(text)
 
 
-def report(plan: Plan, queue: Queue) -> pd.DataFrame:
+def report(plan: Plan, queue: Queue, command: Sequence[str] = ()) -> pd.DataFrame:
     """Write table, comparison, best setting and pictures; returns the table of runs.
+
+    Args:
+        command: the words after `train.py`, as they were typed.
 
     Every process that ends writes all of it again, one after the other. The last one knows all runs, and its files stay.
     """
     with FileLock(plan.folder / "report.lock"):
-        runs = runs_table(queue.trials())
-        write_report(plan, runs)
+        runs = runs_table(queue.trials(), [axis.flag for axis in plan.replicated])
+        write_report(plan, runs, command)
     return runs
 
 
-def write_report(plan: Plan, runs: pd.DataFrame) -> None:
+def write_report(plan: Plan, runs: pd.DataFrame, command: Sequence[str]) -> None:
     """Write the report on the runs so far."""
     settings = settings_table(plan, runs)
     for name, table in {"runs.csv": runs, "settings.csv": settings}.items():
@@ -123,7 +131,11 @@ def write_report(plan: Plan, runs: pd.DataFrame) -> None:
     print("\n".join(f"  {line}" for line in lines(plan, settings)))
     for error in runs["error"].dropna().unique()[:3] if "error" in runs else []:
         print(f"  failed: {error}")
+    write_summary(plan, runs, settings, command)
     if not settings["runs"].any():
+        return
+    if not plan.axes:
+        report_mean(plan, settings)
         return
     write_hparams(plan, settings, plan.folder / "settings")
     pictures = draw_all(plan, runs, settings, plan.folder / "pictures")
@@ -138,3 +150,31 @@ def write_report(plan: Plan, runs: pd.DataFrame) -> None:
         "look inside": tensorboard(plan.folder),
     }
     print_table("best setting", rows)
+
+
+def write_summary(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame, command: Sequence[str]) -> None:
+    """Write `sweep.json`: what the tables do not say, for the page of the sweep."""
+    about: dict[str, Any] = {
+        "name": plan.name,
+        "command": list(command),
+        "monitor": plan.monitor,
+        "mode": plan.mode,
+    }
+    about |= {"flags": [axis.flag for axis in plan.axes], "seeds": plan.seeds}
+    if plan.axes and settings["runs"].any():  # of replicates of one setting none is the best
+        best = setting_in(plan, settings.iloc[0])
+        about |= {"best": {flag: short(value) for flag, value in best.items()}}
+        about |= {"train": ["fit", *plan.fit_words(best, plan.seeds[0])]}
+        about |= {"sentence": comparison(plan, runs, settings)}
+    write_whole(plan.folder / SUMMARY, json.dumps(about, indent=1, default=str) + "\n")
+
+
+def report_mean(plan: Plan, settings: pd.DataFrame) -> None:
+    """The mean over all runs, where they are replicates of one setting."""
+    mean, deviation, count = (settings[name].iloc[0] for name in ("mean", "deviation", "runs"))
+    rows = {
+        plan.monitor: f"{number(mean)} ± {number(deviation)}" if count > 1 else number(mean),
+        "runs": plan.folder / "runs.csv",
+        "look inside": tensorboard(plan.folder),
+    }
+    print_table(f"mean and deviation over {count} runs", {name: str(value) for name, value in rows.items()})

@@ -129,6 +129,11 @@ def split_values(flag: str, text: str) -> list[str]:
     return [value.strip() for value in values]
 
 
+def is_fold(flag: str) -> bool:
+    """Whether a flag chooses the part of the data that is held out, which is no choice between settings."""
+    return flag.rpartition(".")[2] == "fold"
+
+
 def kind_of(text: str) -> str:
     """ "whole", "real" for any other finite number, or "word"."""
     try:

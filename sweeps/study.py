@@ -80,7 +80,7 @@ class Queue:
             if not waiting and not self._tpe_goes_on(trials):
                 return None
             trial = self.study.ask()
-            setting = {axis.flag: axis.suggest(trial) for axis in self.plan.axes}
+            setting = {axis.flag: axis.suggest(trial) for axis in self.plan.all_axes()}
             seed = trial.user_attrs.get("seed")
             if seed is None:  # just found by tpe
                 seed = self.plan.seeds[0]
@@ -125,7 +125,7 @@ class Queue:
             self.study.tell(trial.number, state=TrialState.FAIL)
             drop(lock)
             setting = setting_of(trial)
-            if "seed" in trial.user_attrs and setting.keys() == {axis.flag for axis in self.plan.axes}:
+            if "seed" in trial.user_attrs and setting.keys() == {axis.flag for axis in self.plan.all_axes()}:
                 self.study.enqueue_trial(setting, user_attrs=trial.user_attrs)
 
     def _lock_of(self, number: int) -> FileLock:
@@ -135,12 +135,12 @@ class Queue:
         definition = json.loads(json.dumps(self.plan.definition()))
         before = self.study.user_attrs.get("definition")
         for name, now in definition.items():
-            if before is None or before[name] == now:
+            if before is None or before.get(name, {}) == now:  # older sweeps have no "replicate"
                 continue
             more_seeds = name == "seeds" and set(before[name]) < set(now) and self.plan.sampler != "tpe"
             if not more_seeds:  # tpe adds a setting's seeds once the first one has succeeded
                 raise UsageError(
-                    f"{self.plan.folder} holds a sweep with other {name}: {before[name]}, and now {now}; "
+                    f"{self.plan.folder} holds a sweep with other {name}: {before.get(name, {})}, and now {now}; "
                     "give this one its own --run_name"
                 )
         if before != definition:

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from runtime.tables import number
 from sweeps.plan import Plan
-from sweeps.space import Setting, key
+from sweeps.space import Setting, is_fold, key
 from sweeps.study import setting_of
 
 STATES = {
@@ -25,8 +26,12 @@ STATES = {
 MAX_ROWS = 20
 
 
-def runs_table(trials: list[FrozenTrial]) -> pd.DataFrame:
-    """One row per run: what varied, `seed`, `state`, `score`, its other metrics, `seconds`, `folder`, `error`."""
+def runs_table(trials: list[FrozenTrial], replicated: Collection[str] = ()) -> pd.DataFrame:
+    """One row per run: what varied, `seed`, `state`, `score`, its other metrics, `seconds`, `folder`, `error`.
+
+    Args:
+        replicated: flags that do not distinguish settings, such as `data.fold`.
+    """
     rows = []
     for trial in trials:
         attributes: dict[str, Any] = dict(trial.user_attrs)
@@ -40,14 +45,14 @@ def runs_table(trials: list[FrozenTrial]) -> pd.DataFrame:
                 "score": trial.value if trial.state == TrialState.COMPLETE else math.nan,
                 **metrics,
                 **attributes,
-                "setting": key(setting_of(trial)),
+                "setting": key({k: v for k, v in setting_of(trial).items() if k not in replicated}),
             }
         )
     return pd.DataFrame(rows)
 
 
 def settings_table(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per setting, the best first: `mean` and sample `deviation` of the score over the seeds.
+    """One row per setting, the best first: `mean` and sample `deviation` of the score over seeds and replicates.
 
     `runs` counts complete runs. A setting with missing seeds (failed, pruned, not yet run) comes after all complete
     ones, because a mean over only its lucky seeds says little.
@@ -75,34 +80,41 @@ def settings_table(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
 def comparison(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame) -> str:
     """One sentence: is the best setting really better than the runner-up, or may it be chance?
 
-    Runs with the same seeds are compared in pairs (Student 1908), others by Welch's test (1947), at the usual 5 % level.
+    Runs with the same seeds and replicates are compared in pairs (Student 1908), others by Welch's test (1947), at the
+    usual 5 % level. Folds share training rows, which makes their differences alike: the variance is larger by
+    1 + n / (k - 1) for n runs on k folds (Nadeau & Bengio 2003, https://doi.org/10.1023/A:1024068626366).
     """
     done = settings[settings["runs"] > 0]
     if len(done) < 2:
         return "There is no second setting to compare with."
     if done["runs"].iloc[:2].min() < 2:
         return "With one run per setting, chance cannot be told from merit; repeat with --sweep.seeds 5."
-    first, second = (scores_by_seed(runs, setting) for setting in done["setting"].iloc[:2])
+    first, second = (scores_by_seed(plan, runs, setting) for setting in done["setting"].iloc[:2])
     difference = abs(first.mean() - second.mean())
     paired = first.index.equals(second.index)
     scatter = (first - second).std() if paired else first.std() + second.std()
-    seeds = f"{len(first)} seeds" if len(first) == len(second) else f"{len(first)} and {len(second)} seeds"
+    count = f"{len(first)}" if len(first) == len(second) else f"{len(first)} and {len(second)}"
+    seeds = f"{count} {'runs' if plan.replicated else 'seeds'}"
     if scatter <= 1e-12 * max(abs(first.mean()), difference):  # no scatter, so no test
         same = "no different from" if difference == 0 else f"always {number(difference)} better than"
         return f"The best is {same} the runner-up, in each of {seeds}."
     test = stats.ttest_rel(first, second) if paired else stats.ttest_ind(first, second, equal_var=False)
-    name = "paired t-test" if paired else "Welch's t-test"
-    verdict = "can be told" if test.pvalue < 0.05 else "cannot be told"
+    name, p_value = "paired t-test" if paired else "Welch's t-test", float(test.pvalue)
+    folds = next((len(axis.values) for axis in plan.replicated if is_fold(axis.flag)), 1)
+    if paired and folds > 1:
+        t = float(test.statistic) / math.sqrt(1 + len(first) / (folds - 1))
+        name, p_value = "paired t-test, corrected for folds", float(2 * stats.t.sf(abs(t), len(first) - 1))
+    verdict = "can be told" if p_value < 0.05 else "cannot be told"
     return (
         f"The best {verdict} from the runner-up: they differ by {number(difference)} over {seeds} "
-        f"({name}, p = {test.pvalue:.2g})."
+        f"({name}, p = {p_value:.2g})."
     )
 
 
-def scores_by_seed(runs: pd.DataFrame, setting: str) -> pd.Series:
-    """Scores of one setting, by seed in ascending order."""
+def scores_by_seed(plan: Plan, runs: pd.DataFrame, setting: str) -> pd.Series:
+    """Scores of one setting, by seed and replicate in ascending order."""
     chosen = runs[(runs["setting"] == setting) & runs["score"].notna()]
-    return chosen.set_index("seed")["score"].sort_index()
+    return chosen.set_index(["seed", *(axis.flag for axis in plan.replicated)])["score"].sort_index()
 
 
 def lines(plan: Plan, settings: pd.DataFrame) -> list[str]:

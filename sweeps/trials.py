@@ -101,7 +101,7 @@ def rehearse(plan: Plan, build: Build) -> tuple[Fit, Plan]:
                 "the same command several times: the processes share the sweep"
             )
         run.fit()
-        for axis in plan.axes:
+        for axis in plan.all_axes():
             for value in axis.examples():
                 run.check_words(plan.fit_words({**first, axis.flag: value}, plan.seeds[0]))
     monitor = run.settings.monitor

@@ -58,13 +58,13 @@ class ClassTally:
     def evidence(self) -> Evidence | str:
         """What the counts say, or why they say nothing."""
         if self.sums is None or self.soft is None:
-            return "no row was counted"
+            return "counted no row"
         if self.soft.item():
-            return "the targets are not single classes"
+            return "compares with targets that are no single classes"
         counts, hits, sums, squares, predicted = self.sums.cpu()
         rows = counts.sum().item()
         if not rows:
-            return "no row was counted"
+            return "counted no row"
         shares = counts / rows
         constant = -shares.clamp_min(1e-300).log()  # the constant answer's loss on a target of each class
         majority, answer = shares.max(0)
@@ -194,7 +194,7 @@ class ValueTally:
     def evidence(self) -> Evidence | str:
         mean = self.mean
         if self.sums is None or mean is None or self.center is None or self.rows < 2:
-            return "no row was counted"
+            return "counted no row"
         shift = 0.0 if self.absolute else ((mean - self.center) ** 2).mean().item()
         own, rival, difference, squares, own_squares = (self.sums / self.rows).tolist()
         spread = max(squares - difference**2, 0.0)

@@ -34,15 +34,15 @@ class TableUnits:
     Args:
         first, last: layers that read the inputs, and answer; None if nothing changes there.
         mean, std: of the inputs (F,).
-        target_mean, target_std: of the target.
+        target_mean, target_std: of each output (K,).
     """
 
     first: LinearLayer | None
     last: LinearLayer | None
     mean: np.ndarray
     std: np.ndarray
-    target_mean: float
-    target_std: float
+    target_mean: np.ndarray
+    target_std: np.ndarray
 
     def convert(self, values: np.ndarray) -> np.ndarray:
         """Rows (N, P) of all weights, converted."""
@@ -53,7 +53,7 @@ class TableUnits:
             if self.first.bias is not None:
                 result[:, self.first.bias] -= weight @ self.mean
         if self.last is not None:
-            result[:, self.last.weight] *= self.target_std
+            result[:, self.last.weight] *= self.target_std[:, None]
             if self.last.bias is not None:
                 result[:, self.last.bias] = result[:, self.last.bias] * self.target_std + self.target_mean
         return result
@@ -76,23 +76,26 @@ def table_units(model: pl.LightningModule, x: Tensor, data: Any) -> TableUnits |
     zero, one = (np.full((1, flat.shape[1]), value) for value in (0.0, 1.0))
     mean = raw_inputs(data, torch.from_numpy(zero))[0]
     std = raw_inputs(data, torch.from_numpy(one))[0] - mean
-    target_mean, unit = raw_targets(data, torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
-    target_std = unit - target_mean
     normalizes_inputs = bool((mean != 0).any() or (std != 1).any())
-    normalizes_target = (target_mean, target_std) != (0.0, 1.0)
     calls: list[tuple[nn.Module, Tensor, Tensor]] = []
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
     with forward_hooks(linear, lambda layer, inputs, output: calls.append((layer, inputs[0], output))):
         answer = model(x)
-    if not calls or not (normalizes_inputs or normalizes_target):
+    if not calls:
         return None
     (first, inputs, _), (last, _, output) = calls[0], calls[-1]
+    outputs = torch.zeros(output.shape[-1], dtype=torch.float64)
+    target_mean = raw_targets(data, outputs)
+    target_std = raw_targets(data, outputs + 1) - target_mean
+    normalizes_target = bool((target_mean != 0).any() or (target_std != 1).any())
+    if not (normalizes_inputs or normalizes_target):
+        return None
     if normalizes_inputs and not (inputs.shape == flat.shape and torch.equal(inputs, flat)):
         return None
     if normalizes_target and not (output.shape == answer.shape and torch.equal(output, answer)):
         return None
     places = columns_of(model)
-    ends = [linear_layer(first, places, mean.any()), linear_layer(last, places, target_mean != 0)]
+    ends = [linear_layer(first, places, mean.any()), linear_layer(last, places, (target_mean != 0).any())]
     if (normalizes_inputs and ends[0] is None) or (normalizes_target and ends[1] is None):
         return None
     return TableUnits(

@@ -75,6 +75,7 @@ def offered(*words: str) -> list[str]:
         (["sweep", "--sweep.see"], ["--sweep.seeds"]),
         (["tune-lr", "--lo"], ["--low"]),
         (["nonsense", "x"], []),
+        ([], []),
     ],
 )
 def test_what_is_offered(words: list[str], expected: list[str]) -> None:

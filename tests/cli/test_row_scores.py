@@ -1,5 +1,7 @@
 """How well rows are predicted, against counts by hand: one class per row, many classes per row, real numbers."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ from scipy import stats
 from torch import Tensor
 
 from cli.compare import compare_scores
-from cli.row_scores import RowScores, score, target_in
+from cli.row_scores import Collector, RowScores, score, target_in
+from lit_models import LitMLP
 from runtime.errors import UsageError
 
 
@@ -63,3 +66,16 @@ def test_targets_in_dictionaries(name: str) -> None:
 def test_batches_without_a_target(batch: object) -> None:
     with pytest.raises(UsageError, match=r"compare needs pairs \(inputs, targets\)"):
         target_in(batch)
+
+
+def test_a_network_that_predicts_words_is_compared_by_its_classes() -> None:
+    class Writer(LitMLP):
+        def predict_step(self, batch: Any, batch_idx: int) -> dict[str, list[str]]:
+            return {"prediction": ["word"] * len(batch[0])}
+
+    model = Writer(in_shape=[3], out_features=4, task="multiclass")
+    x, y = torch.randn(5, 3), torch.tensor([0, 1, 2, 3, 0])
+    collector = Collector()
+    collector.on_predict_batch_end(cast(Any, None), model, model.predict_step((x, y), 0), (x, y))
+    assert torch.equal(collector.batches[0]["prediction"], model(x).argmax(1))
+    assert torch.equal(collector.batches[0]["truth"], y)

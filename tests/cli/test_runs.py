@@ -213,6 +213,16 @@ def test_where_nothing_was_trained_yet(
     assert not Path("runs").exists()
 
 
+def test_a_file_in_place_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "odd").mkdir()
+    monkeypatch.chdir(tmp_path / "odd")
+    Path("runs").touch()
+    assert main(["runs"]) == 2
+    assert capsys.readouterr().err == "error: runs cannot be read: Not a directory\n"
+
+
 def test_none_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", "--where", "val/loss<0"]) == 0
     assert capsys.readouterr().out == "none of 5 runs is meant by that\n"

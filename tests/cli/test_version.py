@@ -1,5 +1,6 @@
 """`--version` says what runs, and imports nothing for it."""
 
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -45,3 +46,15 @@ def test_pytorch_is_not_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=60)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("words", [[], ["fit", "--help", "trainer"], ["--version"], ["--completion", "bash"]])
+def test_a_reader_that_has_enough_gets_no_error(words: list[str]) -> None:
+    """As `train.py | head -1` does; the pipe is closed before anything is printed."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *words], stdout=writing, stderr=subprocess.PIPE, timeout=60
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -103,9 +103,6 @@ def test_a_tiny_deviation_is_said(column, said):
     messages = [str(each.message) for each in caught if "reach more than" in str(each.message)]
     assert len(messages) == (said is not None)
     if said:
-        assert (
-            torch.tensor(0).new_tensor(abs(prepared(x[:, 1:].flip(0))).max()) < 1
-        )  # not in the training split
         with pytest.warns(UserWarning, match=said):
             prepared(x)
 

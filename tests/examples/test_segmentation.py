@@ -6,11 +6,8 @@ import pytest
 import torch
 from sklearn.metrics import jaccard_score
 
-from cli.build import build
-from cli.request import prepare
 from examples.segmentation.data import CLASSES, UNLABELED, draw_masks, without_edges
-
-CONFIG = Path(__file__).parents[2] / "examples/segmentation/segmentation.yaml"
+from tests.examples.figures import trained_and_tested
 
 
 def test_masks_show_each_kind_of_shape() -> None:
@@ -33,14 +30,12 @@ def test_intersection_over_union_is_that_of_scikit_learn(
 ) -> None:
     """After a few steps, when no class is right or wrong everywhere."""
     monkeypatch.chdir(tmp_path)
-    words = ["--data.num_images=180", "--trainer.max_epochs=2", "--pictures=false", "--checkup=false"]
-    run = build(prepare(["fit", f"--config={CONFIG}", *words]))
-    run.fit()
-    run.trainer.test(run.model, run.datamodule, verbose=False)
+    flags = ["--data.num_images=180", "--trainer.max_epochs=2", "--checkup=false"]
+    run, figures = trained_and_tested("segmentation", *flags)
     x, y = run.datamodule.splits["test"]
     with torch.no_grad():
         prediction = run.model.eval()(x).argmax(1)
     labeled = y != UNLABELED
     expected = jaccard_score(y[labeled], prediction[labeled], average="macro")
     assert 0.05 < expected < 0.95
-    assert float(run.trainer.callback_metrics["test/jaccard_index"]) == pytest.approx(expected, abs=1e-6)
+    assert figures["jaccard_index"] == pytest.approx(expected, abs=1e-6)

@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 from datamodules import ToyDataModule
 from lit_models import LitLinear, LitMLP
 from lit_models.metrics import new_metrics, snake_case
-from lit_models.tasks import make_task
+from lit_models.task_choice import make_task
 from tests.lit_models.cases import make, make_batch, make_loader, make_trainer
 
 

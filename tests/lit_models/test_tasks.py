@@ -1,26 +1,15 @@
 """Losses, predictions and metrics of each task, against torch, scikit-learn and arithmetic by hand."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from sklearn import metrics as sk
-from sklearn.utils.class_weight import compute_class_weight
-from torchmetrics import MeanAbsoluteError, Metric
 
-from lit_models.tasks import (
-    TASKS,
-    Binary,
-    Multiclass,
-    Multilabel,
-    Reconstruction,
-    Regression,
-    Task,
-    make_task,
-)
+from lit_models.task_choice import make_task
+from lit_models.tasks import Binary, Multiclass, Multilabel, Reconstruction, Regression
 
 
 @pytest.mark.parametrize(
@@ -124,25 +113,6 @@ def test_reconstruction_is_the_mean_over_pixels() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "out_features", "message"),
-    [
-        ("binary", 2, "one logit, not out_features=2"),
-        ("multiclass", 1, "at least 2"),
-        ("clustering", 1, "must be one of binary, multiclass, multilabel, regression, reconstruction"),
-    ],
-)
-def test_wrong_task(name: str, out_features: int, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        make_task(name, out_features=out_features)
-
-
-@pytest.mark.parametrize("smoothing", [-0.1, 1.5])
-def test_label_smoothing_is_a_share(smoothing: float) -> None:
-    with pytest.raises(ValueError, match="label_smoothing"):
-        make_task("multiclass", out_features=3, label_smoothing=smoothing)
-
-
 def dense(num_classes: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Logits (N, K, H, W) of pixels, their targets (N, H, W) with ignored ones, and the K logits of each kept pixel."""
     generator = torch.Generator().manual_seed(0)
@@ -207,28 +177,6 @@ def test_each_output_has_its_own_units() -> None:
     assert task.predict(torch.ones(1, 2))["prediction"].tolist() == [[1.0, 110.0]]
 
 
-def test_class_weights_as_scikit_learn_weighs_rows() -> None:
-    logits, target, kept = dense()
-    truth, weights = target[target >= 0], torch.tensor([1.0, 2.0, 5.0])
-    loss = make_task("multiclass", out_features=3, class_weights=[1.0, 2.0, 5.0]).loss(logits, target)
-    by_row = sk.log_loss(
-        truth, kept.double().softmax(1), sample_weight=weights[truth].double(), labels=[0, 1, 2]
-    )
-    assert loss.item() == pytest.approx(by_row)
-
-
-def test_pos_weight() -> None:
-    logits, target = torch.tensor([[0.3], [-1.0]]), torch.tensor([1, 0])
-    plain = [Binary().loss(logits[n : n + 1], target[n : n + 1]).item() for n in range(2)]
-    weighted = make_task("binary", out_features=1, pos_weight=4.0).loss(logits, target).item()
-    assert weighted == pytest.approx((4 * plain[0] + plain[1]) / 2)
-
-
-def test_weights_do_not_enter_a_checkpoint_unless_given() -> None:
-    assert list(Multiclass(3).state_dict()) == []
-    assert list(Multiclass(3, class_weights=[1, 1, 2]).state_dict()) == ["class_weights"]
-
-
 @pytest.mark.parametrize(
     ("task", "options", "message"),
     [
@@ -243,59 +191,3 @@ def test_weights_do_not_enter_a_checkpoint_unless_given() -> None:
 def test_options_that_cannot_have_their_effect(task: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_task(task, out_features=1 if task in ("binary", "regression") else 3, **options)
-
-
-class Poisson(Task):
-    """A task as someone else would write it."""
-
-    def loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return F.poisson_nll_loss(logits.squeeze(-1), target)
-
-    def predict(self, logits: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"prediction": logits.squeeze(-1).exp()}
-
-    def metrics(self) -> dict[str, Metric]:
-        return {"mae": MeanAbsoluteError()}
-
-
-def test_a_task_of_ones_own_by_its_class_path() -> None:
-    assert isinstance(make_task(f"{__name__}.Poisson", out_features=1), Poisson)
-
-
-@pytest.mark.parametrize("path", ["nowhere.Task", f"{__name__}.Missing", f"{__name__}.dense"])
-def test_a_class_path_that_is_no_task(path: str) -> None:
-    with pytest.raises(ValueError, match="it must be one of"):
-        make_task(path, out_features=1)
-
-
-def test_balanced_class_weights_are_those_of_scikit_learn() -> None:
-    classes = np.array([0] * 10 + [1] * 30 + [2] * 5)
-    task = make_task("multiclass", out_features=3, class_weights="balanced")
-    task.balance(np.bincount(classes).tolist())
-    expected = compute_class_weight("balanced", classes=np.arange(3), y=classes)
-    assert task.state_dict()["class_weights"].tolist() == pytest.approx(expected.tolist())
-
-
-@pytest.mark.parametrize("name", ["binary", "multilabel"])
-def test_balanced_pos_weight_makes_both_classes_count_the_same(name: str) -> None:
-    task = make_task(name, out_features=1, pos_weight="balanced")
-    task.balance([30, 10])
-    logits = torch.zeros(40, 1)
-    target = torch.tensor([0] * 30 + [1] * 10)
-    loss = task.loss(logits, target[:, None] if name == "multilabel" else target)
-    assert loss.item() == pytest.approx((30 + 3.0 * 10) * math.log(2) / 40)
-
-
-def test_the_task_in_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
-    (tmp_path / "counts.py").write_text(page.split("```python\n")[1].split("```")[0], encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    task = make_task("counts.Counts", out_features=1)
-    logits, target = torch.tensor([[0.5], [1.0]]), torch.tensor([2.0, 3.0])
-    by_hand = np.mean(np.exp([0.5, 1.0]) - np.array([2.0, 3.0]) * [0.5, 1.0])
-    assert task.loss(logits, target).item() == pytest.approx(by_hand)
-
-
-def test_every_task_is_in_the_docs() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
-    assert [name for name in TASKS if f"| `{name}`" not in page] == []

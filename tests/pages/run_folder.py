@@ -157,8 +157,9 @@ def write_run(folder: Path) -> Path:
     edges = np.tile(np.linspace(-1, 1, 5), (2, 1))
     counts = np.array([[1, 2, 3, 4], [4, 3, 2, 1]])
     arrays = {"steps": np.array([0, 90])}
-    for kind in ("weights", "activations"):
-        arrays |= {f"{kind}/00_layers.0/counts": counts, f"{kind}/00_layers.0/edges": edges}
+    for kind, layer, times in (("weights", "00_layers.0", 1), ("weights", "01_layers.2", 10)):
+        arrays |= {f"{kind}/{layer}/counts": counts * times, f"{kind}/{layer}/edges": edges}
+        arrays |= {f"activations/{layer}/counts": counts, f"activations/{layer}/edges": edges}
     np.savez(folder / "inside" / "distributions.npz", **arrays)
     for step in (0, 40, 90):
         (folder / "pictures" / f"fit_plane_{step:06d}.png").write_bytes(png(step))

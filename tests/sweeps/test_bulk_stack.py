@@ -77,7 +77,7 @@ def test_gradients_are_those_of_each_network_s_own_loss(task: Any, num_outputs: 
 
 def train_alone(model: LitModel, gradients: list[list[Tensor]], row: int) -> list[Tensor]:
     """The weights after steps against these gradients with the model's own optimizer and schedule."""
-    chosen: Any = model.make_optimizer(model.parameters(), lambda: STEPS)
+    chosen: Any = model.make_optimizer(model.parameters(), lambda: STEPS, lambda: STEPS)
     for found in gradients:
         for parameter, gradient in zip(model.parameters(), found, strict=True):
             parameter.grad = gradient[row].clone()
@@ -91,7 +91,7 @@ def check(models: list[LitModel], **tolerance: float) -> None:
     """Two networks of each setting, stepped together from the second row on, against each stepped alone."""
     stack = Stack([networks(1)[0], *models], CPU)
     untouched = stack.copy()
-    stepper = Stepper(stack, 1, models[::2], [2] * (len(models) // 2), STEPS)
+    stepper = Stepper(stack, 1, models[::2], [2] * (len(models) // 2), STEPS, STEPS)
     shapes = [weight.shape for weight in stack.weights.values()]
     # Laid out in memory as those of `vmap`, with the last two dimensions swapped.
     gradients = [[torch.randn(shape).mT.contiguous().mT for shape in shapes] for _ in range(STEPS)]
@@ -136,7 +136,7 @@ def test_a_network_that_diverges_does_not_touch_its_neighbors() -> None:
     for model, rate in zip(models, (1e38, 0.1), strict=True):
         model.optimizer_factory = partial(torch.optim.SGD, lr=rate)
     stack = Stack(models, CPU)
-    stepper = Stepper(stack, 0, models, [1, 1], STEPS)
+    stepper = Stepper(stack, 0, models, [1, 1], STEPS, STEPS)
     gradient = [torch.full_like(weight, 100.0) for weight in stack.weights.values()]
     stepper.step(gradient)
     for mine, model in zip(stack.weights.values(), models[1].parameters(), strict=True):

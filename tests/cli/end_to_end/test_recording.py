@@ -7,6 +7,7 @@ import pytest
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from cli import main, recording
+from runtime.run_notes import read_notes
 from runtime.run_record import read_record, state_of
 from tests.cli.end_to_end.commands import FIT, RUN, newest
 
@@ -126,3 +127,15 @@ def test_a_failure_is_one_warning(
     found = [str(each.message) for each in recwarn if "run.json" in str(each.message)]
     assert found == ["run.json could not be written (OSError: [Errno 28] No space left on device)"]
     assert state_of(newest("quick")) == "finished"
+
+
+def test_tags_are_written_with_the_run_and_kept_when_it_is_resumed() -> None:
+    assert main([*FIT, "--run_name", "tagged", "--tag", "[deep,first try]"]) == 0
+    folder = newest("tagged")
+    assert read_notes(folder).tags == ("deep", "first try")
+    assert (
+        "tag: null" in (folder / "config.yaml").read_text()
+    )  # it is about this run, not about what is repeated
+    assert main(["fit", "--resume", "tagged", "--trainer.max_epochs", "3", "--tag", "longer"]) == 0
+    assert read_notes(folder).tags == ("deep", "first try", "longer")
+    assert "tag" not in read_record(folder).from_config
