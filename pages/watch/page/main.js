@@ -32,6 +32,7 @@ socket.addEventListener("close", () => {
 
 function receiveHello(message) {
   hello = message;
+  document.querySelector("header").classList.toggle("follows", !hello.can_train);
   document.title = `watch ${hello.title}`;
   find("title").textContent = hello.title;
   const isImage = hello.kind === "images";

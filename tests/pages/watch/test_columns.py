@@ -44,6 +44,7 @@ def test_a_layer_that_reads_an_earlier_one_is_found_out() -> None:
 
 
 def test_a_function_between_two_layers_belongs_to_the_first() -> None:
+    torch.manual_seed(0)
     model = Branches()
     x = torch.randn(50, 3)
     found = columns_of(calls(model, x))
