@@ -17,7 +17,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import matplotlib.pyplot as plt
 import torch
 from rich.progress import track
 
@@ -25,6 +24,7 @@ from benchmarks import contenders
 from benchmarks.interleave import Worker
 from benchmarks.problems import Problem
 from benchmarks.report import ROOT, machine
+from callbacks.pictures.style import drawing, legend_below, new_figure, to_png
 
 IMAGES = (6_000, 12_000, 30_000, 60_000)
 BATCHES = (16, 64, 256, 1024)
@@ -48,9 +48,11 @@ def measure(contender: Callable[..., None], data_dir: str, images: int, batch_si
     return second["wall"], second["peak"] - preparations["began"]
 
 
+@drawing()
 def plot(results: dict[str, tuple[list[Point], list[Point]]], path: Path) -> None:
     """Top against the number of images, bottom against the batch size; left seconds, right megabytes."""
-    figure, axes = plt.subplots(2, 2, figsize=(9, 6.5), layout="constrained")
+    figure = new_figure(8.0, 6.0)
+    axes = figure.subplots(2, 2)
     for name, (by_images, by_batch) in results.items():
         for row, (xs, points) in enumerate(((IMAGES, by_images), (BATCHES, by_batch))):
             for column in range(2):
@@ -63,8 +65,8 @@ def plot(results: dict[str, tuple[list[Point], list[Point]]], path: Path) -> Non
             axis.minorticks_off()
             axis.set_ylim(bottom=None if column == 0 else 0)
             axis.grid(alpha=0.3)
-    axes[0][0].legend()
-    figure.savefig(path, dpi=110)
+    legend_below(figure, axes[0][0])
+    path.write_bytes(to_png(figure))
 
 
 def page(results: dict[str, tuple[list[Point], list[Point]]], threads: int) -> str:
