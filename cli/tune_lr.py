@@ -5,6 +5,7 @@ a tenth of the rate at its minimum is a good one. `docs/tune_lr.md` compares thi
 suggestion; `sweep` measures.
 """
 
+import json
 import math
 import re
 import tempfile
@@ -97,9 +98,13 @@ def how_to_use(run: Run, test: RangeTest, rate: float, words: list[str]) -> dict
     if max(rates) != min(rates):
         factor = rate / max(rates)
         scaled = ", ".join(f"{own:.2g} -> {own * factor:.2g}" for own in dict.fromkeys(rates))
+        flags = scaled_flags(run.settings.model, factor)
+        change = (
+            train_py("fit", *words, *flags) if flags else f"no flag sets them all; change them where {where}"
+        )
         return {
             "parameter groups": f"it is the highest of their rates; multiply all by {factor:.2g}: {scaled}",
-            "train with it": f"no flag sets them all; change them where {where}",
+            "train with it": change,
         }
     flag = flag_of(run.settings.model, rates[0])
     if flag is None:
@@ -109,6 +114,29 @@ def how_to_use(run: Run, test: RangeTest, rate: float, words: list[str]) -> dict
         "train with it": train_py("fit", *words, f"--{flag}", f"{rate:.2g}"),
         "measure": train_py("sweep", *words, "--vary", f"{flag}={values}"),
     }
+
+
+def scaled_flags(model: Namespace, factor: float) -> list[str]:
+    """The flags that multiply the rates of all parameter groups; none for a model whose settings do not have them.
+
+    Args:
+        model: its settings. With a `max_lr` the schedule has rates of its own.
+        factor: for all rates.
+    """
+    groups, rate = model.get("init_args.optimizer_groups"), model.get("init_args.optimizer.init_args.lr")
+    if not groups or rate is None or model.get("init_args.scheduler.init_args.max_lr") is not None:
+        return []
+    flags = ["--model.optimizer.lr", f"{rate * factor:.2g}"]
+    if any("lr" in options for options in groups.values()):
+        own = {
+            pattern: {
+                **options,
+                **({"lr": float(f"{options['lr'] * factor:.2g}")} if "lr" in options else {}),
+            }
+            for pattern, options in groups.items()
+        }
+        flags += ["--model.optimizer_groups", json.dumps(own)]
+    return flags
 
 
 def flag_of(model: Namespace, rate: float) -> str | None:

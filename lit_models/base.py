@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from lit_models.class_weights import PosWeight, Weights, training_class_counts
+from lit_models.groups import finish_groups, freeze, parameter_groups
 from lit_models.metrics import MetricNames, new_metrics
 from lit_models.schedules import CYCLES, SchedulerCallable, build_scheduler, counts_steps
 from lit_models.task_choice import make_task
@@ -35,6 +36,10 @@ class LitModel(pl.LightningModule):
         pos_weight: see `Binary` and `Multilabel`.
         metrics: further metrics of validation and test, see `new_metrics`.
         optimizer: a class from torch.optim, or any function from parameters to an optimizer.
+        optimizer_groups: options of the optimizer for parameters by pattern, such as {"encoder.*": {lr_factor: 0.1}}; see
+            `parameter_groups`.
+        decay_biases_and_norms: False leaves biases and normalization layers out of the weight decay.
+        frozen: patterns of parameters that are not trained, such as ["encoder.*"].
         scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler, such as
             `lit_models.schedules.warmup_cosine`. Missing arguments are filled in: `total_steps` and `T_max` with the
             length of the training, `max_lr` of OneCycleLR and CyclicLR with the optimizer's `lr`, `monitor` of
@@ -59,6 +64,9 @@ class LitModel(pl.LightningModule):
         pos_weight: PosWeight = None,
         metrics: MetricNames = (),
         optimizer: OptimizerCallable = torch.optim.Adam,
+        optimizer_groups: dict[str, dict[str, Any]] | None = None,
+        decay_biases_and_norms: bool = True,
+        frozen: Sequence[str] = (),
         scheduler: SchedulerCallable | None = None,
         scheduler_interval: Literal["step", "epoch"] | None = None,
         compile: bool = False,
@@ -70,6 +78,9 @@ class LitModel(pl.LightningModule):
             if callable(self.hparams.get(name)):
                 del self.hparams[name]
         self.optimizer_factory = optimizer
+        self.optimizer_groups = dict(optimizer_groups or {})
+        self.decay_biases_and_norms = decay_biases_and_norms
+        self.frozen = tuple(frozen)
         self.scheduler_factory = scheduler
         self.scheduler_interval = scheduler_interval
         self.compile_network = compile
@@ -105,6 +116,7 @@ class LitModel(pl.LightningModule):
         return self.in_shape
 
     def setup(self, stage: str) -> None:
+        freeze(self, self.frozen)
         if self.compile_network:
             self.compile()
         if stage == "fit" and self.task.balances:
@@ -160,7 +172,10 @@ class LitModel(pl.LightningModule):
                 parameter.grad = None
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        return self.make_optimizer(self.parameters(), self.total_steps, self.total_epochs)
+        parameters: Any = self.parameters()
+        if self.optimizer_groups or not self.decay_biases_and_norms:
+            parameters = parameter_groups(self, self.optimizer_groups, self.decay_biases_and_norms)
+        return self.make_optimizer(parameters, self.total_steps, self.total_epochs)
 
     def total_steps(self) -> int:
         """Length of the training in steps of the optimizer.
@@ -185,18 +200,19 @@ class LitModel(pl.LightningModule):
 
     def make_optimizer(
         self,
-        parameters: Iterable[Tensor],
+        parameters: Iterable[Tensor] | Iterable[dict[str, Any]],
         total_steps: Callable[[], int],
         total_epochs: Callable[[], int] | None = None,
     ) -> OptimizerLRScheduler:
         """The optimizer of these parameters and its schedule, in the form that Lightning expects.
 
         Args:
-            parameters: what it steps.
+            parameters: what it steps, or groups of it.
             total_steps: gives the length of the training; called only if a schedule needs it.
             total_epochs: the same for a schedule that counts epochs; default: of the trainer.
         """
         optimizer = build_optimizer(self.optimizer_factory, parameters)
+        finish_groups(optimizer, self.optimizer_groups)
         if self.scheduler_factory is None:
             return {"optimizer": optimizer}
         interval = self.scheduler_interval or ("step" if counts_steps(self.scheduler_factory) else "epoch")
@@ -231,7 +247,7 @@ class LitModel(pl.LightningModule):
             metric.reset()
 
 
-def build_optimizer(factory: OptimizerCallable, parameters: Iterable[Tensor]) -> Optimizer:
+def build_optimizer(factory: OptimizerCallable, parameters: Any) -> Optimizer:
     """The optimizer of these parameters.
 
     Raises:

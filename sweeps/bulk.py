@@ -89,6 +89,8 @@ def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | Non
         return "data.augment draws anew for each run"
     if model.hparams.get("dropout"):
         return "model.dropout draws anew for each run"
+    if model.optimizer_groups or model.frozen or not model.decay_biases_and_norms:
+        return "the model has parameter groups or frozen parameters"
     if model.task.balances:  # set in `setup`, which is not called here
         return f"model.{model.task.balances} is balanced"
     if model.compile_network:

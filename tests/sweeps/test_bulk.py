@@ -139,6 +139,7 @@ def test_each_leaves_a_run_folder_that_can_be_evaluated_and_repeated(
             "ReduceLROnPlateau follows each run's own metric",
         ),
         (["--model.dropout=0.1"], "model.dropout draws anew for each run"),
+        (["--model.frozen=[layers.0.*]"], "the model has parameter groups or frozen parameters"),
         (["--model.pos_weight=balanced"], "model.pos_weight is balanced"),
         (["--model.compile=true"], "model.compile is set"),
         (["--monitor=train/loss"], "--monitor train/loss is not measured in validation"),

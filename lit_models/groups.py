@@ -1,0 +1,120 @@
+"""Parameter groups by pattern: rates and decays of their own, and parameters that are not trained.
+
+A pattern is matched against the whole name of a parameter, as `named_parameters` gives it: "encoder.*", "*.bias".
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+Groups = Mapping[str, Mapping[str, Any]]
+FACTOR = "lr_factor"  # option of a group: its rate as a multiple of the optimizer's
+
+
+def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
+    """Exclude parameters from training; running statistics such as those of batch norm still follow the data.
+
+    Raises:
+        ValueError: for a pattern that matches no parameter, and if none is left to train.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    for pattern in patterns:
+        check_matches("model.frozen", pattern, names)
+    for name, parameter in model.named_parameters():
+        if first_match(name, patterns) is not None:
+            parameter.requires_grad_(False)
+    if patterns and not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError(f"model.frozen is {list(patterns)}, which leaves no parameter to train")
+
+
+def parameter_groups(model: nn.Module, groups: Groups, decay_all: bool) -> list[dict[str, Any]]:
+    """The trained parameters for an optimizer, one dict for each group; the first pattern that matches decides.
+
+    Args:
+        groups: options of the optimizer for each pattern, such as `lr` and `weight_decay`; `lr_factor` multiplies the
+            rate of the optimizer. What no pattern matches gets the optimizer's own options.
+        decay_all: False sets the weight decay of biases and of normalization layers to 0, in groups that give none.
+
+    Raises:
+        ValueError: for a pattern that matches no parameter that is trained.
+    """
+    trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    spared = set() if decay_all else not_decayed(model)
+    found: dict[tuple[str | None, bool], list[Tensor]] = {}
+    for name, parameter in trained.items():
+        pattern = first_match(name, groups)
+        has_own = pattern is not None and "weight_decay" in groups[pattern]
+        found.setdefault((pattern, name in spared and not has_own), []).append(parameter)
+    for pattern in groups:
+        if all(pattern != used for used, _ in found):
+            check_matches("model.optimizer_groups", pattern, trained)
+            raise ValueError(
+                f"model.optimizer_groups has {pattern!r}, but earlier patterns match all its parameters; put it first"
+            )
+    return [
+        {
+            "params": parameters,
+            **(groups[pattern] if pattern is not None else {}),
+            **({"weight_decay": 0.0} if is_spared else {}),
+        }
+        for (pattern, is_spared), parameters in found.items()
+    ]
+
+
+def finish_groups(optimizer: Optimizer, groups: Groups) -> None:
+    """Apply the factors of the rates.
+
+    Raises:
+        ValueError: for an option that the optimizer does not have, which PyTorch would ignore.
+    """
+    known = [*optimizer.defaults, FACTOR]
+    for pattern, options in groups.items():
+        for option in options:
+            if option not in known:
+                close = get_close_matches(option, known, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}"
+                name = type(optimizer).__name__
+                raise ValueError(
+                    f"model.optimizer_groups.{pattern} has {option!r}, which {name} does not have; {hint}"
+                )
+        if {"lr", FACTOR} <= set(options):
+            raise ValueError(f"model.optimizer_groups.{pattern} has both lr and {FACTOR}; leave one out")
+    for group in optimizer.param_groups:
+        group["lr"] = group["lr"] * group.pop(FACTOR, 1.0)
+
+
+def not_decayed(model: nn.Module) -> set[str]:
+    """Names of biases, and of scales of normalization layers: they are vectors, or numbers for each channel.
+
+    Those of a recurrent layer are named bias_ih_l0 and so on.
+    """
+    return {
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.ndim < 2 or name.rpartition(".")[2].startswith("bias")
+    }
+
+
+def first_match(name: str, patterns: Iterable[str]) -> str | None:
+    return next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)
+
+
+def check_matches(option: str, pattern: str, names: Iterable[str]) -> None:
+    """Refuse a pattern that matches none of these names."""
+    names = list(names)
+    if first_match_of(pattern, names) is None:
+        close = get_close_matches(pattern, names, n=1, cutoff=0.3)
+        shown = close or names[:1]
+        raise ValueError(
+            f"{option} has {pattern!r}, which matches no parameter that is trained; one is called {shown[0]!r}"
+            if shown
+            else f"{option} has {pattern!r}, but the model has no parameters"
+        )
+
+
+def first_match_of(pattern: str, names: Iterable[str]) -> str | None:
+    return next((name for name in names if fnmatchcase(name, pattern)), None)
