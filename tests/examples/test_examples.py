@@ -27,7 +27,6 @@ SHORT = [
     "--trainer.check_val_every_n_epoch=1",
     "--trainer.log_every_n_steps=1",
 ]
-MANUAL = {"gan"}  # two optimizers, so tune-lr does not suit it
 every_example = pytest.mark.parametrize("name", NAMES)
 
 
@@ -116,10 +115,13 @@ def test_sweeps_over_a_rate(name: str, mnist_dir: str, capsys: pytest.CaptureFix
     assert all(rate in printed for rate in ("0.001", "0.002", "0.003"))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in MANUAL])
+@every_example
 def test_suggests_a_learning_rate(name: str, mnist_dir: str, capsys: pytest.CaptureFixture[str]) -> None:
-    printed = run(["tune-lr", *words_for(name, mnist_dir), "--steps=40"], capsys)
-    assert "suggestion" in printed
+    manual = "automatic_optimization = False" in (EXAMPLES / name / "model.py").read_text()
+    code = main(["tune-lr", *words_for(name, mnist_dir), "--steps=40"])
+    output = capsys.readouterr()
+    assert code == (2 if manual else 0), output.err
+    assert ("needs a model with one optimizer" in output.err) if manual else ("suggestion" in output.out)
 
 
 def test_two_processes_train_each_example(tmp_path: Path, mnist_dir: str) -> None:
