@@ -75,10 +75,12 @@ class LitGAN(pl.LightningModule):
         return loss, gradient.square().sum(1).mean()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.log_dict({f"val/{name}": value for name, value in self.figures(len(batch[0])).items()})
+        figures = self.figures(len(batch[0]))
+        self.log_dict({f"val/{name}": value for name, value in figures.items()}, sync_dist=True)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self.log_dict({f"test/{name}": value for name, value in self.figures(len(batch[0])).items()})
+        figures = self.figures(len(batch[0]))
+        self.log_dict({f"test/{name}": value for name, value in figures.items()}, sync_dist=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """As many points as the batch has, in columns point_0 and point_1."""

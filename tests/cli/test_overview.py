@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli import main
-from cli.overview import CONFIGS, overview
+from cli.overview import CONFIGS, EXAMPLES, overview
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 def test_every_experiment_is_listed() -> None:
     text = overview("commands")
     assert text.startswith("commands")
-    for path in CONFIGS.glob("*.yaml"):
+    for path in [*CONFIGS.glob("*.yaml"), *EXAMPLES.glob("*/*.yaml")]:
         assert f"  {path.stem}" in text
 
 
