@@ -48,7 +48,6 @@ class PlaneScene(Scene):
         horizontal, vertical = np.meshgrid(across, down[::-1])  # rows from top to bottom
         self.grid = np.stack([horizontal.ravel(), vertical.ravel()], axis=1)
         self.x = prepared_inputs(data, self.grid, like=x)
-        self._like = x
         self.train: list[np.ndarray] = []  # points of training (N, 3): both coordinates and the target
 
     def _ticks(self, axis: int) -> np.ndarray:
