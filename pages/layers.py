@@ -96,7 +96,8 @@ def layer_table(run: RunFiles) -> str:
     header = ["", "layer", "name", "type", "shape of a sample", "parameters", *["of these trained"] * frozen]
     rows = [row_of(place, each)[: len(header)] for place, each in enumerate(run.layers, start=1)]
     body = table(rows, header, numbers=(5, 6))
-    total = sum(each.get("parameters") or 0 for each in run.layers)
+    counts = [each.get("parameters") for each in run.layers]
+    total = sum(number for number in counts if isinstance(number, int))
     return body + (f"<p>{total:,} parameters in all.</p>" if rows else "")
 
 

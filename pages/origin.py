@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from urllib.parse import quote
 
@@ -30,7 +31,7 @@ def time_section(run: RunFiles) -> Section:
     spent = dict.fromkeys(PHASES, 0.0)
     for launch in run.launches:
         for phase, seconds in mapping(launch.get("seconds")).items():
-            if phase in spent and isinstance(seconds, int | float):
+            if phase in spent and isinstance(seconds, int | float) and 0 <= seconds < math.inf:
                 spent[phase] += seconds
     total = sum(spent.values())
     if not total:

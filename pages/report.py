@@ -7,11 +7,14 @@ Everything on it comes from files of the run, so it can be written again at any 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from callbacks.files import write_whole
+from callbacks.observing import in_words
 from pages import asked, curves, distributions, findings, gallery, layers, origin, result, weights
-from pages.frame import page
+from pages.frame import Section, note, page
 from pages.run_files import RunFiles
 from runtime.run_record import State, state_of
 
@@ -37,17 +40,31 @@ def write_report(folder: Path, state: State | None = None, step: int | None = No
 
 def report(run: RunFiles, state: State, step: int | None = None) -> str:
     """The page as HTML."""
-    sections = [
-        asked.section(run),
-        result.section(run),
-        findings.section(run),
-        curves.section(run),
-        layers.section(run),
-        distributions.section(run),
-        weights.section(run),
+    makers = {
+        "asked": asked.section,
+        "result": result.section,
+        "findings": findings.section,
+        "curves": curves.section,
+        "layers": layers.section,
+        "distributions": distributions.section,
+        "weights": weights.section,
+    }
+    sections = [attempt(name, make, run) for name, make in makers.items()]
+    room = int(0.7 * (MAX_BYTES - BYTES_OF_BOKEH - sum(len(section.body) for section in sections)))
+    sections += [
+        attempt("pictures", partial(gallery.section, budget=room), run),
+        attempt("time", origin.time_section, run),
+        attempt("repeat", origin.section, run),
     ]
-    room = MAX_BYTES - BYTES_OF_BOKEH - sum(len(section.body) for section in sections)
-    sections += [gallery.section(run, int(0.7 * room)), origin.time_section(run), origin.section(run)]
     head = asked.head(run, state, run.steps_done(state) if step is None else step)
     title = f"{run.experiment} {run.folder.resolve().name}"
     return page(title, head, sections, resumed_at=run.resumed_at, reloads=state == "running")
+
+
+def attempt(name: str, make: Callable[[RunFiles], Section], run: RunFiles) -> Section:
+    """A section; one sentence in its place if a file holds what it was not made for."""
+    try:
+        return make(run)
+    except Exception as error:
+        words = f"The section {name} could not be made ({in_words(error)})."
+        return Section(name, name.capitalize(), "", note(words))
