@@ -4,6 +4,7 @@ And the page at the end of `fit` and `test`.
 """
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,10 +47,15 @@ def main(words: Sequence[str]) -> int:
 @contextlib.contextmanager
 def page_at_end(run: "Run") -> Iterator[None]:
     """Write the page of a run after a command, however that ends; a failure is one warning."""
+    failed = True
     try:
         yield
+        failed = False
     finally:
-        if page_of(run) is not None:
+        has_changed = not failed or not math.isnan(
+            run.start_up
+        )  # what fails before its first step leaves all as it was
+        if has_changed and page_of(run) is not None:
             try:
                 write_report(run.folder)
             except Exception as error:
