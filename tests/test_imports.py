@@ -1,6 +1,7 @@
 """Dependencies point one way: train.py -> cli -> sweeps, pages, runtime -> callbacks, datamodules, lit_models."""
 
 import ast
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,14 @@ def test_a_package_uses_only_those_below_it(package: str) -> None:
     assert paths
     used = {name for path in paths for name in imported(path) if name in MAY_USE}
     assert used - {package} <= MAY_USE[package]
+
+
+def test_every_package_is_installed() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    listed = {name.strip() for name in config["options"]["packages"].split(",")}
+    folders = {path.parent for package in MAY_USE for path in (ROOT / package).rglob("__init__.py")}
+    assert {".".join(folder.relative_to(ROOT).parts) for folder in folders} <= listed
 
 
 def test_without_any_package_the_command_says_how_to_install_them() -> None:
