@@ -7,22 +7,32 @@ from collections import Counter
 from collections.abc import Sequence
 
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from callbacks.diagnostics.probe import find_layers
 
+NORMS = (
+    *(
+        nn.BatchNorm1d,
+        nn.BatchNorm2d,
+        nn.BatchNorm3d,
+        nn.SyncBatchNorm,
+        nn.LayerNorm,
+        nn.GroupNorm,
+        nn.RMSNorm,
+    ),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+)
 # The first kind that fits is taken.
 KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
     ("attention projection", (NonDynamicallyQuantizableLinear,)),  # the last part of nn.MultiheadAttention
     ("attention", (nn.MultiheadAttention,)),
     ("hidden", (nn.Linear, nn.Bilinear)),
-    ("transposed convolution", (_ConvTransposeNd,)),
-    ("convolution", (_ConvNd,)),
+    ("transposed convolution", (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)),
+    ("convolution", (nn.Conv1d, nn.Conv2d, nn.Conv3d)),
     ("recurrent", (nn.RNNBase, nn.RNNCellBase)),
     ("embedding", (nn.Embedding, nn.EmbeddingBag)),
-    ("normalization", (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)),
+    ("normalization", NORMS),
     ("activation", (nn.PReLU,)),
 )
 OUTPUTS = ("hidden", "transposed convolution", "convolution")  # kinds that are the output if they come last

@@ -20,7 +20,7 @@ COMMON = (  # of the Trainer's forty options
     *("limit_train_batches", "val_check_interval", "log_every_n_steps", "accumulate_grad_batches"),
     *("gradient_clip_val", "callbacks", "logger"),
 )
-WITHOUT_OPTIONS = ("compare", "report", "runs")  # commands that take no config
+WITHOUT_OPTIONS = ("compare", "new", "report", "runs")  # commands that take no config
 LEFT = 34  # characters for a flag and its value
 
 

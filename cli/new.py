@@ -10,12 +10,6 @@ from cli.request import take_option
 from runtime.commands import path_from_here, train_py
 from runtime.errors import UsageError, did_you_mean
 
-USAGE = """\
-python train.py new NAME --like examples/segmentation
-
-Copies an example under a new name: its folder to examples/NAME, and its test to tests/examples/test_NAME.py. The copy
-trains at once. Existing files are never replaced.
-"""
 TESTS = EXAMPLES.parent / "tests" / "examples"
 
 
@@ -25,9 +19,6 @@ def main(words: Sequence[str]) -> int:
     Raises:
         UsageError: for a name that is taken or cannot be a module's, and an example that does not exist.
     """
-    if {"-h", "--help"} & set(words):
-        print(USAGE)
-        return 0
     like, names = take_option(list(words), "--like")
     if len(names) != 1 or like is None:
         raise UsageError(f"new takes one name and an example: {train_py('new', 'NAME', '--like', 'EXAMPLE')}")

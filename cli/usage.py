@@ -71,6 +71,12 @@ python train.py report SWEEP                                a sweep
 Writes a page from the files that the run left: report.html in the run's folder; of several runs, a page in the folder
 of all runs; of a sweep, runs/SWEEP/report.html.
 """
+NEW = """\
+python train.py new NAME --like examples/segmentation
+
+Copies an example under a new name: its folder to examples/NAME, and its test to tests/examples/test_NAME.py. The copy
+trains at once. Existing files are never replaced.
+"""
 USAGES = {
     "fit": FIT,
     "validate": EVALUATE.format(command="validate", what="Measures the metrics of the validation split."),
@@ -80,6 +86,7 @@ USAGES = {
     "sweep": SWEEP,
     "tune-lr": TUNE_LR,
     "compare": COMPARE,
+    "new": NEW,
     "runs": RUNS,
     "report": REPORT,
     "watch": WATCH,

@@ -24,7 +24,18 @@ OWN_PACKAGES = {  # the modules of what `setup.cfg` installs
         "pandas",
         "pytorch_lightning",
     ),
-    *("rich", "scipy", "sklearn", "tensorboard", "torch", "torchmetrics", "torchvision", "yaml"),
+    *(
+        "PIL",
+        "rich",
+        "scipy",
+        "sklearn",
+        "tensorboard",
+        "torch",
+        "torchmetrics",
+        "torchvision",
+        "tornado",
+        "yaml",
+    ),
 }
 OTHER_NAMES = {
     "PIL": "pillow",

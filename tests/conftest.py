@@ -50,7 +50,6 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "browser: opens a page in Debian's chromium; skipped where there is none"
     )
     config.addinivalue_line("markers", f"gpu: trains on a graphics card; run by `{ON_THE_CARD}`")
-    config.addinivalue_line("markers", "browser: looks at a page in Chromium; skipped where there is none")
     if config.getoption("markexpr") != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
