@@ -35,6 +35,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 
+from callbacks.data_spec import spec_of
 from callbacks.diagnostics.reduction import is_sharded
 from callbacks.observing import Observing
 from callbacks.pictures.style import drawing, to_png
@@ -75,6 +76,7 @@ class Picture(pl.Callback):
         self.folder = folder
         self.seconds = 0.0
         self.batch: Any = None  # the validation batch, while training
+        self.why_skipped = ""  # what the network gives instead of outputs
         self._active = False
 
     # --- what a kind of picture is ---
@@ -128,8 +130,13 @@ class Picture(pl.Callback):
         """Call the function and count the time; if it fails, warn and never draw again."""
         started = time.perf_counter()
         try:
-            with Observing(self, "cannot be drawn", meant=NoValidationError):
+            with Observing(self, "cannot be drawn", meant=(NoValidationError, NoOutputError)):
                 return function(*args)
+        except NoOutputError as error:
+            self.skip()
+            trainer, self.why_skipped = args[0], str(error)
+            if [each.why_skipped for each in pictures_of(trainer)].count(self.why_skipped) == 1:
+                rank_zero_warn(f"pictures of outputs are not drawn: {error}")
         except NoValidationError:
             self.skip()
             # the same words for all pictures, so that they are shown once
@@ -145,9 +152,18 @@ class Picture(pl.Callback):
         step = steps_done(trainer)
         when = f"after {step:,} steps" if step else "before training"
         with drawing():
-            for tag, figure in self.figures(pl_module, datamodule(trainer), self.batch):
+            for tag, figure in self._checked_figures(pl_module, datamodule(trainer)):
                 figure.suptitle(f"{figure.get_suptitle()}, {when}")
                 self._write(trainer, tag, to_png(figure), step)
+
+    def _checked_figures(self, pl_module: pl.LightningModule, data: Any) -> Iterator[tuple[str, Figure]]:
+        """The figures; if they fail because the network gives no outputs for these data, all pictures say the same."""
+        try:
+            yield from self.figures(pl_module, data, self.batch)
+        except Exception as error:
+            if reason := why_no_outputs(pl_module, data, self.batch):
+                raise NoOutputError(reason) from error
+            raise
 
     def _write(self, trainer: pl.Trainer, tag: str, png: bytes, step: int) -> None:
         write_image(trainer, tag, png, step)
@@ -164,6 +180,27 @@ def has_positions(batch: Any) -> bool:
 
 class NoValidationError(Exception):
     """There is no validation batch to draw."""
+
+
+class NoOutputError(Exception):
+    """The network gives no outputs that a picture could show."""
+
+
+def why_no_outputs(pl_module: pl.LightningModule, data: Any, batch: Any) -> str | None:
+    """Why a batch's inputs give no output for each class or target of its samples; None if they do, or nobody knows."""
+    name, spec = type(pl_module).__name__, spec_of(data)
+    if not isinstance(batch, list | tuple) or not isinstance(batch[0], torch.Tensor):
+        return None
+    try:
+        output = pl_module(batch[0])
+    except Exception as error:  # it needs more than the inputs, as a diffusion model needs a time
+        return f"{name}(x) fails for the inputs of a batch ({type(error).__name__})"
+    if not isinstance(output, torch.Tensor):
+        return f"{name}(x) returns a {type(output).__name__}, not a tensor"
+    expected = (len(batch[0]), spec.out_features)
+    if spec.task in ("binary", "multiclass") and output.reshape(len(output), -1).shape != expected:
+        return f"{name}(x) returns {list(output.shape)}, where a {spec.task} task has {list(expected)}"
+    return None
 
 
 def num_epochs(trainer: pl.Trainer) -> int | None:
