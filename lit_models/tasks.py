@@ -98,7 +98,8 @@ class Binary(Task):
 class Multiclass(Task):
     """K logits; the target is a class from 0 to K - 1, one for each sample (N,) or for each position (N, ...).
 
-    With a class for each position, for example of each pixel or token, the logits are (N, K, ...) or (N, ..., K).
+    With a class for each position, for example of each pixel or token, the logits are (N, K, ...) or (N, ..., K); where
+    both would fit, the classes are in dimension 1.
     Positions whose target is -100 are ignored.
 
     Args:

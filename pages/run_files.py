@@ -25,9 +25,9 @@ WRITTEN_BY = {
     "run.json": "fit, at its start",
     "config.yaml": "fit, at its start",
     "pictures": "fit, unless --pictures false",
-    "inside/layers.json": "fit, at its start",
-    "inside/weights.csv": "fit, for networks of at most 50 parameters",
-    "inside/distributions.npz": "fit, unless --diagnostics false",
+    "inside/layers.json": "fit, at its start, unless --diagnostics false",
+    "inside/weights.csv": "fit, for networks of at most 50 parameters, unless --diagnostics false",
+    "inside/distributions.npz": "fit, unless --pictures false",
 }
 PICTURE = re.compile(r"(.+)_(\d{6,})\.(png|svg|webp)")
 

@@ -83,7 +83,7 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 3) -> None:
 def to_png(figure: Figure) -> bytes:
     """The figure as a PNG file of 256 colors.
 
-    That takes less time and a third of the room of a file with all colors; a color is off by 15 of 255 at most.
+    That takes less time and a third of the room of a file with all colors; a color is off by a few of 255 levels.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image

@@ -68,7 +68,7 @@ function drawHeader() {
   find("note").textContent = frame.note ?? "";
   find("note").hidden = !frame.note;
   const playing = frame.playing;
-  find("play").textContent = playing ? "\u23F8 Pause" : "\u25B6 Play";
+  find("play").textContent = playing ? "\u275A\u275A Pause" : "\u25B6 Play";
   for (const id of ["play", "step"]) find(id).disabled = !hello.can_train || frame.finished;
   for (const id of ["restart", "seed", "speed", "rate"]) find(id).disabled = !hello.can_train;
   find("count").textContent = frame.step.toLocaleString("en");
