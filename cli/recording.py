@@ -92,19 +92,21 @@ def record_of(run: "Run") -> Record:
     defaults = run.parser.get_defaults().as_dict()
     settings = run.config_dump | {"seed_everything": seed}
     record.from_defaults = settings_beyond(settings, defaults)
-    config = config_of(record.launches[0].command)
-    record.from_config = {} if config is None else settings_beyond(settings, merged(defaults, config))
+    if (config := config_of(record.launches[0].command)) is not None:
+        record.from_config = settings_beyond(settings, merged(defaults, config))
     record.seed = seed
     record.commit, record.versions, record.machine = commit(), versions(), machine(run.trainer)
     return record
 
 
 def config_of(command: list[str]) -> dict[str, Any] | None:
-    """The experiment's own config file, the first that is no preset; None if the command names none."""
-    for path in map(Path, option_values(command, "--config", "-c")):
-        if path.parent.name not in ("presets", "sweeps"):
-            return yaml.safe_load(path.read_text(encoding="utf-8"))
-    return None
+    """The experiment's own config file, the first that is no preset; None if the command names none.
+
+    Also None if it is not there: a run may be resumed from another folder than that in which it was begun.
+    """
+    paths = map(Path, option_values(command, "--config", "-c"))
+    own = next((path for path in paths if path.parent.name not in ("presets", "sweeps")), None)
+    return yaml.safe_load(own.read_text(encoding="utf-8")) if own is not None and own.is_file() else None
 
 
 def complete(run: "Run", error: str | None) -> None:

@@ -96,6 +96,19 @@ def test_a_resume_adds_a_launch() -> None:
     assert len(read_record(folder).launches) == 2
 
 
+def test_a_resume_from_another_folder_keeps_what_differed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There the path of the experiment's config leads nowhere."""
+    assert main([*FIT, "--trainer.max_epochs=1", "--checkup=false"]) == 0
+    folder = newest("quick").resolve()
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "--resume", str(folder), "--trainer.max_epochs=2"]) == 0
+    record = read_record(folder)
+    assert [each.from_step for each in record.launches] == [0, 12]
+    assert set(record.from_config) == {"trainer.max_epochs", "checkup"}
+
+
 def test_a_killed_run_has_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
     def kill() -> None:
         monkeypatch.setattr(recording, "complete", lambda run, error: None)  # as if the process were gone
