@@ -25,7 +25,10 @@ from runtime.direction import direction
 from runtime.run_record import state_of
 
 # Settings that say nothing about the difference between two runs.
-SILENT = {"run_name", "resume", "debug", "sweep", "ckpt_path", "weights_only"}
+SILENT = {
+    *("run_name", "tag", "resume", "debug", "sweep", "ckpt_path", "weights_only"),
+    *("trainer.enable_progress_bar", "trainer.enable_model_summary"),
+}
 MOST_IN_NAME = 3  # runs in the name of the file
 NOTHING = "-"  # in a cell
 

@@ -14,6 +14,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from pages.asked import written
 from pages.frame import Html, chip, own_file, short, text
 from runtime.run_list import ListedRun
 
@@ -130,6 +131,6 @@ def best(run: ListedRun, name: str) -> str:
 def settings(changes: dict[str, Any]) -> str:
     """Settings as they are typed, one after the other."""
     return " ".join(
-        f"<code>{escape(f'{name}={json.dumps(value, default=str)}')}</code>"
+        f"<code>{escape(f'{name}={value if isinstance(value, str) else written(value)}')}</code>"
         for name, value in changes.items()
     )

@@ -62,10 +62,11 @@ def sweep(folder: Path) -> str:
         about = {}
     settings, runs = (read(folder / f"{name}.csv") for name in ("settings", "runs"))
     flags = [str(flag) for flag in listed(about.get("flags")) if flag in settings and flag in runs]
+    replicated = [str(flag) for flag in listed(about.get("replicated")) if flag in runs]
     name, monitor = str(about.get("name") or folder.name), str(about.get("monitor") or "score")
     counts = runs["state"].value_counts().to_dict() if "state" in runs else {}
     states = "".join(chip(f"{count} {state}", KINDS.get(str(state), "")) for state, count in counts.items())
-    words = f"{monitor} of {len(settings):,} settings"
+    words = f"{monitor} of {len(settings):,} setting{'s' if len(settings) != 1 else ''}"
     head = f'<header><h1>{escape(name)}</h1><div class="meta"><span>{escape(words)}</span>{states}</div></header>'
     sections = [
         asked_section(about),
@@ -73,7 +74,7 @@ def sweep(folder: Path) -> str:
         settings_section(settings, flags, monitor),
         pictures_section(folder),
         curves_section(folder, runs, settings, flags, monitor),
-        runs_section(folder, runs, flags, monitor),
+        runs_section(folder, runs, [*flags, *replicated], monitor),
     ]
     return page(name, head, sections)
 
@@ -87,12 +88,20 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def asked_section(about: dict[str, Any]) -> Section:
-    """The command, what varied, and the seeds."""
+    """The command, what varied, over what each setting is averaged."""
     words = [str(word) for word in listed(about.get("command"))]
-    varied = Html(" ".join(code(f"--{flag}") for flag in listed(about.get("flags"))))
-    seeds = ", ".join(str(seed) for seed in listed(about.get("seeds")))
-    body = (command(train_py(*words)) if words else "") + facts({"varied": varied, "seeds": seeds})
+    found: dict[str, Html | str] = {
+        "varied": flags_in(about, "flags"),
+        "averaged over": flags_in(about, "replicated"),
+    }
+    found["seeds"] = ", ".join(str(seed) for seed in listed(about.get("seeds")))
+    body = (command(train_py(*words)) if words else "") + facts(found)
     return Section("asked", "What was asked", "", body)
+
+
+def flags_in(about: dict[str, Any], name: str) -> Html:
+    """The flags that `sweep.json` lists under a name."""
+    return Html(" ".join(code(f"--{flag}") for flag in listed(about.get(name))))
 
 
 def best_section(about: dict[str, Any], settings: pd.DataFrame, monitor: str) -> Section:
@@ -192,9 +201,8 @@ def curves_section(
         folders = [run_folder(folder, place) for place in same["folder"].dropna()] if "folder" in same else []
         logged = [path for path in folders if path is not None and (path / "metrics.csv").exists()]
         if logged and len(found) < MOST_CURVES:
-            found[" ".join(f"{flag.rpartition('.')[2]}={value(row[flag])}" for flag in flags)] = RunFiles(
-                logged[0]
-            )
+            label = " ".join(f"{flag.rpartition('.')[2]}={value(row[flag])}" for flag in flags)
+            found[label or logged[0].name] = RunFiles(logged[0])
     colors = shades(max(len(found), 1))
     curves = [
         Curve(name, *run.curve(monitor), color)

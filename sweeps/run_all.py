@@ -161,6 +161,7 @@ def write_summary(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame, comman
         "mode": plan.mode,
     }
     about |= {"flags": [axis.flag for axis in plan.axes], "seeds": plan.seeds}
+    about |= {"replicated": [axis.flag for axis in plan.replicated]}
     if plan.axes and settings["runs"].any():  # of replicates of one setting none is the best
         best = setting_in(plan, settings.iloc[0])
         about |= {"best": {flag: short(value) for flag, value in best.items()}}

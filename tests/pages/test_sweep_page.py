@@ -65,11 +65,17 @@ def folder(tmp_path: Path) -> Path:
 
 def test_replicates_of_one_setting_have_a_mean_and_no_best(folder: Path) -> None:
     about = {name: value for name, value in ABOUT.items() if name not in ("best", "train", "sentence")}
-    (folder / SUMMARY).write_text(json.dumps({**about, "flags": []}), encoding="utf-8")
+    about |= {"flags": [], "replicated": ["data.fold"]}
+    (folder / SUMMARY).write_text(json.dumps(about), encoding="utf-8")
+    runs = pd.read_csv(folder / "runs.csv").assign(**{"data.fold": range(4)})
+    runs.to_csv(folder / "runs.csv", index=False)
     pd.DataFrame({"mean": [0.61], "deviation": [0.02], "runs": [5]}).to_csv(
         folder / "settings.csv", index=False
     )
-    best = section_of(sweep(folder), "best")
+    page = sweep(folder)
+    assert "averaged over --data.fold" in section_of(page, "asked")
+    assert "run data.fold seed state" in section_of(page, "runs")
+    best = section_of(page, "best")
     assert "Mean" in best
     assert "val/loss 0.61 standard deviation 0.02 over 5 runs" in best
     assert "reached with" not in best
