@@ -28,13 +28,11 @@ broken: dict[Path, str] = {}  # files that could not be imported, and why
 def import_named(words: Sequence[str]) -> None:
     """Import every module whose source has a class that is named by the words, or by a config that they name.
 
-    With --help all modules are imported, because it lists the classes. A module that cannot be imported is left out; see
-    `why_missing` and `warn_of_broken`.
+    A module that cannot be imported is left out; see `why_missing` and `warn_of_broken`.
     """
-    everything = bool({"-h", "--help"} & set(words))
     names = {name for word in words for name in names_in(word, set())}
     for module, path in own_modules():
-        if module in sys.modules or path in broken or not (everything or defines(path, names)):
+        if module in sys.modules or path in broken or not defines(path, names):
             continue
         try:
             import_module(module)

@@ -1,6 +1,7 @@
 """What `fit` writes about itself: the complete config.yaml, and run.json."""
 
 import contextlib
+import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -111,6 +112,8 @@ def config_of(command: list[str]) -> dict[str, Any] | None:
 
 def complete(run: "Run", error: str | None) -> None:
     """Note when and how this launch ended, and where its time went; nothing if it never began to train."""
+    if run.resumed and math.isnan(run.start_up):
+        return  # the newest launch in the file is an earlier one
     record, this = read_record(run.folder), Launch()
     newest = record.launches[-1] if record.launches else None
     if newest is None or (newest.host, newest.process) != (this.host, this.process):

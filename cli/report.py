@@ -52,9 +52,8 @@ def page_at_end(run: "Run") -> Iterator[None]:
         yield
         failed = False
     finally:
-        has_changed = not failed or not math.isnan(
-            run.start_up
-        )  # what fails before its first step leaves all as it was
+        # what fails before its first step leaves everything as it was
+        has_changed = not failed or not math.isnan(run.start_up)
         if has_changed and page_of(run) is not None:
             try:
                 write_report(run.folder)

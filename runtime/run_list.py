@@ -148,7 +148,8 @@ class ListedRun:
         if not isinstance(found, dict):
             return ""
         verdicts = found.get("verdicts")
-        holding = [each for each in verdicts or [] if isinstance(each, dict) and each.get("holds", True)]
+        listed = verdicts if isinstance(verdicts, list) else []
+        holding = [each for each in listed if isinstance(each, dict) and each.get("holds", True)]
         counts = {kind: sum(each.get("severity") == kind for each in holding) for kind in ("fail", "warn")}
         words = [f"{count} {kind.upper()}" for kind, count in counts.items() if count]
         return ", ".join(words) or "healthy"

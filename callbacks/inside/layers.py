@@ -43,7 +43,8 @@ class LayerTable(Monitor):
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, probe: Probe) -> None:
         super().start(trainer, pl_module, probe)
         self._writes = self.folder is not None and not trainer.fast_dev_run
-        self._is_done = not self._writes or (self.folder is not None and (self.folder / FILE).exists())
+        is_done = not self._writes or (self.folder is not None and (self.folder / FILE).exists())
+        self._is_done = trainer.strategy.broadcast(is_done)  # all processes must measure at the same steps
 
     def _clear(self) -> None:
         self._shapes: dict[str, tuple[list[int] | None, list[int] | None]] = {}

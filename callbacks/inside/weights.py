@@ -57,7 +57,9 @@ class WeightTable(Monitor):
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, probe: Probe) -> None:
         super().start(trainer, pl_module, probe)
-        self._active = self.folder is not None and not trainer.fast_dev_run and is_small(pl_module, trainer)
+        active = self.folder is not None and not trainer.fast_dev_run and is_small(pl_module, trainer)
+        # All processes must measure at the same steps, and only the first is sure to see the files.
+        self._active = trainer.strategy.broadcast(active)
         if not self._active:
             return
         self._names = names_of(pl_module)
@@ -67,10 +69,11 @@ class WeightTable(Monitor):
         self._saved = 0  # rows in the files
         self._saved_at = 0.0
         done = steps_done(trainer)
-        self._rows = (
-            [row for row in read_rows(self._path(FILE), self._names) if row[0] <= done] if done else []
+        kept = read_rows(self._path(FILE), self._names) if done and trainer.is_global_zero else []
+        self._rows = [row for row in kept if row[0] <= done]
+        self._stride = trainer.strategy.broadcast(
+            stride_of([step for step, _ in self._rows], self._cadence.n)
         )
-        self._stride = stride_of([step for step, _ in self._rows], self._cadence.n)
         if done == 0:
             self._rows.append((0, values_of(pl_module)))
 

@@ -24,7 +24,10 @@ IMAGES = "fit --model LitMLP --data MNISTDataModule --data.data_dir data"
         (f"{FIT} --model.dropout -0.5", "dropout is -0.5; it is a share, from 0 to below 1"),
         (f"{FIT} --model.dropout .nan", "dropout is nan; it is a share"),
         (f"{FIT} --model.init_gain .nan", "init_gain is nan; it must be a finite number"),
-        (f"{FIT} --model.label_smoothing 3", "label_smoothing is 3.0; it is a share, from 0 to 1"),
+        (
+            f"{FIT} --model.label_smoothing 3",
+            "label_smoothing is 3.0, but a binary task does not have it; leave it out",
+        ),
         (f"{FIT} --data.batch_size 0", "data.batch_size is 0; it must be at least 1"),
         (f"{FIT} --data.batch_size 1.5", "data.batch_size: expected int, not 1.5"),
         (f"{FIT} --data.order_seed -1", "data.order_seed is -1; a seed must be from 0 to 4294967295"),
