@@ -7,9 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from pages.frame import Section, chip, code, command, note, part
+from pages.frame import Section, chip, code, command, note, part, written
 from pages.run_files import RunFiles, listed, mapping
 from runtime.commands import train_py
 
@@ -106,15 +104,6 @@ def settings_table(settings: Any) -> str:
 def flag(name: str) -> str:
     """A setting's name as it is typed: `model.init_args.lr` is `--model.lr`, `model.class_path` is `--model`."""
     return name.replace(".init_args", "").removesuffix(".class_path")
-
-
-def written(value: Any) -> str:
-    """A value as YAML, in one line."""
-    try:
-        text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True).strip()
-    except yaml.YAMLError:
-        return str(value)
-    return text.removesuffix("...").strip()
 
 
 def headline(run: RunFiles) -> str:

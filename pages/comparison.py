@@ -16,7 +16,7 @@ from pages import asked
 from pages.charts import SERIES, Curve, grid, over_steps
 from pages.curves import SLIDER, metrics_in
 from pages.findings import WORDS
-from pages.frame import Html, Section, chip, code, command, note, page, part, table
+from pages.frame import Html, Section, chip, code, command, note, page, part, table, written
 from pages.result import TITLES, decimals, is_number, number_or_none
 from pages.run_files import RunFiles, listed, mapping
 from runtime.commands import train_py
@@ -153,7 +153,7 @@ def settings_section(runs: Sequence[RunFiles], letters: Sequence[str]) -> Sectio
     names = [name for name in dict.fromkeys(name for each in flat for name in each) if name not in SILENT]
     rows: list[list[Any]] = []
     for name in names:
-        values = [asked.written(each[name]) if name in each else NOTHING for each in flat]
+        values = [written(each[name]) if name in each else NOTHING for each in flat]
         if len(set(values)) > 1:
             rows.append([code(f"--{asked.flag(name)}"), *map(code, values)])
     commits = [str(mapping(run.record.get("commit")).get("hash", ""))[:10] for run in runs]

@@ -9,6 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 FOLDER = Path(__file__).parent
 SECONDS_BETWEEN_RELOADS = 10
 
@@ -114,6 +116,15 @@ def table(rows: Iterable[Sequence[Any]], header: Sequence[str] = (), numbers: It
     head = f"<thead><tr>{cells(header, 'th')}</tr></thead>" if header else ""
     lines = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
     return f'<div class="wide"><table>{head}<tbody>{lines}</tbody></table></div>' if lines else ""
+
+
+def written(value: Any) -> str:
+    """A value as YAML, in one line."""
+    try:
+        text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True).strip()
+    except yaml.YAMLError:
+        return str(value)
+    return text.removesuffix("...").strip()
 
 
 def facts(values: Mapping[str, Any]) -> str:

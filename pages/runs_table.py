@@ -14,8 +14,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from pages.asked import written
-from pages.frame import Html, chip, own_file, short, text
+from pages.frame import Html, chip, own_file, short, text, written
 from runtime.run_list import ListedRun
 
 STATES = {"finished": "good", "running": "running", "failed": "fail", "killed": "warn"}  # and their chips
