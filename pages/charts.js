@@ -102,7 +102,7 @@ const draw = {
     for (const grid of chart.ygrids) grid.visible = false;
     chart.add_layout(new Bokeh.ColorBar({
       color_mapper, width: 10, padding: 8, background_fill_color: null, major_label_text_font: FONT,
-      major_label_text_font_size: "10px",
+      major_label_text_font_size: "10px", major_label_text_color: "#808080", // readable on both papers
     }), "right");
     put(chart, figure.querySelector("[data-scale]"));
   },
