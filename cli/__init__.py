@@ -4,6 +4,7 @@ main                                `run = build(request); run.fit(); report(run
 request, config_files, overview     what is answered or refused without PyTorch
 new                                 copies an example
 stray_words, run_paths              words that belong to no flag; which checkpoint is meant
+own_modules                         the files of models and data that a command names
 trust                               whose configs may import code
 build, flags, parser, defaults      settings, model, data, callbacks and Trainer of one command
 wrong_values                        what is wrong with a value, and how it would be written
@@ -11,7 +12,8 @@ parser_errors                       what lies below an error of the parser: of a
 checks, checkpoint_checks           what is refused once PyTorch is loaded
 resume_checks                       flags that contradict what a run is resumed from
 recording, settings_beyond          run.json, and which settings differ from the config and from the defaults
-reports                             the summary table
+reports, report                     the summary table; the pages of runs
+check, watch, watch_run             `train.py check`; `train.py watch`, of a new training or of a run
 help, usage, options                `--help`: the options of an experiment, read from configs and sources
 completion, version                 tab completion; `--version`
 runs, runs_query, runs_table        `train.py runs`: a table of all runs

@@ -25,11 +25,8 @@ from runtime.run_record import Launch, Record, now, read_record, write_record
 from runtime.surroundings import machine, versions
 
 SEED = "--seed_everything="
-SAME_ROWS = {
-    "data_dir",
-    "batch_size",
-    "eval_batch_size",
-}  # settings of data that leave the evaluated rows as they are
+# settings of data that leave the evaluated rows as they are
+SAME_ROWS = {"data_dir", "batch_size", "eval_batch_size"}
 
 if TYPE_CHECKING:
     from cli.build import Run

@@ -18,7 +18,24 @@ from callbacks.layer_labels import layer_labels
 FILE = "layers.json"
 
 
-class LayerTable(Monitor):
+class InsideMonitor(Monitor):
+    """A monitor that writes into the folder `inside`.
+
+    Args:
+        folder: for the files; default: `inside` in the folder of the Trainer's first logger.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self.folder = self.folder or inside_folder(trainer)
+
+
+class LayerTable(InsideMonitor):
     """Writes one entry per layer, in the order and with the tags of the monitors:
 
         {"name": "layers.0", "tag": "00_layers.0", "label": "hidden 1", "type": "Linear",
@@ -31,19 +48,9 @@ class LayerTable(Monitor):
         folder: for the file; default: `inside` in the folder of the Trainer's first logger.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        super().__init__()
-        self.folder = folder
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self.folder = self.folder or inside_folder(trainer)
-
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, probe: Probe) -> None:
         super().start(trainer, pl_module, probe)
-        self._writes = self.folder is not None and not trainer.fast_dev_run
-        is_done = not self._writes or (self.folder is not None and (self.folder / FILE).exists())
+        is_done = trainer.fast_dev_run or self.folder is None or (self.folder / FILE).exists()
         self._is_done = trainer.strategy.broadcast(is_done)  # all processes must measure at the same steps
 
     def _clear(self) -> None:

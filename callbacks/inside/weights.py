@@ -14,11 +14,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from callbacks.diagnostics.monitor import Monitor
 from callbacks.diagnostics.probe import Probe, clean_path
 from callbacks.diagnostics.reduction import is_sharded
 from callbacks.files import appending, replacing
-from callbacks.inside.layers import inside_folder, tensors_of
+from callbacks.inside.layers import InsideMonitor, tensors_of
 from callbacks.inside.table_units import TableUnits, table_units
 from callbacks.observing import observed
 from callbacks.pictures.base import datamodule, evaluating
@@ -31,7 +30,7 @@ PAUSE = 1.0  # seconds between two writes
 Row = tuple[int, list[float]]  # steps done, and all weights then
 
 
-class WeightTable(Monitor):
+class WeightTable(InsideMonitor):
     """Writes the weights before training, at probe steps and at the end, for networks of at most 50 parameters.
 
     The first column is the number of steps done, the others are named `layers.0.weight[0,1]`. Once there are 2,000 rows,
@@ -45,15 +44,9 @@ class WeightTable(Monitor):
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        super().__init__()
-        self.folder = folder
+        super().__init__(folder)
         self._rows: list[Row] = []
         self._active = False
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self.folder = self.folder or inside_folder(trainer)
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, probe: Probe) -> None:
         super().start(trainer, pl_module, probe)
@@ -121,9 +114,7 @@ class WeightTable(Monitor):
         """Find the conversion once, by a forward pass of the first batch."""
         x, self._batch, self._knows_units = next(tensors_of(self._batch), None), None, True
         with evaluating(trainer.lightning_module, trainer), contextlib.suppress(Exception):
-            if (
-                x is not None
-            ):  # a network that cannot be called with its batch's first tensor has no such table
+            if x is not None:  # a network that cannot be called with it has no such table
                 self._units = table_units(trainer.lightning_module, x, datamodule(trainer))
 
     def _path(self, name: str) -> Path:
