@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_POINTS = 1000  # if there are more, every second one is dropped
+MAX_NAMES = 12  # of layers in the legend; of more, only some are named
 Points = Sequence[tuple[int, Mapping[str, float]]]  # step, and the value of each layer
 
 
@@ -98,10 +99,16 @@ def draw_gradient_curve(points: Points, names: Mapping[str, str] | None = None) 
     axes = figure.subplots()
     tags = sorted({tag for _, values in points for tag in values})
     few = len(tags) <= 4
+    named = tags if len(tags) <= MAX_NAMES else spread(tags, MAX_NAMES)
     for place, tag in enumerate(tags):
         known = [(step, values[tag]) for step, values in points if 0 < values.get(tag, 0) < math.inf]
         color = COLORS[place] if few else colormaps[SEQUENTIAL](0.9 * place / (len(tags) - 1))
-        axes.plot(*zip(*known, strict=True), color=color, linewidth=1.3, label=(names or {}).get(tag, tag))
+        axes.plot(
+            *zip(*known, strict=True),
+            color=color,
+            linewidth=1.3,
+            label=(names or {}).get(tag, tag) if tag in named else None,
+        )
     axes.set(xlabel="step", ylabel="mean absolute weight gradient", yscale="log")
     if few:
         legend_below(figure, axes, 2)
@@ -110,3 +117,8 @@ def draw_gradient_curve(points: Points, names: Mapping[str, str] | None = None) 
     axes.grid(alpha=0.3)
     figure.suptitle("Gradient of each layer")
     return figure
+
+
+def spread(tags: Sequence[str], count: int) -> list[str]:
+    """So many of the tags, the first and the last among them, at equal distances."""
+    return [tags[round(place * (len(tags) - 1) / (count - 1))] for place in range(count)]

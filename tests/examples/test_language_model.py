@@ -26,6 +26,7 @@ from examples.language_model.data import (
     number,
     sentence,
 )
+from examples.language_model.model import LitCharGRU
 
 CONFIG = Path(__file__).parents[2] / "examples/language_model/language_model.yaml"
 
@@ -98,3 +99,16 @@ def test_prediction_continues_the_beginning_of_each_sentence(
         text.startswith(decode(tokens)) for text, tokens in zip(table["prediction"], beginnings, strict=True)
     )
     assert torch.equal(beginnings[:, 0], torch.zeros(len(rows), dtype=torch.long))
+
+
+def test_written_sentences_are_the_same_each_time_and_leave_the_random_numbers_alone() -> None:
+    data = SentencesDataModule(num_sentences=50)
+    model = LitCharGRU(in_shape=data.in_shape, out_features=data.out_features, task=data.task).eval()
+    torch.manual_seed(0)
+    following = torch.rand(1)
+    torch.manual_seed(0)
+    first, second = model.sample_text(num_samples=4), model.sample_text(num_samples=4)
+    assert first == second
+    assert len(set(first)) == 4
+    assert all(END not in text for text in first)
+    assert torch.equal(torch.rand(1), following)

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from sklearn.metrics import jaccard_score
 
+from cli import main
 from examples.segmentation.data import CLASSES, UNLABELED, draw_masks, without_edges
 from tests.examples.figures import trained_and_tested
 
@@ -28,7 +32,7 @@ def test_only_pixels_along_an_edge_are_unlabeled() -> None:
 def test_intersection_over_union_is_that_of_scikit_learn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a few steps, when no class is right or wrong everywhere."""
+    """After a few steps, when no class is right or wrong everywhere; the predicted masks are image files."""
     monkeypatch.chdir(tmp_path)
     flags = ["--data.num_images=180", "--trainer.max_epochs=2", "--checkup=false"]
     run, figures = trained_and_tested("segmentation", *flags)
@@ -39,3 +43,10 @@ def test_intersection_over_union_is_that_of_scikit_learn(
     expected = jaccard_score(y[labeled], prediction[labeled], average="macro")
     assert 0.05 < expected < 0.95
     assert figures["jaccard_index"] == pytest.approx(expected, abs=1e-6)
+
+    assert main(["predict", f"--ckpt_path={run.folder}", "--trainer.enable_progress_bar=false"]) == 0
+    table = pd.read_csv(run.folder / "predictions.csv")
+    ids = run.datamodule.splits["predict"][1].tolist()
+    assert table["index"].tolist() == ids
+    for name, mask in zip(table["prediction"], prediction, strict=True):
+        assert np.array_equal(np.asarray(Image.open(run.folder / name)), mask)

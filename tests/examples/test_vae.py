@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
+from callbacks.pictures import Samples
 from examples.vae.model import LitVAE
 
 
@@ -22,3 +23,10 @@ def test_the_loss_is_the_negative_evidence_lower_bound() -> None:
     assert float(losses["reconstruction"]) == pytest.approx(float(reconstruction), rel=1e-5)
     assert float(losses["divergence"]) == pytest.approx(float(divergence), rel=1e-4)
     assert float(losses["loss"]) == pytest.approx(float(reconstruction + divergence), rel=1e-5)
+
+
+def test_samples_are_images_of_random_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = LitVAE()
+    monkeypatch.setattr(torch, "randn", lambda *size, device: torch.zeros(*size))
+    assert torch.equal(model.sample(num_samples=3), model.decode(torch.zeros(3, 2)))
+    assert Samples().suits(model, None)

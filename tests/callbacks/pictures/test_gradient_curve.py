@@ -74,3 +74,14 @@ def test_a_long_training_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatc
     assert steps[0] == 0
     assert steps[-1] == 49
     assert steps == sorted(steps)
+
+
+def test_of_many_layers_only_some_are_named():
+    """Otherwise the names would leave no room for the curves."""
+    tags = [f"{depth:02d}_layer" for depth in range(40)]
+    points = [(step, dict.fromkeys(tags, 1.0 / step)) for step in (1, 2)]
+    axes = draw_gradient_curve(points).axes[0]
+    assert len(axes.lines) == 40
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert len(named) == 12
+    assert (named[0], named[-1]) == ("00_layer", "39_layer")
