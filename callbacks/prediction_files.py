@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def write_images(folder: Path, stem: str, cells: Cells, ids: Sequence[Any], scal
 
     Args:
         folder: of the table.
-        stem: of the names.
+        stem: of the names; see `file_stem`.
         cells: the images.
         ids: of the rows; if they are not unique, the rows are numbered.
         scale: see `scale_of`.
@@ -107,15 +108,22 @@ def scale_of(cells: Cells) -> Scale | None:
 
 def in_words(scale: Scale | None) -> str:
     """What is black and what is white, unless that needs no words."""
-    return "" if scale in (None, (0.0, 1.0)) else f", {scale[0]:.4g} is black, {scale[1]:.4g} is white"
+    if scale is None or scale == (0.0, 1.0):
+        return ""
+    return f", {scale[0]:.4g} is black, {scale[1]:.4g} is white"
 
 
-def write_array(folder: Path, name: str, cells: Cells) -> tuple[int, ...]:
-    """Write cells of one shape as `predictions/<name>.npy`; returns its shape (N, ...)."""
+def write_array(folder: Path, stem: str, cells: Cells) -> tuple[int, ...]:
+    """Write cells of one shape as `predictions/<stem>.npy`; returns its shape (N, ...)."""
     (folder / FOLDER).mkdir(exist_ok=True)
     whole = np.stack(cells)
-    np.save(folder / FOLDER / f"{name}.npy", whole, allow_pickle=False)
+    np.save(folder / FOLDER / f"{stem}.npy", whole, allow_pickle=False)
     return whole.shape
+
+
+def file_stem(name: str) -> str:
+    """The name of a column without characters that cannot be part of a file's name, such as a slash."""
+    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def is_odd(name: str, columns: Sequence[Any]) -> bool:

@@ -24,6 +24,7 @@ from callbacks.prediction_files import (
     FOLDER,
     are_images,
     as_cells,
+    file_stem,
     in_words,
     is_cells,
     scale_of,
@@ -125,15 +126,15 @@ class PredictionWriter(Callback):
         """Write what has an array for each row; in the place of images, the names of their files become the column."""
         for name in [name for name, column in next(iter(loaders.values())).items() if is_cells(column)]:
             cells = [cell for columns in loaders.values() for cell in columns[name]]
-            images, scale = are_images(name, cells), scale_of(cells)
+            images, scale, stem = are_images(name, cells), scale_of(cells), file_stem(name)
             if images:
                 for number, columns in loaders.items():
-                    stem = name if len(loaders) == 1 else f"{name}_{number}"
-                    columns[name] = write_images(staged, stem, columns[name], columns["id"].tolist(), scale)
+                    own = stem if len(loaders) == 1 else f"{stem}_{number}"
+                    columns[name] = write_images(staged, own, columns[name], columns["id"].tolist(), scale)
                 self._note(FOLDER, f"{len(cells)} images{in_words(scale)}", name)
             if not images or in_words(scale):  # else the images have the values up to a level of gray
-                shape = write_array(staged, name, cells)
-                self._note(f"{FOLDER}/{name}.npy", f"{list(shape)}, a row for each of the table")
+                shape = write_array(staged, stem, cells)
+                self._note(f"{FOLDER}/{stem}.npy", f"{list(shape)}, a row for each of the table")
             if not images:
                 for columns in loaders.values():
                     del columns[name]

@@ -184,3 +184,13 @@ def test_earlier_images_move_with_their_table(tmp_path: Path) -> None:
     for folder, mask in ((earlier, MASKS[0]), (tmp_path, MASKS[2])):
         name = pd.read_csv(folder / "predictions.csv")["prediction"][0]
         assert np.array_equal(np.asarray(Image.open(folder / name)), mask)
+
+
+def test_names_that_are_no_names_of_files(tmp_path: Path) -> None:
+    table, _ = write(tmp_path, [{"net/mask": MASKS[:2], "a b/code": torch.rand(2, 300)}])
+    assert table["net/mask"][0] == "predictions/net_mask_0.png"
+    assert {path.name for path in (tmp_path / "predictions").iterdir()} == {
+        "net_mask_0.png",
+        "net_mask_1.png",
+        "a_b_code.npy",
+    }
