@@ -12,7 +12,14 @@ from torch import Tensor
 
 from callbacks.data_spec import spec_of
 from callbacks.files import replacing
-from callbacks.prediction_columns import Column, Predicted, joined, only_whole_columns, predicted
+from callbacks.prediction_columns import (
+    Column,
+    Predicted,
+    as_column,
+    joined,
+    only_whole_columns,
+    predicted,
+)
 
 
 class PredictionWriter(Callback):
@@ -21,10 +28,10 @@ class PredictionWriter(Callback):
     `predict_step` returns named columns: tensors (N,), or (N, K), which become K columns `name_0`, `name_1`, ..., or N
     words (a single value is called `prediction`, several of a tuple `prediction_0`, ...). Whatever has another form is
     saved in predictions.pt: a list with a mapping for each batch. It uses three values of the data module (see
-    `spec_of`): `id_name`, the heading of the samples' ids (N,), which are then the second entry of a batch (without
-    it, samples are numbered); `class_values`, the source's values for class 0, 1, ...; and `submission_columns`, for a
-    second table, submission.csv, with these columns under other headings. Of several loaders, the column `dataloader`
-    has the number.
+    `spec_of`): `id_name`, the heading of the samples' ids, (N,) or N words, which are then the second entry of a batch
+    (without it, samples are numbered); `class_values`, the source's values for class 0, 1, ...; and
+    `submission_columns`, for a second table, submission.csv, with these columns under other headings. Of several
+    loaders, the column `dataloader` has the number.
 
     Args:
         folder: where the table goes.
@@ -48,7 +55,7 @@ class PredictionWriter(Callback):
     ) -> None:
         found = predicted(outputs, batch, dataloader_idx)
         if spec_of(trainer.datamodule).id_name and found.columns:
-            found.columns = {"id": batch[1].detach().cpu(), **found.columns}
+            found.columns = {"id": as_column(batch[1]), **found.columns}
         self._batches.append(found)
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -100,7 +107,7 @@ def table_of(shares: Sequence[Sequence[Predicted]], loader: int, class_values: A
     columns = {name: joined([batch[name] for batch in batches]) for name in batches[0]}
     if "id" not in columns:
         columns = {"id": torch.arange(len(next(iter(columns.values())))), **columns}
-    if columns["id"].ndim == 2:
+    if isinstance(columns["id"], Tensor) and columns["id"].ndim == 2:
         columns = one_row_per_step(columns)
     return to_table(columns, class_values)
 
