@@ -144,7 +144,7 @@ def train_together(
         pairs = [(group, run) for group in groups for run in group.runs]
         seconds = round((time.perf_counter() - started) / len(pairs), 3)
         for row, (group, run) in enumerate(pairs):
-            folder, metrics = write_run(group.fit, run.seed, curves, row, plan.monitor)
+            folder, metrics = write_run(group.fit, run.seed, curves, row, seconds)
             found = {"folder": str(folder), "metrics": metrics, "seconds": seconds, "together": len(pairs)}
             if math.isfinite(score := metrics.get(plan.monitor, math.nan)):
                 queue.complete(run, score, **found)
