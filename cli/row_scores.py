@@ -55,13 +55,15 @@ class Collector(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *args: Any
     ) -> None:
         columns = dict(outputs) if isinstance(outputs, Mapping) else {"prediction": outputs}
-        truth = target_in(batch)
         if isinstance(pl_module, LitModel):
-            truth = pl_module.task.truth(pl_module.target(*batch))
+            inputs, target, _ = pl_module.unpack(batch)
+            truth = pl_module.task.truth(pl_module.target(inputs[0], target))
             if not isinstance(
                 columns.get("prediction"), Tensor
             ):  # words, say: what the task makes of the logits
-                columns = pl_module.task.predict(pl_module(batch[0]))
+                columns = pl_module.task.predict(pl_module(*inputs))
+        else:
+            truth = target_in(batch)
         columns = {name: values for name, values in columns.items() if isinstance(values, Tensor)}
         self.batches.append({name: values.cpu() for name, values in {**columns, "truth": truth}.items()})
 

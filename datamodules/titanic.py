@@ -115,7 +115,7 @@ class TitanicDataModule(TensorDataModule):
         x, y = self._labeled(FILES / "train.csv" if self.train_csv is None else self.train_csv)
         train_rows, held_out_rows = self._split(y)
         held_out = (x[held_out_rows], y[held_out_rows])
-        splits = {"train": (x[train_rows], y[train_rows])}
+        splits: dict[str, Split] = {"train": (x[train_rows], y[train_rows])}
         if self.csv is None:
             return splits | {
                 "val": held_out,

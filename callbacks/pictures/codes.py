@@ -45,7 +45,7 @@ class Codes(Picture):
         return has_images(data) and is_autoencoder(pl_module)
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        x, y = batch
+        x, y, *_ = batch
         codes, labels = array(pl_module.encode(x)).reshape(len(x), -1), array(y).astype(int)
         names = [class_name(data, label) for label in range(labels.max() + 1)]
         if min(codes.shape) > 1:
