@@ -27,13 +27,15 @@ class Collector(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *args: Any
     ) -> None:
         columns = dict(outputs) if isinstance(outputs, Mapping) else {"prediction": outputs}
-        truth = target_in(batch)
         if isinstance(pl_module, LitModel):
-            truth = pl_module.task.truth(pl_module.target(*batch))
+            inputs, target, _ = pl_module.unpack(batch)
+            truth = pl_module.task.truth(pl_module.target(inputs[0], target))
             if not isinstance(
                 columns.get("prediction"), Tensor
             ):  # words, say: what the task makes of the logits
-                columns = pl_module.task.predict(pl_module(batch[0]))
+                columns = pl_module.task.predict(pl_module(*inputs))
+        else:
+            truth = target_in(batch)
         columns = {name: values for name, values in columns.items() if isinstance(values, Tensor)}
         self.batches.append({name: values.cpu() for name, values in {**columns, "truth": truth}.items()})
 
@@ -54,12 +56,13 @@ class MetricInputs(Callback):
     ) -> None:
         if named_metrics(pl_module):
             assert isinstance(pl_module, LitModel)
-            x, y = batch
-            scores, truth = pl_module.task.for_metrics(pl_module(x), pl_module.target(x, y))
+            inputs, y, _ = pl_module.unpack(batch)
+            target = pl_module.target(inputs[0], y)
+            scores, truth = pl_module.task.for_metrics(pl_module(*inputs), target)
             # a task may flatten several numbers per row
             self.batches.append(
                 {
-                    name: values.cpu().unflatten(0, (len(x), -1))
+                    name: values.cpu().unflatten(0, (len(target), -1))
                     for name, values in {"scores": scores, "truth": truth}.items()
                 }
             )

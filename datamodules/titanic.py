@@ -116,7 +116,7 @@ class TitanicDataModule(TensorDataModule):
         train_rows, held_out_rows = self._split(y)
         self.row_ids = dict.fromkeys(("val", "test"), ids[held_out_rows])
         held_out = (x[held_out_rows], y[held_out_rows])
-        splits = {"train": (x[train_rows], y[train_rows])}
+        splits: dict[str, Split] = {"train": (x[train_rows], y[train_rows])}
         if self.csv is None:
             return splits | {
                 "val": held_out,

@@ -135,6 +135,9 @@ def train_together(
         if len({run.seed for group in groups for run in group.runs}) > 1 and draws_at_random(data):
             return f"{type(data).__name__} loads other data with each seed"
         try:
+            data.setup("fit")
+            if len(data.splits["train"]) > 2:
+                return f"the batches of {type(data).__name__} hold more than inputs and targets"
             curves = train_rows(plan, groups, tick)
         except (
             Exception
