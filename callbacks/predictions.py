@@ -45,9 +45,9 @@ class PredictionWriter(Callback):
     for each row goes into the folder predictions: masks (N, H, W) and images (N, 1 or 3, H, W) as PNG files, whose
     names are then the column, other arrays as `name.npy`. Whatever has another form is saved in predictions.pt: a list
     with a mapping for each batch. It uses three values of the data module (see `spec_of`): `id_name`, the heading of the
-    samples' ids, (N,) or N words, which are then the second entry of a batch (without it, they are numbered); `class_values`, the
-    source's values for class 0, 1, ...; and `submission_columns`, for a second table, submission.csv, with these columns
-    under other headings. Of several loaders, the column `dataloader` has the number.
+    samples' ids, (N,) or N words, which are then the second entry of a batch (without it, they are numbered);
+    `class_values`, the source's values for class 0, 1, ...; and `submission_columns`, for a second table, submission.csv,
+    with these columns under other headings. Of several loaders, the column `dataloader` has the number.
 
     Files of an earlier prediction move to the folder earlier_predictions, unless all of them are the same.
 
