@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from callbacks.prediction_files import is_odd
+
 Column = Tensor | list[Any]  # (N, ...), or N words or numbers
 CELLS = (str, bool, int, float)
 
@@ -81,7 +83,8 @@ def as_column(value: Any) -> Column:
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return torch.from_numpy(value.copy())
     if isinstance(value, Tensor):
-        return value.detach().cpu()
+        value = value.detach().cpu()
+        return value.float() if value.dtype == torch.bfloat16 else value  # which NumPy lacks
     return [each.item() if isinstance(each, Tensor) else each for each in value]
 
 
@@ -110,13 +113,24 @@ def lengths_in(batch: Any) -> Iterator[int]:
 
 
 def only_whole_columns(batches: Sequence[Predicted]) -> None:
-    """Let a column that some batch lacks, or has with another width, be part of the rest of every batch."""
+    """Let a column that some batch lacks, or has with another width, be part of the rest of every batch.
+
+    Likewise arrays of different shapes that are no images.
+    """
     for name in {name for batch in batches for name in batch.columns}:
-        forms = {form(batch.columns.get(name)) for batch in batches}
-        if len(forms) > 1:
+        columns = [batch.columns.get(name) for batch in batches]
+        if len(set(map(form, columns))) > 1 or is_odd(name, columns):
             for batch in batches:
                 if name in batch.columns:
-                    batch.rest[name] = as_plain(batch.columns.pop(name))
+                    batch.rest[name] = plain_column(batch.columns.pop(name))
+
+
+def plain_column(column: Column) -> Any:
+    """A column as a part of the rest: arrays of one shape, one for each row, as one tensor."""
+    arrays = [cell for cell in column if isinstance(cell, np.ndarray)]
+    if arrays and len({array.shape for array in arrays}) == 1:
+        return torch.from_numpy(np.stack(arrays))
+    return as_plain(column)
 
 
 def form(column: Column | None) -> tuple[Any, ...]:

@@ -1,40 +1,66 @@
-"""predictions.csv: one row per sample; predictions.pt: what is no table."""
+"""predictions.csv: one row per sample; PNG files, NumPy files and predictions.pt: what is no table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from pandas.api.types import is_string_dtype
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from callbacks.data_spec import spec_of
 from callbacks.files import replacing
-from callbacks.prediction_columns import Column, Predicted, joined, only_whole_columns, predicted
+from callbacks.prediction_columns import (
+    Column,
+    Predicted,
+    as_column,
+    joined,
+    only_whole_columns,
+    predicted,
+)
+from callbacks.prediction_files import (
+    FOLDER,
+    are_images,
+    as_cells,
+    in_words,
+    is_cells,
+    scale_of,
+    write_array,
+    write_images,
+)
+from callbacks.staging import put_in_place, staging
+
+NAMES = ("predictions.csv", "submission.csv", "predictions.pt", FOLDER)
+EARLIER = "earlier_predictions"
 
 
 class PredictionWriter(Callback):
     """Collects what `predict_step` returns, from all processes, and writes it as a table.
 
     `predict_step` returns named columns: tensors (N,), or (N, K), which become K columns `name_0`, `name_1`, ..., or N
-    words (a single value is called `prediction`, several of a tuple `prediction_0`, ...). Whatever has another form is
-    saved in predictions.pt: a list with a mapping for each batch. It uses three values of the data module (see
-    `spec_of`): `id_name`, the heading of the samples' ids (N,), which are then the second entry of a batch (without
-    it, samples are numbered); `class_values`, the source's values for class 0, 1, ...; and `submission_columns`, for a
-    second table, submission.csv, with these columns under other headings. Of several loaders, the column `dataloader`
-    has the number.
+    words (a single value is called `prediction`, several of a tuple `prediction_0`, ...). What has more than 128 numbers
+    for each row goes into the folder predictions: masks (N, H, W) and images (N, 1 or 3, H, W) as PNG files, whose
+    names are then the column, other arrays as `name.npy`. Whatever has another form is saved in predictions.pt: a list
+    with a mapping for each batch. It uses three values of the data module (see `spec_of`): `id_name`, the heading of the
+    samples' ids, (N,) or N words, which are then the second entry of a batch (without it, they are numbered);
+    `class_values`, the source's values for class 0, 1, ...; and `submission_columns`, for a second table, submission.csv,
+    with these columns under other headings. Of several loaders, the column `dataloader` has the number.
+
+    Files of an earlier prediction move to the folder earlier_predictions, unless all of them are the same.
 
     Args:
         folder: where the table goes.
 
-    `written` holds the paths of the written files.
+    `written` holds the paths of the written files, `lines` what to say about each, by a short name.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.written: list[Path] = []
+        self.lines: dict[str, str] = {}
         self._batches: list[Predicted] = []
 
     def on_predict_batch_end(
@@ -48,7 +74,9 @@ class PredictionWriter(Callback):
     ) -> None:
         found = predicted(outputs, batch, dataloader_idx)
         if spec_of(trainer.datamodule).id_name and found.columns:
-            found.columns = {"id": batch[1].detach().cpu(), **found.columns}
+            found.columns = {"id": as_column(batch[1]), **found.columns}
+        if not has_steps(found.columns):
+            found.columns = {name: as_cells(column) for name, column in found.columns.items()}
         self._batches.append(found)
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -56,31 +84,66 @@ class PredictionWriter(Callback):
         self._batches = []
         if not trainer.is_global_zero:
             return
-        only_whole_columns([batch for share in shares for batch in share])
-        spec = spec_of(trainer.datamodule)
-        numbers = sorted({batch.loader for share in shares for batch in share})
-        tables = {number: table_of(shares, number, spec.class_values) for number in numbers}
+        batches = [batch for share in shares for batch in share]
+        only_whole_columns(batches)
+        numbers = sorted({batch.loader for batch in batches})
+        loaders = {
+            number: rows for number in numbers if (rows := rows_of(shares, number)) and len(rows["id"])
+        }
+        rest = [{"dataloader": each.loader, **each.rest} for each in batches if each.rest]
+        self.written, self.lines = [], {}
+        if not loaders and not rest:
+            return
+        with staging(self.folder) as staged:
+            self._write_tables(staged, loaders, spec_of(trainer.datamodule))
+            if rest:
+                self._note("predictions.pt")
+                with replacing(staged / "predictions.pt") as temporary, temporary.open("wb") as file:
+                    torch.save(rest, file)
+            earlier = put_in_place(staged, self.folder, NAMES, EARLIER)
+        if earlier is not None:
+            self.lines["earlier ones"] = str(earlier)
+
+    def _write_tables(self, staged: Path, loaders: dict[int, dict[str, Any]], spec: Any) -> None:
+        """The table, and what its columns need besides."""
+        if not loaders:
+            return
+        self._note("predictions.csv")
+        self._write_cells(staged, loaders)
+        tables = {number: to_table(columns, spec.class_values) for number, columns in loaders.items()}
         if len(tables) > 1:
             for number, table in tables.items():
                 table.insert(0, "dataloader", number)
-        if any(table.size for table in tables.values()):
-            whole = pd.concat(tables.values(), ignore_index=True)
-            self._write_tables(whole.rename(columns={"id": spec.id_name or "index"}), spec.submission_columns)
-        rest = [{"dataloader": each.loader, **each.rest} for share in shares for each in share if each.rest]
-        if rest:
-            with replacing(self.folder / "predictions.pt") as temporary:
-                torch.save(rest, temporary)
-            self.written.append(self.folder / "predictions.pt")
+        whole = pd.concat(tables.values(), ignore_index=True)
+        whole = whole.rename(columns={"id": spec.id_name or "index"})
+        write_table(staged / "predictions.csv", whole)
+        headings = spec.submission_columns
+        if headings and set(headings) <= set(whole.columns):
+            self._note("submission.csv")
+            write_table(staged / "submission.csv", whole[list(headings)].rename(columns=headings))
 
-    def _write_tables(self, table: pd.DataFrame, headings: dict[str, str]) -> None:
-        self._write(table, "predictions.csv")
-        if headings and set(headings) <= set(table.columns):
-            self._write(table[list(headings)].rename(columns=headings), "submission.csv")
+    def _write_cells(self, staged: Path, loaders: dict[int, dict[str, Any]]) -> None:
+        """Write what has an array for each row; in the place of images, the names of their files become the column."""
+        for name in [name for name, column in next(iter(loaders.values())).items() if is_cells(column)]:
+            cells = [cell for columns in loaders.values() for cell in columns[name]]
+            images, scale = are_images(name, cells), scale_of(cells)
+            if images:
+                for number, columns in loaders.items():
+                    stem = name if len(loaders) == 1 else f"{name}_{number}"
+                    columns[name] = write_images(staged, stem, columns[name], columns["id"].tolist(), scale)
+                self._note(FOLDER, f"{len(cells)} images{in_words(scale)}", name)
+            if not images or in_words(scale):  # else the images have the values up to a level of gray
+                shape = write_array(staged, name, cells)
+                self._note(f"{FOLDER}/{name}.npy", f"{list(shape)}, a row for each of the table")
+            if not images:
+                for columns in loaders.values():
+                    del columns[name]
 
-    def _write(self, table: pd.DataFrame, name: str) -> None:
-        with replacing(self.folder / name) as temporary:
-            table.to_csv(temporary, index=False)
-        self.written.append(self.folder / name)
+    def _note(self, name: str, words: str = "", key: str = "") -> None:
+        """A file of the result, and what to say about it."""
+        path = self.folder / name
+        self.written.append(path)
+        self.lines[key or path.name.removesuffix(".csv")] = f"{path} ({words})" if words else str(path)
 
     def _gather(self, trainer: Trainer) -> list[list[Predicted]]:
         """The batches of each process; only the first process gets them."""
@@ -91,18 +154,27 @@ class PredictionWriter(Callback):
         return shares or []
 
 
-def table_of(shares: Sequence[Sequence[Predicted]], loader: int, class_values: Any) -> pd.DataFrame:
-    """The table of one loader, from the batches of all processes; without columns if there are none."""
+def rows_of(shares: Sequence[Sequence[Predicted]], loader: int) -> dict[str, Any]:
+    """The columns of one loader, with the ids, from the batches of all processes; empty if there are none."""
     own = [[batch.columns for batch in share if batch.loader == loader and batch.columns] for share in shares]
     batches = own[0] if len(own) == 1 else interleaved(own)
     if not batches:
-        return pd.DataFrame()
+        return {}
     columns = {name: joined([batch[name] for batch in batches]) for name in batches[0]}
     if "id" not in columns:
         columns = {"id": torch.arange(len(next(iter(columns.values())))), **columns}
-    if columns["id"].ndim == 2:
-        columns = one_row_per_step(columns)
-    return to_table(columns, class_values)
+    return one_row_per_step(columns) if has_steps(columns) else columns
+
+
+def has_steps(columns: Mapping[str, Any]) -> bool:
+    """Whether each row has an id for each of its steps, as the forecasts of a series have."""
+    return isinstance(columns.get("id"), Tensor) and columns["id"].ndim == 2
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write it without numbers of the rows."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False)
 
 
 def interleaved(shares: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -149,6 +221,6 @@ def to_table(columns: dict[str, Any], class_values: Any = ()) -> pd.DataFrame:
                 {f"{name}_{index}": column.numpy() for index, column in enumerate(values.flatten(1).T)}
             )
     frame = pd.DataFrame(table)
-    if "prediction" in frame and len(class_values):
+    if "prediction" in frame and len(class_values) and not is_string_dtype(frame["prediction"]):
         frame["prediction"] = [class_values[index] for index in frame["prediction"]]
     return frame

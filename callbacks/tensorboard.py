@@ -49,6 +49,12 @@ def write_image(trainer: pl.Trainer, tag: str, png: bytes, step: int) -> None:
     on_tensorboard(trainer, lambda writer: writer.file_writer.add_summary(summary, step))
 
 
+def write_text(trainer: pl.Trainer, tag: str, text: str, step: int) -> None:
+    """Write a text as it is: indented, so that Markdown takes none of its characters for a heading or a list."""
+    block = "\n".join(f"    {line}" for line in text.splitlines())
+    on_tensorboard(trainer, lambda writer: writer.add_text(tag, block, step))
+
+
 def write_histogram(trainer: pl.Trainer, tag: str, values: Tensor, step: int) -> None:
     """Write a histogram; all values must be finite, as TensorBoard refuses to bin a NaN."""
     on_tensorboard(trainer, lambda writer: writer.add_histogram(tag, values, step))

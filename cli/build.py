@@ -23,6 +23,7 @@ from cli import checks
 from cli.cluster import check_leftovers, note_run
 from cli.defaults import AfterFirstStep, as_list, callbacks_of, loggers_of, plugins_of, prepare
 from cli.flags import add_flags
+from cli.links import link_to_data
 from cli.parser import Parser
 from cli.recording import launch, save_settings
 from cli.request import Request
@@ -118,6 +119,7 @@ class Run(LightningCLI):
         """Add the flags of this project, and the arguments of the Trainer's method."""
         add_flags(parser)
         command = self.request.command
+        link_to_data(parser, command, self.request.args[1:])
         parser.add_method_arguments(Trainer, command, skip=set(self.subcommands()[command]))
         if command in ("validate", "test"):
             parser.set_defaults(verbose=False)  # the summary table has the same figures

@@ -83,10 +83,9 @@ def report_row(run: "Run") -> dict[str, str]:
 
 
 def report_predictions(run: "Run") -> None:
-    """Print which tables were written."""
+    """Print which tables and images were written."""
     writers = [each for each in run.trainer.callbacks if isinstance(each, PredictionWriter)]
-    rows = {path.name: str(path) for writer in writers for path in writer.written}
-    rows = {name.removesuffix(".csv"): path for name, path in rows.items()}
+    rows = {name: words for writer in writers for name, words in writer.lines.items()}
     if not writers:
         rows = {"written": "by the writer of the config"}
     print_table("predictions", rows or {"nothing": "was predicted"})

@@ -135,9 +135,9 @@ def check_objects(run: "Run") -> None:
 
 def moves_rows(data: Any, name: str) -> bool:
     """Whether an argument of a data module decides which rows are trained on; of a foreign one its name says so."""
-    if isinstance(data, TensorDataModule):
-        return name.partition(".")[0] not in FREE
-    return any(part in name for part in SPLITS)
+    if name.partition(".")[0] in FREE:
+        return False
+    return isinstance(data, TensorDataModule) or any(part in name for part in SPLITS)
 
 
 def check_callbacks(

@@ -9,23 +9,51 @@ from html import escape
 from pathlib import Path
 
 from callbacks.pictures import how_to_read
+from callbacks.pictures.own_pictures import own_sentences
 from pages.frame import Section, note
 from pages.run_files import RunFiles
 
 BUDGET = 2_000_000  # bytes of all pictures of a page, at most; base64 makes a third more of them
+MOST_LETTERS = 10_000  # of a text at one step
 TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".webp": "image/webp"}
-GROUPS = ("filters", "feature_maps", "reconstruction", "robustness", "errors", "depth", "code", "fit")
+GROUPS = (
+    "filters",
+    "feature_maps",
+    "reconstruction",
+    "robustness",
+    "errors",
+    "depth",
+    "code",
+    "fit",
+    "samples",
+)
+
+Element = tuple[str, str]  # of HTML: its name, and all that follows the attributes of a frame
 
 
 def section(run: RunFiles, budget: int = BUDGET) -> Section:
-    """All pictures that fit into so many bytes; the newest of each kind are the last to be left out."""
-    if not run.pictures:
+    """All pictures that fit into so many bytes, and all texts; the newest of each kind are the last to be left out."""
+    if not run.pictures and not run.texts:
         drawn = run.config.get("pictures", True)
         words = "No picture suited this model and these data, or none was drawn yet."
         why = words if drawn else "No pictures were drawn, because of --pictures false."
         return Section("pictures", "Pictures", "", note(why))
     data, thinned = within_budget(run.pictures, min(budget, BUDGET))
-    figures = "".join(picture(tag, steps) for tag, steps in data.items() if steps)
+    own = {
+        tag.replace("/", "_"): (tag, words) for tag, words in own_sentences(run.folder / "pictures").items()
+    }
+    frames = {
+        tag: {step: image(tag, step, address) for step, address in steps.items()}
+        for tag, steps in data.items()
+    }
+    frames |= {
+        tag: {step: written(path, step) for step, path in steps.items()} for tag, steps in run.texts.items()
+    }
+    figures = "".join(
+        picture(steps, *own.get(tag, (name_of(tag), how_to_read(f"{tag}_000000.png"))))
+        for tag, steps in frames.items()
+        if steps
+    )
     how = (
         "What the network has learned, drawn on the same validation rows each time. The slider goes through the "
         "training."
@@ -36,13 +64,31 @@ def section(run: RunFiles, budget: int = BUDGET) -> Section:
     return Section("pictures", "Pictures", how, body)
 
 
-def picture(tag: str, steps: dict[int, str]) -> str:
-    """One kind of picture, the newest first shown; `steps` are addresses of images that hold their data."""
+def image(tag: str, step: int, address: str) -> Element:
+    """A picture; `address` holds its data."""
+    return "img", f'src="{address}" alt="{escape(tag)} at step {step:,}">'
+
+
+def written(path: Path, step: int) -> Element:
+    """A text as it is in its file, if need be only the beginning."""
+    when = f"after {step:,} steps" if step else "before training"
+    text = path.read_text(encoding="utf-8", errors="replace")
+    shown = text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]} ..."
+    return "div", f'><p class="note">{when}</p><pre>{escape(shown)}</pre></div>'
+
+
+def picture(steps: dict[int, Element], tag: str, sentence: str) -> str:
+    """One kind of picture, the newest shown.
+
+    Args:
+        steps: what there is to see at each step.
+        tag: of TensorBoard.
+        sentence: how to read it.
+    """
     last = max(steps)
-    images = "".join(
-        f'<img src="{address}" data-frame="{place}" alt="{escape(tag)} at step {step:,}"'
-        f"{'' if step == last else ' hidden'}>"
-        for place, (step, address) in enumerate(steps.items())
+    frames = "".join(
+        f'<{name} data-frame="{place}"{"" if step == last else " hidden"} {rest}'
+        for place, (step, (name, rest)) in enumerate(steps.items())
     )
     slider = ""
     if len(steps) > 1:
@@ -52,8 +98,8 @@ def picture(tag: str, steps: dict[int, str]) -> str:
             f'aria-label="step, one of {marks}">'
         )
     return (
-        f'<figure class="picture"><figcaption><strong>{escape(name_of(tag))}</strong>{slider}</figcaption>'
-        f"<p>{escape(how_to_read(f'{tag}_000000.png'))}</p>{images}</figure>"
+        f'<figure class="picture"><figcaption><strong>{escape(tag)}</strong>{slider}</figcaption>'
+        f"<p>{escape(sentence)}</p>{frames}</figure>"
     )
 
 

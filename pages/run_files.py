@@ -30,6 +30,7 @@ WRITTEN_BY = {
     "inside/distributions.npz": "fit, unless --pictures false",
 }
 PICTURE = re.compile(r"(.+)_(\d{6,})\.(png|svg|webp)")
+TEXT = re.compile(r"(.+)_(\d{6,})\.(txt)")
 
 
 @dataclass
@@ -108,11 +109,12 @@ class RunFiles:
     @cached_property
     def pictures(self) -> dict[str, dict[int, Path]]:
         """The pictures: for each tag, with _ for /, the file of each step."""
-        found: dict[str, dict[int, Path]] = {}
-        for path in sorted((self.folder / "pictures").glob("*")):
-            if match := PICTURE.fullmatch(path.name):
-                found.setdefault(match[1], {})[int(match[2])] = path
-        return {tag: dict(sorted(steps.items())) for tag, steps in found.items()}
+        return self._by_tag_and_step(PICTURE)
+
+    @cached_property
+    def texts(self) -> dict[str, dict[int, Path]]:
+        """What the network wrote: likewise."""
+        return self._by_tag_and_step(TEXT)
 
     @cached_property
     def launches(self) -> list[dict[str, Any]]:
@@ -178,6 +180,13 @@ class RunFiles:
         if name in self.damaged:
             return self.damaged[name]
         return f"{name} is missing{'; ' if by else ''}{by}."
+
+    def _by_tag_and_step(self, names: re.Pattern[str]) -> dict[str, dict[int, Path]]:
+        found: dict[str, dict[int, Path]] = {}
+        for path in sorted((self.folder / "pictures").glob("*")):
+            if match := names.fullmatch(path.name):
+                found.setdefault(match[1], {})[int(match[2])] = path
+        return {tag: dict(sorted(steps.items())) for tag, steps in found.items()}
 
     def _read_json(self, name: str) -> Any:
         return self._read(name, lambda path: json.loads(path.read_text(encoding="utf-8")))

@@ -135,6 +135,9 @@ def train_together(
         if len({run.seed for group in groups for run in group.runs}) > 1 and draws_at_random(data):
             return f"{type(data).__name__} loads other data with each seed"
         try:
+            data.setup("fit")
+            if len(data.splits["train"]) > 2:
+                return f"the batches of {type(data).__name__} hold more than inputs and targets"
             curves = train_rows(plan, groups, tick)
         except (
             Exception
@@ -144,7 +147,7 @@ def train_together(
         pairs = [(group, run) for group in groups for run in group.runs]
         seconds = round((time.perf_counter() - started) / len(pairs), 3)
         for row, (group, run) in enumerate(pairs):
-            folder, metrics = write_run(group.fit, run.seed, curves, row, plan.monitor)
+            folder, metrics = write_run(group.fit, run.seed, curves, row, seconds)
             found = {"folder": str(folder), "metrics": metrics, "seconds": seconds, "together": len(pairs)}
             if math.isfinite(score := metrics.get(plan.monitor, math.nan)):
                 queue.complete(run, score, **found)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from callbacks.diagnostics.curve import slope
 from callbacks.diagnostics.evidence import Evidence
+from callbacks.diagnostics.loss_calls import CLASS_LOSSES
 from callbacks.diagnostics.record import TrainingRecord
 from callbacks.diagnostics.verdict import Verdict
 
@@ -58,7 +59,8 @@ def is_sure(record: TrainingRecord) -> bool:
 def is_fair(record: TrainingRecord, evidence: Evidence) -> bool:
     """Whether the network was trained for these classes as they are.
 
-    Class weights, or a sampler that draws the rare class more often, make it answer the rare class more often on purpose.
+    Weights of classes or rows, or a sampler that draws the rare class more often, make it answer the rare class more
+    often on purpose.
     """
     trained = record.trained
     if not isinstance(trained, Evidence):
@@ -95,7 +97,9 @@ def one_class(record: TrainingRecord) -> Iterator[Verdict]:
     )
     if evidence.beats_constant:
         message += " The probabilities tell the classes apart: the loss is below that of a constant answer."
-    advice = "another threshold for the probability, class weights in the loss, or a sampler that prefers rare classes"
+    option = "class_weights" if evidence.loss_name in CLASS_LOSSES else "pos_weight"
+    flag = f" (`--model.{option} balanced`)" if option in record.unset else ""
+    advice = f"another threshold for the probability, class weights in the loss{flag}, or a sampler for rare classes"
     yield _note("one class predicted", message, advice)
 
 

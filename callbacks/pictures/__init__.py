@@ -4,6 +4,7 @@ from fnmatch import fnmatchcase
 
 from callbacks.pictures.base import Picture
 from callbacks.pictures.calibration import Calibration
+from callbacks.pictures.code_grid import CodeGrid
 from callbacks.pictures.codes import Codes
 from callbacks.pictures.confusion import Confusion
 from callbacks.pictures.curve import Curve
@@ -14,6 +15,7 @@ from callbacks.pictures.forecast import Forecast
 from callbacks.pictures.gradient_curve import GradientCurve
 from callbacks.pictures.hardest import Hardest
 from callbacks.pictures.importance import Importance
+from callbacks.pictures.masks import Masks
 from callbacks.pictures.plane import Plane
 from callbacks.pictures.plane_units import PlaneUnits
 from callbacks.pictures.predicted import Predicted
@@ -21,7 +23,9 @@ from callbacks.pictures.projector import Projector
 from callbacks.pictures.reconstruction import Reconstruction
 from callbacks.pictures.robustness import Robustness
 from callbacks.pictures.roc import Roc
+from callbacks.pictures.samples import Samples, Texts
 from callbacks.pictures.time_delta import TimeDelta
+from callbacks.pictures.tokens import Tokens
 from callbacks.pictures.unit_space import UnitSpace
 
 # Drawn in every run that they suit, in this order; DepthPlot must be requested.
@@ -44,7 +48,12 @@ EVERY_RUN: tuple[type[Picture], ...] = (
     Robustness,
     Reconstruction,
     Codes,
+    CodeGrid,
     Projector,
+    Masks,
+    Tokens,
+    Samples,
+    Texts,
 )
 __all__ = [*(kind.__name__ for kind in EVERY_RUN), "DepthPlot"]
 
@@ -52,7 +61,7 @@ __all__ = [*(kind.__name__ for kind in EVERY_RUN), "DepthPlot"]
 def how_to_read(name: str) -> str:
     """How to read a picture, by its tag (`fit/plane`) or its file's name (`fit_plane_000100.png`).
 
-    Empty for a picture that is not drawn by one of these classes.
+    Empty for a picture that is not drawn by one of these classes; see `own_pictures` for those.
     """
     kinds: tuple[type[Picture], ...] = (*EVERY_RUN, DepthPlot)
     for kind in kinds:
@@ -64,4 +73,4 @@ def how_to_read(name: str) -> str:
 
 def file_pattern(tag: str) -> str:
     """The names of a tag's files; see `Picture._write`."""
-    return f"{tag.replace('/', '_')}_[0-9]*.png"
+    return f"{tag.replace('/', '_')}_[0-9]*.*"

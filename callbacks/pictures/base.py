@@ -1,7 +1,7 @@
 """Picture: what all kinds of pictures share: when they are drawn, on which batch, and where they go.
 
-A kind of picture is a file in this folder. It has a subclass of `Picture`, which says what it suits and which figures it
-has, and plain functions that make the figures:
+A kind of picture is a file in this folder, or a class of one's own anywhere (docs/pictures.md). It has a subclass of
+`Picture`, which says what it suits and which figures it has, and plain functions that make the figures:
 
     class DecisionPlane(Picture):
         how_to_read: ClassVar = {"fit/plane": "A dot on the other color is a sample that the network gets wrong."}
@@ -10,7 +10,7 @@ has, and plain functions that make the figures:
             return spec_of(data).in_shape == (2,)
 
         def figures(self, pl_module, data, batch):
-            x, y = batch
+            x, y, *_ = batch
             yield "fit/plane", draw_plane(x.cpu().numpy(), pl_module(x).cpu().numpy())
 
 The figure's `suptitle` is its title; the number of steps trained so far is added to it. matplotlib is only imported
@@ -33,14 +33,14 @@ import torch
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from pytorch_lightning.utilities.seed import isolate_rng
-from torch import Tensor
 
-from callbacks.data_spec import spec_of
 from callbacks.diagnostics.reduction import is_sharded
 from callbacks.observing import Observing
+from callbacks.pictures.no_outputs import NoOutputError, has_positions, why_no_outputs
+from callbacks.pictures.own_pictures import keep_how_to_read
 from callbacks.pictures.style import drawing, to_png
 from callbacks.steps import steps_done
-from callbacks.tensorboard import write_image
+from callbacks.tensorboard import write_image, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,6 +71,7 @@ class Picture(pl.Callback):
     one_class_per_sample = (
         False  # True if it does not suit a class for each pixel or token, which only a batch shows
     )
+    needs_batch = True  # False if it can be drawn without validation data, too; the batch is then None
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
@@ -85,8 +86,14 @@ class Picture(pl.Callback):
         """Whether this kind of picture can be drawn for this model and data module (None: plain loaders)."""
         raise NotImplementedError
 
-    def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        """TensorBoard's tag and the figure, for each figure; `batch` is on the model's device."""
+    def suits_batch(self, data: Any, batch: Any) -> bool:
+        """Whether it suits this batch, too: for what a data module does not say, such as a class for each pixel."""
+        return not (self.one_class_per_sample and has_positions(batch))
+
+    def figures(
+        self, pl_module: pl.LightningModule, data: Any, batch: Any
+    ) -> Iterable[tuple[str, Figure | str]]:
+        """TensorBoard's tag and the figure, or a text, for each figure; `batch` is on the model's device."""
         raise NotImplementedError
 
     # --- when ---
@@ -137,6 +144,8 @@ class Picture(pl.Callback):
             trainer, self.why_skipped = args[0], str(error)
             if [each.why_skipped for each in pictures_of(trainer)].count(self.why_skipped) == 1:
                 rank_zero_warn(f"pictures of outputs are not drawn: {error}")
+        except NotValidatedYetError:
+            pass  # the next drawing finds the data, unless the training ends before
         except NoValidationError:
             self.skip()
             # the same words for all pictures, so that they are shown once
@@ -146,17 +155,35 @@ class Picture(pl.Callback):
 
     def _draw_all(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.batch is None:
-            self.batch = fixed_batch(trainer)
-        if self.one_class_per_sample and has_positions(self.batch):
-            return self.skip()
+            self.batch = self._find_batch(trainer)
+        data = datamodule(trainer)
+        if not self.suits_batch(data, self.batch):
+            if self.batch is not None:
+                self.skip()
+            return
         step = steps_done(trainer)
         when = f"after {step:,} steps" if step else "before training"
         with drawing():
-            for tag, figure in self._checked_figures(pl_module, datamodule(trainer)):
-                figure.suptitle(f"{figure.get_suptitle()}, {when}")
-                self._write(trainer, tag, to_png(figure), step)
+            for tag, figure in self._checked_figures(pl_module, data):
+                if isinstance(figure, str):
+                    write_text(trainer, tag, figure, step)
+                    self._keep(tag, f"{step:06d}.txt", figure.encode())
+                else:
+                    figure.suptitle(f"{figure.get_suptitle()}, {when}")
+                    self._write(trainer, tag, to_png(figure), step)
 
-    def _checked_figures(self, pl_module: pl.LightningModule, data: Any) -> Iterator[tuple[str, Figure]]:
+    def _find_batch(self, trainer: pl.Trainer) -> Any:
+        """See `fixed_batch`; None without validation data, if the picture needs none."""
+        try:
+            return fixed_batch(trainer)
+        except NoValidationError:
+            if self.needs_batch:
+                raise
+            return None
+
+    def _checked_figures(
+        self, pl_module: pl.LightningModule, data: Any
+    ) -> Iterator[tuple[str, Figure | str]]:
         """The figures; if they fail because the network gives no outputs for these data, all pictures say the same."""
         try:
             yield from self.figures(pl_module, data, self.batch)
@@ -167,40 +194,21 @@ class Picture(pl.Callback):
 
     def _write(self, trainer: pl.Trainer, tag: str, png: bytes, step: int) -> None:
         write_image(trainer, tag, png, step)
+        self._keep(tag, f"{step:06d}.png", png)
+
+    def _keep(self, tag: str, ending: str, content: bytes) -> None:
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / f"{tag.replace('/', '_')}_{step:06d}.png").write_bytes(png)
-
-
-def has_positions(batch: Any) -> bool:
-    """Whether the target, the second part of a batch, has several numbers for each sample."""
-    target = batch[1] if isinstance(batch, list | tuple) and len(batch) > 1 else None
-    return isinstance(target, Tensor) and target.numel() > len(target)
+            (self.folder / f"{tag.replace('/', '_')}_{ending}").write_bytes(content)
+            keep_how_to_read(self.folder, tag, self.how_to_read)
 
 
 class NoValidationError(Exception):
     """There is no validation batch to draw."""
 
 
-class NoOutputError(Exception):
-    """The network gives no outputs that a picture could show."""
-
-
-def why_no_outputs(pl_module: pl.LightningModule, data: Any, batch: Any) -> str | None:
-    """Why a batch's inputs give no output for each class or target of its samples; None if they do, or nobody knows."""
-    name, spec = type(pl_module).__name__, spec_of(data)
-    if not isinstance(batch, list | tuple) or not isinstance(batch[0], torch.Tensor):
-        return None
-    try:
-        output = pl_module(batch[0])
-    except Exception as error:  # it needs more than the inputs, as a diffusion model needs a time
-        return f"{name}(x) fails for the inputs of a batch ({type(error).__name__})"
-    if not isinstance(output, torch.Tensor):
-        return f"{name}(x) returns a {type(output).__name__}, not a tensor"
-    expected = (len(batch[0]), spec.out_features)
-    if spec.task in ("binary", "multiclass") and output.reshape(len(output), -1).shape != expected:
-        return f"{name}(x) returns {list(output.shape)}, where a {spec.task} task has {list(expected)}"
-    return None
+class NotValidatedYetError(NoValidationError):
+    """There is no validation batch before the first validation."""
 
 
 def num_epochs(trainer: pl.Trainer) -> int | None:
@@ -240,18 +248,20 @@ def fixed_batch(trainer: pl.Trainer) -> Any:
 
     Raises:
         NoValidationError: if nothing is validated.
+        NotValidatedYetError: if Lightning makes the loaders only for the first validation, which is still to come.
     """
     for picture in pictures_of(trainer):
         if picture.batch is not None:
             return picture.batch
     data = datamodule(trainer)
-    if data is not None and not is_overridden("val_dataloader", data):
-        raise NoValidationError
-    loaders = data.val_dataloader() if data is not None else copy.copy(trainer.val_dataloaders)
+    if data is not None and is_overridden("val_dataloader", data):
+        loaders = data.val_dataloader()
+    else:
+        loaders = copy.copy(trainer.val_dataloaders)
     while isinstance(loaders, list | tuple | dict):  # if there are several, take the first
         loaders = next(iter(loaders.values() if isinstance(loaders, dict) else loaders), None)
     if loaders is None:
-        raise NoValidationError
+        raise NotValidatedYetError if trainer.enable_validation else NoValidationError
     batch = trainer.precision_plugin.convert_input(next(iter(loaders)))
     return trainer.strategy.batch_to_device(batch)
 

@@ -1,4 +1,4 @@
-"""The codes of an autoencoder: their plane of greatest variance, and which codes are neighbors."""
+"""The codes of an autoencoder: the plane of the codes, and which codes are neighbors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from callbacks.pictures.base import Picture
 from callbacks.pictures.images import (
@@ -18,7 +19,7 @@ from callbacks.pictures.images import (
     ink,
     show_captioned,
 )
-from callbacks.pictures.network import array, class_name, is_autoencoder
+from callbacks.pictures.network import array, class_name, codes_of, is_autoencoder
 from callbacks.pictures.style import BLUE, MANY_COLORS, MARKERS, VERMILION, new_figure
 
 if TYPE_CHECKING:
@@ -29,14 +30,14 @@ NUM_NEIGHBORS = 5
 
 
 class Codes(Picture):
-    """`code/plane`: the codes projected on their first two principal components, colored by class.
+    """`code/plane`: the codes in two dimensions, colored by class: themselves, or their first two principal components.
 
     `code/neighbors`: query images and those whose codes have the largest cosine to theirs.
     """
 
     how_to_read: ClassVar = {
-        "code/plane": "The two directions in which the codes vary most: classes that lie apart here are apart in the "
-        "code, and classes that overlap here may still be apart in the other directions.",
+        "code/plane": "The codes, or the two directions in which they vary most: classes that lie apart here are apart "
+        "in the code, and classes that overlap here may still be apart in other directions, if there are any.",
         "code/neighbors": "The images whose codes point most nearly in the query's direction; the nearer the cosine "
         "is to 1, the more similar the codes.",
     }
@@ -45,11 +46,17 @@ class Codes(Picture):
         return has_images(data) and is_autoencoder(pl_module)
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        x, y = batch
-        codes, labels = array(pl_module.encode(x)).reshape(len(x), -1), array(y).astype(int)
+        x, y = with_labels(batch)
+        codes, labels = codes_of(pl_module, x), array(y).astype(int)
         names = [class_name(data, label) for label in range(labels.max() + 1)]
-        if min(codes.shape) > 1:
-            yield "code/plane", draw_plane(*principal_plane(codes), labels, names)
+        if codes.shape[1] == 2:
+            yield "code/plane", draw_plane(codes, ("code 1", "code 2"), labels, names)
+        elif min(codes.shape) > 1:
+            points, shares = principal_plane(codes)
+            axes = [
+                f"principal component {k} ({share:.0%} of the variance)" for k, share in enumerate(shares, 1)
+            ]
+            yield "code/plane", draw_plane(points, (axes[0], axes[1]), labels, names)
         queries = np.asarray(first_of_each_class(y, NUM_QUERIES))
         rows, cosines = nearest_codes(codes, queries)
         images = ink(x[torch.from_numpy(np.column_stack([queries, rows])).flatten().tolist()])
@@ -60,17 +67,32 @@ class Codes(Picture):
         )
 
 
+def with_labels(batch: Any) -> tuple[Tensor, Tensor]:
+    """Images (N, C, H, W) and their classes (N,); all 0 if the batch has none."""
+    x, y = batch[:2] if isinstance(batch, list | tuple) and len(batch) > 1 else (batch, None)
+    x = x[0] if isinstance(x, list | tuple) else x
+    if isinstance(y, Tensor) and y.numel() == len(y) and not y.is_floating_point():
+        return x, y.flatten()
+    return x, torch.zeros(len(x), dtype=torch.long)
+
+
 def principal_plane(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Codes (N, D) projected on the two directions of greatest variance (N, 2), and their shares of the variance (2,).
+    """Codes (N, D) projected on the two directions of greatest variance (N, 2), and their shares of the variance (2,)."""
+    center, directions, shares = principal_axes(codes)
+    return (codes - center) @ directions.T, shares
+
+
+def principal_axes(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mean (D,) of codes (N, D), the two directions of greatest variance (2, D) and their shares of it (2,).
 
     The sign of a direction is chosen so that its largest entry is positive.
     """
-    centered = codes - codes.mean(0)
-    _, lengths, directions = np.linalg.svd(centered, full_matrices=False)
+    center = codes.mean(0)
+    _, lengths, directions = np.linalg.svd(codes - center, full_matrices=False)
     directions = directions[:2]
     largest = np.abs(directions).argmax(1)
     directions = directions * np.sign(directions[np.arange(len(directions)), largest])[:, None]
-    return centered @ directions.T, (lengths**2 / max(np.square(lengths).sum(), 1e-300))[:2]
+    return center, directions, (lengths**2 / max(np.square(lengths).sum(), 1e-300))[:2]
 
 
 def nearest_codes(codes: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,8 +104,10 @@ def nearest_codes(codes: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, n
     return rows, np.take_along_axis(cosines, rows, axis=1)
 
 
-def draw_plane(points: np.ndarray, shares: np.ndarray, labels: np.ndarray, names: list[str]) -> Figure:
-    """Points (N, 2) with a color and a marker per class, and each class's name at its median."""
+def draw_plane(
+    points: np.ndarray, axis_names: tuple[str, str], labels: np.ndarray, names: list[str]
+) -> Figure:
+    """Points (N, 2) with a color and a marker per class, and each class's name at its median, if there are several."""
     figure = new_figure(6.6, 5.2)
     axes = figure.subplots()
     places = label_places(points, labels)
@@ -104,12 +128,13 @@ def draw_plane(points: np.ndarray, shares: np.ndarray, labels: np.ndarray, names
         )
         box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": color, "alpha": 0.9}
         x, y = places[label]
-        axes.text(x, y, name, ha="center", va="center", weight="bold", bbox=box)
-    first, second = (f"{share:.0%} of the variance" for share in shares)
-    axes.set(xlabel=f"principal component 1 ({first})", ylabel=f"principal component 2 ({second})")
+        if len(places) > 1:
+            axes.text(x, y, name, ha="center", va="center", weight="bold", bbox=box)
+    axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid()
-    figure.legend(loc="outside right center", markerscale=1.8)
+    if len(places) > 1:
+        figure.legend(loc="outside right center", markerscale=1.8)
     figure.suptitle("The code in two dimensions")
     return figure
 
@@ -136,6 +161,7 @@ def draw_neighbors(images: np.ndarray, labels: np.ndarray, cosines: np.ndarray) 
     figure = new_figure(6.2, 1.05 * num_queries + 0.6)
     axes = figure.subplots()
     show_captioned(axes, images.reshape(-1, *images.shape[2:]), texts, columns, colors, cmap=INK)
-    figure.supxlabel("cosine in blue: the same class as the query; in red: another", fontsize=10)
+    if len(np.unique(labels)) > 1:
+        figure.supxlabel("cosine in blue: the same class as the query; in red: another", fontsize=10)
     figure.suptitle("Nearest neighbors and the cosine of their codes")
     return figure

@@ -36,6 +36,20 @@ def ink(images: Tensor) -> np.ndarray:
     return (flat - low) / np.maximum(high - low, 1e-12)
 
 
+def pixels(images: Tensor, low: float | None = None, high: float | None = None) -> np.ndarray:
+    """Images (N, C, H, W) from 0 to 1: with colors (N, H, W, 3) if there are three channels, else their mean (N, H, W).
+
+    Args:
+        images: see above.
+        low: what becomes 0; default: the smallest value of all images.
+        high: what becomes 1; default: the largest.
+    """
+    values = array(images)
+    values = values.transpose(0, 2, 3, 1) if images.shape[1] == 3 else values.mean(1)
+    low, high = float(values.min()) if low is None else low, float(values.max()) if high is None else high
+    return np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+
+
 def first_of_each_class(y: Tensor, count: int) -> list[int]:
     """Rows (count,) of a batch: the first of each class, then the second of each, and so on."""
     if y.numel() > len(y):  # no single class: the first samples
@@ -52,15 +66,17 @@ def first_of_each_class(y: Tensor, count: int) -> list[int]:
 def mosaic(tiles: np.ndarray, columns: int, gap: int = 1, head: int = 0) -> np.ndarray:
     """Tiles (N, H, W), row by row, in one image; the gaps between them are NaN, which is drawn white.
 
+    Tiles with colors (N, H, W, 3) have gaps of 1, which is white.
+
     Args:
         tiles: see above.
         columns: tiles per row.
         gap: pixels between two tiles.
         head: pixels above each row of tiles, for captions.
     """
-    count, height, width = tiles.shape
-    rows = -(-count // columns)
-    image = np.full((rows * (height + gap + head) - gap, columns * (width + gap) - gap), np.nan)
+    count, height, width, *colors = tiles.shape
+    size = -(-count // columns) * (height + gap + head) - gap, columns * (width + gap) - gap
+    image = np.full((*size, *colors), 1.0 if colors else np.nan)
     for index, tile in enumerate(tiles):
         top, left = corner(index, tiles, columns, gap, head)
         image[top : top + height, left : left + width] = tile
@@ -69,12 +85,12 @@ def mosaic(tiles: np.ndarray, columns: int, gap: int = 1, head: int = 0) -> np.n
 
 def corner(index: int, tiles: np.ndarray, columns: int, gap: int, head: int) -> tuple[int, int]:
     """First row and column of a tile in the mosaic."""
-    _, height, width = tiles.shape
+    height, width = tiles.shape[1:3]
     return (index // columns) * (height + gap + head) + head, (index % columns) * (width + gap)
 
 
 def show(axes: Axes, image: np.ndarray, **options: Any) -> Any:
-    """Show an image (H, W) without axes around it; every pixel is a square."""
+    """Show an image (H, W) or (H, W, 3) without axes around it; every pixel is a square."""
     axes.set_axis_off()
     return axes.imshow(image, interpolation="nearest", aspect="equal", **options)
 
@@ -87,16 +103,21 @@ def show_captioned(
     colors: list[str] | None = None,
     **options: Any,
 ) -> Any:
-    """A mosaic of tiles (N, H, W) with a text of one or more lines above each."""
-    height, width = tiles.shape[1:]
-    lines = max((text.count("\n") + 1 for text in texts), default=1)
-    gap, head = max(1, width // 9), round(height * 0.17 * lines) + 1
+    """A mosaic of tiles (N, H, W) or (N, H, W, 3) with a text of one or more lines above each."""
+    width = tiles.shape[2]
+    gap, head = spacing(tiles, max((text.count("\n") + 1 for text in texts), default=1))
     drawn = show(axes, mosaic(tiles, columns, gap, head), **options)
     for index, text in enumerate(texts):
         top, left = corner(index, tiles, columns, gap, head)
         color = colors[index] if colors else "black"
         axes.text(left + (width - 1) / 2, top - 1, text, color=color, ha="center", va="bottom", fontsize=10)
     return drawn
+
+
+def spacing(tiles: np.ndarray, lines: int = 1) -> tuple[int, int]:
+    """Pixels between two tiles (N, H, W, ...), and above each for a text of some lines."""
+    height, width = tiles.shape[1:3]
+    return max(1, width // 9), round(height * 0.17 * lines) + 1
 
 
 def diverging(values: np.ndarray, share: float = 1.0) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Of a data module they use what `spec_of` reads and, if it has them, `statistics`
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,8 +39,29 @@ def is_table(data: Any, *tasks: str) -> bool:
 
 
 def is_autoencoder(pl_module: pl.LightningModule) -> bool:
-    """Whether the model restores its input; `encode` returns the code."""
+    """Whether the model restores its input; `encode` returns the codes, or a tuple that begins with them."""
     return callable(getattr(pl_module, "encode", None))
+
+
+def offers(pl_module: pl.LightningModule, method: str) -> bool:
+    """Whether the module has a method with this name and a parameter `num_samples`, and with no other that it needs."""
+    function = getattr(pl_module, method, None)
+    if not callable(function):
+        return False
+    try:
+        return "num_samples" in inspect.signature(function).bind(num_samples=1).arguments
+    except (TypeError, ValueError):  # it needs more, or has no signature
+        return False
+
+
+def first_tensor(output: Any) -> Any:
+    """The first part of a tuple or list, such as the mean of a mean and a variance; anything else as it is."""
+    return output[0] if isinstance(output, list | tuple) and output else output
+
+
+def codes_of(pl_module: pl.LightningModule, x: Tensor) -> np.ndarray:
+    """The codes (N, D) of a batch x (N, ...)."""
+    return array(first_tensor(pl_module.encode(x))).reshape(len(x), -1)
 
 
 def probabilities(pl_module: pl.LightningModule, task: str, x: Tensor) -> np.ndarray:

@@ -8,8 +8,9 @@ import pytorch_lightning as pl
 import torch
 
 from callbacks.pictures.base import Picture, datamodule, fixed_batch
+from callbacks.pictures.codes import with_labels
 from callbacks.pictures.images import has_images, ink
-from callbacks.pictures.network import array, class_name, is_autoencoder
+from callbacks.pictures.network import array, class_name, codes_of, is_autoencoder
 from callbacks.steps import steps_done
 from callbacks.tensorboard import on_tensorboard
 
@@ -23,8 +24,8 @@ class Projector(Picture):
         return has_images(data) and is_autoencoder(pl_module)
 
     def _draw_all(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        x, y = fixed_batch(trainer)
-        codes = array(pl_module.encode(x)).reshape(len(x), -1)
+        x, y = with_labels(fixed_batch(trainer))
+        codes = codes_of(pl_module, x)
         names = [class_name(datamodule(trainer), label) for label in array(y).astype(int)]
         images = torch.from_numpy(1 - ink(x)[:, None])  # dark on white
         on_tensorboard(

@@ -9,6 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 
 from callbacks.pictures.base import Picture
+from callbacks.pictures.codes import with_labels
 from callbacks.pictures.images import (
     INK,
     diverging,
@@ -16,7 +17,7 @@ from callbacks.pictures.images import (
     has_images,
     show_captioned,
 )
-from callbacks.pictures.network import array, is_autoencoder
+from callbacks.pictures.network import array, first_tensor, is_autoencoder
 from callbacks.pictures.style import new_figure
 
 if TYPE_CHECKING:
@@ -37,8 +38,11 @@ class Reconstruction(Picture):
         return has_images(data) and is_autoencoder(pl_module)
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        x = batch[0][first_of_each_class(batch[1], NUM_IMAGES)]
-        yield "reconstruction/images", draw_reconstruction(array(x).mean(1), array(pl_module(x)).mean(1))
+        x, y = with_labels(batch)
+        x = x[first_of_each_class(y, NUM_IMAGES)]
+        restored = first_tensor(pl_module(x))
+        if restored.shape == x.shape:  # else `encode` is of another kind of network
+            yield "reconstruction/images", draw_reconstruction(array(x).mean(1), array(restored).mean(1))
 
 
 def draw_reconstruction(images: np.ndarray, restored: np.ndarray) -> Figure:

@@ -19,6 +19,8 @@ SKY, PURPLE, YELLOW, BLACK = "#56B4E9", "#CC79A7", "#F0E442", "#000000"
 COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, YELLOW, BLACK)
 # Ten for ten classes: yellow, hard to see on white, is replaced by olive; wine and gray are added.
 MANY_COLORS = (*COLORS[:6], "#999933", BLACK, "#882255", "#999999")
+# For masks: class 0, often the background, is light; black is left for pixels without a label.
+MASK_COLORS = ("#DDDDDD", *COLORS[:6], "#999933", "#882255")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")  # so that classes differ in more than color
 GRAY = "0.45"
 SEQUENTIAL = "viridis"
@@ -50,6 +52,22 @@ def class_colors(num_classes: int) -> list[str]:
     if num_classes == 2:
         return [VERMILION, BLUE]
     return [COLORS[label % len(COLORS)] for label in range(num_classes)]
+
+
+def mask_colors(num_classes: int) -> list[str]:
+    """One color per class of a mask, all different up to 256 classes."""
+    return [
+        MASK_COLORS[label] if label < len(MASK_COLORS) else spread_color(label)
+        for label in range(num_classes)
+    ]
+
+
+def spread_color(label: int) -> str:
+    """A color of PASCAL VOC's palette (VOClabelcolormap in its devkit): the bits go round red, green and blue."""
+    channels = [
+        sum((label >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)) for channel in range(3)
+    ]
+    return "#" + "".join(f"{value:02X}" for value in channels)
 
 
 @contextlib.contextmanager

@@ -53,14 +53,17 @@ class LitDiffusion(pl.LightningModule):
         return F.mse_loss(self(kept.sqrt() * x + (1 - kept).sqrt() * noise, step), noise)
 
     @torch.no_grad()
-    def sample(self, num_points: int) -> Tensor:
-        """Points (N, 2), the same for the same weights, without touching the training's random numbers."""
+    def sample(self, num_samples: int) -> Tensor:
+        """Points (N, 2), the same for the same weights, without touching the training's random numbers.
+
+        Every run shows some next to real ones (docs/pictures.md).
+        """
         generator = torch.Generator().manual_seed(0)
-        x = torch.randn(num_points, 2, generator=generator).to(self.beta)
+        x = torch.randn(num_samples, 2, generator=generator).to(self.beta)
         for step in reversed(range(self.num_steps)):
-            noise = torch.randn(num_points, 2, generator=generator).to(x) if step else 0.0
+            noise = torch.randn(num_samples, 2, generator=generator).to(x) if step else 0.0
             beta, kept = self.beta[step], self.kept[step]
-            predicted = self(x, torch.full((num_points,), step, device=x.device))
+            predicted = self(x, torch.full((num_samples,), step, device=x.device))
             x = (x - beta / (1 - kept).sqrt() * predicted) / (1 - beta).sqrt() + beta.sqrt() * noise
         return x
 

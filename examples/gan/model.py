@@ -39,10 +39,10 @@ class LitGAN(pl.LightningModule):
         """Turn random numbers (N, latent_size) into points (N, 2)."""
         return self.generator(z)
 
-    def sample(self, num_points: int) -> Tensor:
+    def sample(self, num_samples: int) -> Tensor:
         """The same points (N, 2) for the same weights, without touching the training's random numbers."""
         generator = torch.Generator().manual_seed(0)
-        return self(torch.randn(num_points, self.latent_size, generator=generator).to(self.device))
+        return self(torch.randn(num_samples, self.latent_size, generator=generator).to(self.device))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         real, _ = batch

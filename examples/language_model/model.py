@@ -39,13 +39,11 @@ class LitCharGRU(LitModel):
             hidden, state = self.rnn(self.embedding(drawn), state)
         return x
 
+    def sample_text(self, num_samples: int) -> list[str]:
+        """Sentences that begin from nothing; every run shows some (docs/pictures.md)."""
+        nothing = torch.zeros(num_samples, 1, dtype=torch.long, device=self.device)
+        return [decode(tokens) for tokens in self.generate(nothing)]
+
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, list[str]]:
         """The sentences that begin as the batch does."""
         return {"prediction": [decode(tokens) for tokens in self.generate(batch[0])]}
-
-    def on_validation_epoch_end(self) -> None:
-        super().on_validation_epoch_end()
-        if self.logger is not None:  # TensorBoard
-            nothing = torch.zeros(8, 1, dtype=torch.long, device=self.device)
-            samples = "\n\n".join(decode(tokens) for tokens in self.generate(nothing))
-            self.logger.experiment.add_text("samples", samples, self.global_step)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_models.base import Batch, LitModel
+from lit_models.base import LitModel
 
 
 class LitUNet(LitModel):
@@ -36,10 +36,6 @@ class LitUNet(LitModel):
         for up, merge, before in zip(self.up, self.merge, reversed(seen[:-1]), strict=True):
             x = merge(torch.cat([up(x), before], dim=1))
         return self.head(x)
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """The class of each pixel (N, H, W); the probabilities would be K times as many columns."""
-        return {"prediction": self(batch[0]).argmax(1)}
 
 
 def two_convs(in_channels: int, out_channels: int) -> nn.Sequential:

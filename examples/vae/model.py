@@ -4,7 +4,6 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.utils import make_grid
 
 Batch = tuple[Tensor, Tensor]  # images (N, 1, 28, 28) between 0 and 1, and labels (N,), which are not used
 
@@ -12,8 +11,10 @@ Batch = tuple[Tensor, Tensor]  # images (N, 1, 28, 28) between 0 and 1, and labe
 class LitVAE(pl.LightningModule):
     """A plain LightningModule: the loss has two terms and is none of the template's tasks.
 
+    Its `encode`, `decode` and `sample` are what the pictures need (docs/pictures.md).
+
     Args:
-        latent_size: numbers per image; with 2, the plane of all images can be drawn.
+        latent_size: numbers per image; with 2, the plane of all images is drawn.
         hidden_size: units of the hidden layers.
         lr: learning rate of Adam.
     """
@@ -49,6 +50,10 @@ class LitVAE(pl.LightningModule):
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
 
+    def sample(self, num_samples: int) -> Tensor:
+        """New images (N, 1, 28, 28): those of random codes."""
+        return self.decode(torch.randn(num_samples, self.latent_size, device=self.device))
+
     def losses(self, x: Tensor) -> dict[str, Tensor]:
         """The negative evidence lower bound, in nats per image, and its two terms."""
         mean, log_variance = self.encoder(x).chunk(2, dim=1)
@@ -77,16 +82,6 @@ class LitVAE(pl.LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """The code of each image: columns z_0, z_1, ..."""
         return {"z": self.encode(batch[0])}
-
-    def on_validation_epoch_end(self) -> None:
-        if self.logger is not None and self.latent_size == 2:
-            self.logger.experiment.add_image("latent_plane", self.latent_plane(), self.global_step)
-
-    def latent_plane(self, side: int = 12) -> Tensor:
-        """Images of side x side codes, which divide the normal distribution into equal shares, as one (3, H, W)."""
-        share = (torch.arange(side, device=self.device) + 0.5) / side
-        z = torch.distributions.Normal(0, 1).icdf(share)
-        return make_grid(self.decode(torch.cartesian_prod(z, z)), nrow=side)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=self.lr)

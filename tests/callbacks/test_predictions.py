@@ -1,6 +1,7 @@
 """predictions.csv, on batches made by hand."""
 
 import os
+import shutil
 from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
@@ -132,6 +133,7 @@ def test_a_full_disk_leaves_the_older_table_whole(small_disk: Path) -> None:
             assert (small_disk / "predictions.csv").read_text() == "older\n"
         else:
             assert len(pd.read_csv(small_disk / "predictions.csv")) == length
+        shutil.rmtree(small_disk / "earlier_predictions", ignore_errors=True)
         assert {path.name for path in small_disk.iterdir()} == {"other", "predictions.csv"}
     assert 0 < len(messages) < 30
     assert set(messages) == {f"[Errno 28] No space left on device: '{small_disk / 'predictions.csv'}'"}
@@ -217,3 +219,30 @@ def test_rows_say_of_which_loader_they_are(tmp_path: Path) -> None:
 def test_words_of_several_processes_are_dealt_like_numbers() -> None:
     shares = [[{"id": torch.tensor([0, 2]), "word": ["a", "c"]}], [{"id": torch.tensor([1]), "word": ["b"]}]]
     assert interleaved(shares)[0]["word"] == ["a", "b", "c"]
+
+
+def test_numbers_of_half_precision_are_written(tmp_path: Path) -> None:
+    outputs = torch.tensor([0.5, 1.5]).bfloat16()
+    assert write(tmp_path, [(outputs, torch.arange(2))])["prediction"].tolist() == [0.5, 1.5]
+
+
+def test_an_earlier_prediction_is_kept_unless_it_is_the_same(tmp_path: Path) -> None:
+    """The newest is always predictions.csv."""
+    earlier = tmp_path / "earlier_predictions"
+    for value, kept in ((1.0, []), (1.0, []), (2.0, ["1"]), (3.0, ["1", "2"])):
+        write(tmp_path, [(torch.full((2,), value), torch.arange(2))])
+        found = sorted(earlier.iterdir()) if earlier.exists() else []
+        assert [path.name for path in found] == kept
+    values = [
+        pd.read_csv(folder / "predictions.csv")["prediction"][0]
+        for folder in (earlier / "1", earlier / "2", tmp_path)
+    ]
+    assert values == [1.0, 2.0, 3.0]
+
+
+def test_a_submission_goes_with_its_predictions(tmp_path: Path) -> None:
+    outputs, headings = {"prediction": torch.tensor([1])}, {"index": "Id", "prediction": "Survived"}
+    write(tmp_path, [(outputs, torch.tensor([892]))], submission_columns=headings)
+    write(tmp_path, [(outputs, torch.tensor([893]))])
+    assert not (tmp_path / "submission.csv").exists()
+    assert (tmp_path / "earlier_predictions/1/submission.csv").read_text() == "Id,Survived\n892,1\n"

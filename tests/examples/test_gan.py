@@ -12,7 +12,7 @@ def test_real_points_have_the_figures_that_they_should_have(monkeypatch: pytest.
     """Within 3 deviations lie 1 - exp(-9 / 2) = 0.9889 of a normal distribution in the plane."""
     model = LitGAN()
     points, _ = draw_points(20_000, torch.Generator().manual_seed(3))
-    monkeypatch.setattr(model, "sample", lambda num_points: points)
+    monkeypatch.setattr(model, "sample", lambda num_samples: points)
     figures = model.figures(len(points))
     assert float(figures["quality"]) == pytest.approx(0.9889, abs=0.003)
     assert figures["clouds"] == 8
@@ -21,7 +21,7 @@ def test_real_points_have_the_figures_that_they_should_have(monkeypatch: pytest.
 def test_one_cloud_is_called_one_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
     model = LitGAN()
     points = centers()[3] + DEVIATION * torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr(model, "sample", lambda num_points: points)
+    monkeypatch.setattr(model, "sample", lambda num_samples: points)
     assert model.figures(500)["clouds"] == 1
 
 

@@ -22,11 +22,3 @@ def test_the_loss_is_the_negative_evidence_lower_bound() -> None:
     assert float(losses["reconstruction"]) == pytest.approx(float(reconstruction), rel=1e-5)
     assert float(losses["divergence"]) == pytest.approx(float(divergence), rel=1e-4)
     assert float(losses["loss"]) == pytest.approx(float(reconstruction + divergence), rel=1e-5)
-
-
-def test_the_plane_shows_the_codes_in_order() -> None:
-    model = LitVAE()
-    image = model.latent_plane(side=3)
-    assert image.shape == (3, 3 * 30 + 2, 3 * 30 + 2)
-    middle = model.decode(torch.zeros(1, 2))[0, 0]
-    assert torch.allclose(image[0, 32:60, 32:60], middle, atol=1e-6)
