@@ -35,7 +35,7 @@ PLAIN = v2.Compose([v2.ToImage(), *TO_INPUT])
 
 
 class TexturesDataModule(LoaderDataModule):
-    """Color images (3, 32, 32) of checks, dots, rings and stripes, in any two colors and at any angle.
+    """Color images (3, 32, 32) of checks, dots, rings and stripes at any angle, in a light color on a dark one.
 
     Only training images are augmented, so the splits are subsets of two data sets with the same files.
 
@@ -116,7 +116,7 @@ def draw_textures(kind: str, num_images: int, seed: int) -> Iterator[np.ndarray]
             "rings": np.cos(np.hypot(u, v)) > 0,
             "stripes": np.cos(u) > 0,
         }[kind]
-        colors = random.uniform(0, 255, size=(2, 3))
-        image = np.where(inside[..., None], colors[0], colors[1])
+        light, dark = random.uniform(110, 255, size=3), random.uniform(0, 145, size=3)  # two colors
+        image = np.where(inside[..., None], light, dark)
         noise = NOISE * random.standard_normal(image.shape)
         yield (image + noise).clip(0, 255).astype(np.uint8)

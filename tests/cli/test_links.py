@@ -98,8 +98,9 @@ def test_the_run_is_tested_resumed_and_swept(capsys: pytest.CaptureFixture[str])
     assert main(["test", f"--ckpt_path={RUN}"]) == 0
     assert main(["fit", f"--resume={RUN}", "--trainer.max_epochs=2"]) == 0
     assert main(["sweep", *FIT[1:-1], "--vary", "model.lr=0.01,0.1"]) == 0
-    assert main(["sweep", *FIT[1:-1], "--vary", "model.vocab_size=8,9"]) == 0
-    assert "9" in capsys.readouterr().out
+    named = [*FIT[1:-1], "--run_name=sizes"]
+    assert main(["sweep", *named, "--vary", "model.vocab_size=8,9"]) == 0
+    assert "best setting" in capsys.readouterr().out
 
 
 def test_what_the_data_do_not_have_is_named(capsys: pytest.CaptureFixture[str]) -> None:
