@@ -25,7 +25,7 @@ from lit_models.layers import ACTIVATIONS
 ROOT = Path(__file__).parent.parent
 GALLERY = ROOT / "docs" / "gallery"
 MAX_BYTES = 120_000
-SHOWN = {  # experiment: tags of the pictures
+SHOWN = {  # experiment or example: tags of the pictures
     "titanic_mlp": ["fit/plane", "fit/lines", "fit/units", "depth/gradient_over_steps"],
     "titanic_full": [
         "fit/importance",
@@ -51,6 +51,10 @@ SHOWN = {  # experiment: tags of the pictures
     ],
     "mnist_autoencoder": ["reconstruction/images", "code/plane", "code/neighbors"],
     "trend_rnn": ["fit/forecast", "depth/delta_over_time"],
+    "segmentation": ["fit/masks"],
+    "language_model": ["fit/tokens"],
+    "vae": ["code/grid", "samples/images"],
+    "diffusion": ["samples/points"],
 }
 ALONE = ["activations", "vanishing"]  # pictures that do not come from a single run
 
@@ -80,7 +84,8 @@ def main() -> None:
 
 def make(name: str, data_dir: Path) -> None:
     """Train the experiment in the current folder, and keep its last picture of each tag."""
-    run = train(name, [f"--data.data_dir={data_dir}"] if name.startswith("mnist") else [])
+    reads_mnist = name.startswith("mnist") or name == "vae"
+    run = train(name, [f"--data.data_dir={data_dir}"] if reads_mnist else [])
     for tag in SHOWN[name]:
         stem = tag.replace("/", "_")
         last = max((run / "pictures").glob(f"{stem}_[0-9]*.png"))
@@ -88,8 +93,8 @@ def make(name: str, data_dir: Path) -> None:
 
 
 def train(name: str, flags: list[str]) -> Path:
-    """Train the experiment in the current folder; returns the run's folder."""
-    config = ROOT / "configs" / f"{name}.yaml"
+    """Train the experiment or example in the current folder; returns the run's folder."""
+    (config,) = [*ROOT.glob(f"configs/{name}.yaml"), *ROOT.glob(f"examples/{name}/{name}.yaml")]
     os.environ.pop("LIGHTNING_INSIDE_RUN", None)  # left by the previous run
     if train_py(["fit", f"--config={config}", "--trainer.enable_progress_bar=false", *flags]):
         raise SystemExit(f"{name} could not be trained")

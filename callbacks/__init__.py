@@ -6,7 +6,8 @@ checkup       what is wrong before the first step
 diagnostics   what the network does inside, and what is wrong with it
 pictures      what it has learned
 inside        layers, weights and distributions as files, for the page of a run
-predictions   predictions.csv
+predictions   predictions.csv, with masks and images as files
+staging       files that are replaced together
 progress      a progress bar that costs little
 summary       the layers and their sizes, before training
 steps         the step at which everything is logged

@@ -102,7 +102,7 @@ class PredictionWriter(Callback):
                     torch.save(rest, file)
             earlier = put_in_place(staged, self.folder, NAMES, EARLIER)
         if earlier is not None:
-            self.lines["earlier ones"] = str(earlier)
+            self.lines["earlier predictions"] = str(earlier)
 
     def _write_tables(self, staged: Path, loaders: dict[int, dict[str, Any]], spec: Any) -> None:
         """The table, and what its columns need besides."""

@@ -19,6 +19,7 @@ LINKED = (
     "result.json",
     "run.json",
     "predictions.csv",
+    "predictions",
     "checkpoints/best.ckpt",
     "checkpoints/last.ckpt",
     "pictures",

@@ -67,7 +67,7 @@ def draw_grid(images: np.ndarray, ends: np.ndarray) -> Figure:
     (left, bottom), (right, top) = ends[0] - half, ends[1] + half
     figure = new_figure(5.8, 5.8)
     axes = figure.subplots()
-    place = {"extent": (left, right, bottom, top), "aspect": "auto"}
+    place: dict[str, Any] = {"extent": (left, right, bottom, top), "aspect": "auto"}
     axes.imshow(mosaic(images, SIDE, gap=0), cmap=INK, vmin=0, vmax=1, interpolation="nearest", **place)
     axes.set(xlabel="code 1", ylabel="code 2")
     axes.spines[:].set_visible(False)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NUM_IMAGES = 8
+NUM_IMAGES = 6
 MAX_NAMES = 11  # of classes in the legend
 
 
@@ -101,10 +101,14 @@ def draw_masks(images: np.ndarray, truth: np.ndarray, predicted: np.ndarray, nam
     from matplotlib.patches import Patch
 
     colors = mask_colors(len(names))
-    of_classes = {"cmap": ListedColormap([BLACK, *colors]), "vmin": -1.5, "vmax": len(names) - 0.5}
+    of_classes: dict[str, Any] = {
+        "cmap": ListedColormap([BLACK, *colors]),
+        "vmin": -1.5,
+        "vmax": len(names) - 0.5,
+    }
     shares = ["" if np.isnan(share) else f"{share:.0%}" for share in shares_right(truth, predicted)]
     count = len(images)
-    figure = new_figure(max(4.0, 0.95 * count + 0.9), 4.2)
+    figure = new_figure(max(4.0, 1.0 * count + 0.8), 4.3)
     rows = figure.subplots(3, 1)
     show_captioned(rows[0], images, [""] * count, count, cmap=INK, vmin=0, vmax=1)
     show_captioned(rows[1], np.maximum(truth, -1).astype(float), [""] * count, count, **of_classes)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NUM_ROWS = 8
-MOST_LETTERS = 110  # in a row of the picture
+MOST_LETTERS = 100  # in a row of the picture
 
 
 class Tokens(Picture):
@@ -77,7 +77,7 @@ def draw_tokens(probability: np.ndarray, words: Sequence[Sequence[str]]) -> Figu
     longest = max(len(word) for row in words for word in row)
     columns = min(probability.shape[1], max(1, MOST_LETTERS // (longest + 1)))
     shown = probability[:, :columns]
-    figure = new_figure(9.0, 0.3 * len(shown) + 1.3)
+    figure = new_figure(7.0, 0.28 * len(shown) + 1.1)
     axes = figure.subplots()
     drawn = show(axes, shown, cmap=SEQUENTIAL, vmin=0, vmax=1)
     axes.set_aspect("auto")

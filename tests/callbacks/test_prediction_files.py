@@ -180,7 +180,7 @@ def test_earlier_images_move_with_their_table(tmp_path: Path) -> None:
     write(tmp_path, [MASKS[:2]])
     _, lines = write(tmp_path, [MASKS[2:4]])
     earlier = tmp_path / "earlier_predictions" / "1"
-    assert lines["earlier ones"] == str(earlier)
+    assert lines["earlier predictions"] == str(earlier)
     for folder, mask in ((earlier, MASKS[0]), (tmp_path, MASKS[2])):
         name = pd.read_csv(folder / "predictions.csv")["prediction"][0]
         assert np.array_equal(np.asarray(Image.open(folder / name)), mask)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from callbacks.pictures import how_to_read
 from pages.report import report, write_report
 from pages.run_files import RunFiles
 from tests.pages.reading import Reader, section_of, text_of
@@ -139,9 +140,45 @@ def test_pictures_with_a_sentence_and_a_slider(page: str, folder: Path) -> None:
     assert ["hidden" in image for image in images] == [True, True, False, False]
     content = base64.b64decode(images[2]["src"].partition("base64,")[2])
     assert content == (folder / "pictures" / "fit_plane_000090.png").read_bytes()
-    from callbacks.pictures import how_to_read
-
     assert " ".join(how_to_read("fit/plane").split()) in section_of(page, "pictures")
+
+
+def test_pictures_of_ones_own_have_their_tag_and_their_sentence(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "tiny" / "version_0")
+    (folder / "pictures" / "how_to_read.json").write_text(json.dumps({"mine/own": f"Read {EVIL} so."}))
+    html = report(RunFiles(folder), "finished")
+    text = section_of(html, "pictures")
+    assert "mine/own" in text
+    assert " ".join(f"Read {EVIL} so.".split()) in text
+    assert len(Reader(html).of("img")) == 4
+
+
+def test_what_the_network_wrote_is_text(tmp_path: Path) -> None:
+    """With a slider, as pictures have it; what looks like HTML is shown as it is."""
+    folder = write_run(tmp_path / "tiny" / "version_0")
+    words = {0: f"first {EVIL}", 40: "second\nline", 90: "third"}
+    for step, text in words.items():
+        (folder / "pictures" / f"samples_text_{step:06d}.txt").write_text(text)
+    html = report(RunFiles(folder), "finished")
+    body = html.partition("<strong>samples/text</strong>")[2].partition("</figure>")[0]
+    assert re.findall(r'<div data-frame="(\d)"( hidden)?', body) == [
+        ("0", " hidden"),
+        ("1", " hidden"),
+        ("2", ""),
+    ]
+    assert 'max="2" value="2"' in body
+    text = text_of(body)
+    assert how_to_read("samples/text") in text
+    assert f"before training first {EVIL}" in text
+    assert "after 40 steps second line after 90 steps third" in text
+
+
+def test_a_run_may_have_texts_only(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "samples_text_000003.txt").write_text("x" * 20_000)
+    text = section_of(report(RunFiles(tmp_path), "finished"), "pictures")
+    assert "x" * 10_000 + " ..." in text
+    assert "x" * 10_001 not in text
 
 
 def test_time_commit_versions_and_files(page: str) -> None:

@@ -254,3 +254,12 @@ def test_what_needs_one_class_per_sample_is_not_drawn_for_several(targets, drawn
         trainer.fit(model, data, data)
     assert bool(picture.seen) == drawn
     assert not [each for each in warned if "cannot be drawn" in str(each.message)]
+
+
+def test_loaders_that_come_with_the_first_validation_are_waited_for():
+    """Lightning makes them only then, if there is no sanity check; see `check_val_every_n_epoch`."""
+    sketch = Sketch()
+    with warnings.catch_warnings(record=True) as caught:
+        train(sketch, epochs=16, check_val_every_n_epoch=3, num_sanity_val_steps=0)
+    assert [step for step, *_ in sketch.seen] == [3 * 4, 3 * 8, 3 * 16]
+    assert not [each for each in caught if "drawn" in str(each.message)]
