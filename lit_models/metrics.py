@@ -54,10 +54,13 @@ def new_metrics(names: MetricNames, task: Task) -> dict[str, Metric]:
         ValueError: for a name that torchmetrics does not have for this task, or arguments it does not accept.
     """
     options = names if isinstance(names, Mapping) else {name: {} for name in names}
-    return {
-        snake_case(name.rpartition(".")[2]): new_metric(name, more or {}, task)
-        for name, more in options.items()
-    }
+    found: dict[str, Metric] = {}
+    for name, more in options.items():
+        logged = snake_case(name.rpartition(".")[2])
+        if logged in found:
+            raise ValueError(f"model.metrics has two metrics that would be logged as {logged}; leave one out")
+        found[logged] = new_metric(name, more or {}, task)
+    return found
 
 
 def new_metric(name: str, options: Mapping[str, Any], task: Task) -> Metric:
