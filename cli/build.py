@@ -137,6 +137,8 @@ class Run(LightningCLI):
             self._kept = set(self.folder.rglob("*"))
         if path := self.settings.get("ckpt_path"):
             self.checkpoint = read_checkpoint(Path(path))
+        elif self.request.command == "fit":
+            checks.find_pretrained(self.settings.model)
         checks.check_settings(self.settings, self.checkpoint)
         self.changed = changed_settings(self)
         self.purge_step = first_step_to_log(self.checkpoint) if self.resumed and self.checkpoint else None
@@ -264,11 +266,11 @@ class Run(LightningCLI):
         self._call_trainer(return_predictions=self.settings.return_predictions)
 
     def _call_trainer(self, **options: Any) -> None:
+        self.trainer.ckpt_path = self.settings.ckpt_path  # as an argument it would be unknown in `setup`
         with self._nothing_left_behind():
             getattr(self.trainer, self.request.command)(
                 self.model,
                 datamodule=self.datamodule,
-                ckpt_path=self.settings.ckpt_path,
                 weights_only=True,  # checkpoints never run code
                 **options,
             )

@@ -26,6 +26,8 @@ from cli.checkpoint_checks import (
     check_shapes,
 )
 from cli.monitor_checks import check_logged
+from cli.run_paths import existing_checkpoint
+from lit_models.base import LitModel
 from runtime.direction import mode_of
 from runtime.errors import UsageError, closest
 
@@ -51,6 +53,13 @@ def check_settings(settings: Namespace, checkpoint: dict[str, Any] | None) -> No
         check_architecture(checkpoint, settings.ckpt_path, settings.model.class_path)
     if settings.get("data") is None and settings.model.get("init_args", {}).get("in_shape", ()) is None:
         raise UsageError("the config has no data; add --data TitanicDataModule, or a `data:` to it")
+
+
+def find_pretrained(model: Namespace) -> None:
+    """Let `pretrained` of a LitModel be a checkpoint's path if it names a run, or refuse it if there is none."""
+    path, kind = model.get("init_args.pretrained"), pydoc.locate(model.class_path)
+    if isinstance(path, str) and isinstance(kind, type) and issubclass(kind, LitModel):
+        model.init_args.pretrained = str(existing_checkpoint(path, f"--model.pretrained {path}"))
 
 
 def check_checkpoint(run: "Run") -> None:

@@ -15,6 +15,7 @@ from torchmetrics import MeanMetric
 from lit_models.class_weights import PosWeight, Weights, training_class_counts
 from lit_models.groups import finish_groups, freeze, parameter_groups
 from lit_models.metrics import MetricNames, new_metrics, update_metrics
+from lit_models.pretrained import load_pretrained
 from lit_models.schedules import CYCLES, SchedulerCallable, build_scheduler, counts_steps
 from lit_models.task_choice import make_task
 
@@ -40,7 +41,10 @@ class LitModel(pl.LightningModule):
         optimizer_groups: options of the optimizer for parameters by pattern, such as {"encoder.*": {lr_factor: 0.1}}; see
             `parameter_groups`.
         decay_biases_and_norms: False leaves biases and normalization layers out of the weight decay.
+        layer_decay: factor of the learning rate from each layer to the one below it, such as 0.75; see `layers_in_order`.
         frozen: patterns of parameters that are not trained, such as ["encoder.*"].
+        pretrained: weights to begin with: a run, a checkpoint or a state_dict; see `load_weights`.
+        pretrained_parts: which of them, and what they are called here, such as {"encoder.*": "backbone.*"}.
         scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler, such as
             `lit_models.schedules.warmup_cosine`. Missing arguments are filled in: `total_steps` and `T_max` with the
             length of the training, `max_lr` of OneCycleLR and CyclicLR with the optimizer's `lr`, `monitor` of
@@ -70,7 +74,10 @@ class LitModel(pl.LightningModule):
         optimizer: OptimizerCallable = torch.optim.Adam,
         optimizer_groups: dict[str, dict[str, Any]] | None = None,
         decay_biases_and_norms: bool = True,
+        layer_decay: float = 1.0,
         frozen: Sequence[str] = (),
+        pretrained: str | None = None,
+        pretrained_parts: dict[str, str] | None = None,
         scheduler: SchedulerCallable | None = None,
         scheduler_interval: Literal["step", "epoch"] | None = None,
         compile: bool = False,
@@ -84,7 +91,9 @@ class LitModel(pl.LightningModule):
         self.optimizer_factory = optimizer
         self.optimizer_groups = dict(optimizer_groups or {})
         self.decay_biases_and_norms = decay_biases_and_norms
+        self.layer_decay = layer_decay
         self.frozen = tuple(frozen)
+        self.pretrained, self.pretrained_parts = pretrained, pretrained_parts
         self.scheduler_factory = scheduler
         self.scheduler_interval = scheduler_interval
         self.compile_network = compile
@@ -121,6 +130,8 @@ class LitModel(pl.LightningModule):
         return self.in_shape
 
     def setup(self, stage: str) -> None:
+        if self.pretrained is not None:
+            load_pretrained(self, stage, self.pretrained, self.pretrained_parts)
         freeze(self, self.frozen)
         if self.compile_network:
             self.compile()
@@ -196,8 +207,10 @@ class LitModel(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         parameters: Any = self.parameters()
-        if self.optimizer_groups or not self.decay_biases_and_norms:
-            parameters = parameter_groups(self, self.optimizer_groups, self.decay_biases_and_norms)
+        if self.optimizer_groups or not self.decay_biases_and_norms or self.layer_decay != 1:
+            parameters = parameter_groups(
+                self, self.optimizer_groups, self.decay_biases_and_norms, self.layer_decay
+            )
         return self.make_optimizer(parameters, self.total_steps, self.total_epochs)
 
     def total_steps(self) -> int:

@@ -8,7 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ModelCheckpoint, StochasticWeightAveraging, Timer
+from pytorch_lightning.callbacks import (
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+    Timer,
+    WeightAveraging,
+)
 from pytorch_lightning.core.module import _jit_is_scripting as without_properties
 from pytorch_lightning.loops.fetchers import _DataFetcher as DataFetcher
 from pytorch_lightning.loops.fetchers import _PrefetchDataFetcher as PrefetchDataFetcher
@@ -19,6 +24,7 @@ from pytorch_lightning.trainer.connectors.logger_connector.result import _Metada
 from pytorch_lightning.trainer.connectors.logger_connector.result import _ResultCollection as LoggedValues
 from pytorch_lightning.trainer.connectors.logger_connector.result import _ResultMetric as LoggedValue
 from pytorch_lightning.trainer.connectors.logger_connector.result import _Sync as LoggedSync
+from torch.optim.swa_utils import AveragedModel
 from torchmetrics import Metric
 
 __all__ = [
@@ -148,6 +154,11 @@ def resume_averaging(
     for group, values in zip(groups, before, strict=True):
         group.update(values)
     callback._accumulate_grad_batches = trainer.accumulate_grad_batches  # restored when training ends
+
+
+def averaged_model(callback: WeightAveraging) -> AveragedModel | None:
+    """The copy of the model that holds the average; None outside a training."""
+    return callback._average_model
 
 
 class AtEpoch:

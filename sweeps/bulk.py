@@ -89,8 +89,10 @@ def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | Non
         return "data.augment draws anew for each run"
     if model.hparams.get("dropout"):
         return "model.dropout draws anew for each run"
-    if model.optimizer_groups or model.frozen or not model.decay_biases_and_norms:
+    if model.optimizer_groups or model.frozen or not model.decay_biases_and_norms or model.layer_decay != 1:
         return "the model has parameter groups or frozen parameters"
+    if model.pretrained is not None:  # loaded in `setup`, which is not called here
+        return "model.pretrained is set"
     if model.task.balances:  # set in `setup`, which is not called here
         return f"model.{model.task.balances} is balanced"
     if model.compile_network:
