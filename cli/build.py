@@ -247,7 +247,7 @@ class Run(LightningCLI):
                 self.save_config()
         with self.lock:
             with launch(self):
-                self._call_trainer()
+                self._call_trainer("fit")
             self.end = record_end(self.trainer, self.folder)
         for callback in self.trainer.callbacks:  # a signal that came too late still ends the process
             if isinstance(callback, StopOnSignal) and callback.signum is not None:
@@ -255,20 +255,21 @@ class Run(LightningCLI):
 
     def validate(self) -> None:
         """Measure the metrics of the validation split."""
-        self._call_trainer(verbose=self.settings.verbose)
+        self._call_trainer("validate", verbose=self.settings.get("verbose", False))
 
     def test(self) -> None:
-        """Measure the metrics of the test split."""
-        self._call_trainer(verbose=self.settings.verbose)
+        """Measure the metrics of the test split; after `fit`, with the weights of its last step."""
+        self._call_trainer("test", verbose=self.settings.get("verbose", False))
 
     def predict(self) -> None:
         """Write predictions.csv."""
-        self._call_trainer(return_predictions=self.settings.return_predictions)
+        self._call_trainer("predict", return_predictions=self.settings.get("return_predictions"))
 
-    def _call_trainer(self, **options: Any) -> None:
-        self.trainer.ckpt_path = self.settings.ckpt_path  # as an argument it would be unknown in `setup`
+    def _call_trainer(self, method: str, **options: Any) -> None:
+        # as an argument it would be unknown in `setup`
+        self.trainer.ckpt_path = self.settings.ckpt_path if method == self.request.command else None
         with self._nothing_left_behind():
-            getattr(self.trainer, self.request.command)(
+            getattr(self.trainer, method)(
                 self.model,
                 datamodule=self.datamodule,
                 weights_only=True,  # checkpoints never run code

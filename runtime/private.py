@@ -24,6 +24,7 @@ from pytorch_lightning.trainer.connectors.logger_connector.result import _Metada
 from pytorch_lightning.trainer.connectors.logger_connector.result import _ResultCollection as LoggedValues
 from pytorch_lightning.trainer.connectors.logger_connector.result import _ResultMetric as LoggedValue
 from pytorch_lightning.trainer.connectors.logger_connector.result import _Sync as LoggedSync
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from torchmetrics import Metric
 
@@ -190,6 +191,12 @@ def logged_values(trainer: pl.Trainer) -> Any:
     return trainer.fit_loop.epoch_loop._results
 
 
+def collect_evaluations(trainer: pl.Trainer, make: Callable[[], LoggedValues]) -> None:
+    """Let what is logged in evaluations be kept in another collection of values."""
+    for loop in (trainer.validate_loop, trainer.test_loop, trainer.fit_loop.epoch_loop.val_loop):
+        loop._results = make()
+
+
 def logger_connector(trainer: pl.Trainer) -> Any:
     """The object that writes logged values: `on_batch_end()` and `update_train_step_metrics()`."""
     return trainer._logger_connector
@@ -234,6 +241,14 @@ def training_modes(trainer: pl.Trainer) -> dict[str, bool]:
     return {name: each.training for name, each in trainer.lightning_module.named_modules()}
 
 
+def event_file(writer: Any) -> Any:
+    """The file of events of a `SummaryWriter`: a new one if it was closed, as at the end of `fit`, before a `test`.
+
+    It would be replaced by a public way to write a `Summary`.
+    """
+    return writer._get_file_writer()
+
+
 # --- the end ---
 
 
@@ -261,6 +276,13 @@ def let_save_again(callback: ModelCheckpoint) -> None:
 def metric_sums(metric: Metric) -> dict[str, Any]:
     """What a metric has accumulated, by name of state."""
     return {name: getattr(metric, name) for name in metric._defaults}
+
+
+def computed(metric: Metric) -> list[Tensor]:
+    """The numbers that a metric has computed since it was last updated or reset."""
+    result: Any = metric._computed
+    values = result.values() if isinstance(result, dict) else [result]
+    return [each for each in values if isinstance(each, Tensor) and each.numel() == 1]
 
 
 def metric_updates(metric: Metric) -> int:

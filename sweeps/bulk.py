@@ -17,11 +17,10 @@ from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from datamodules.base import TensorDataModule
-from lit_models import LitAutoencoder, LitLinear, LitMLP
 from sweeps.bulk_results import write_run
 from sweeps.bulk_stack import make_own
 from sweeps.bulk_training import RATES, Group, train_rows
-from sweeps.overrides import draws_at_random, own_hook
+from sweeps.overrides import draws_at_random, own_hook, path_of
 from sweeps.plan import Plan
 from sweeps.space import key, rest
 from sweeps.study import Queue, Run
@@ -31,7 +30,7 @@ LONG = 10**9  # steps or epochs, longer than any warm-up
 MAX_RUNS = 64  # trained together; the others wait, also for other processes
 # Tested to end as if trained alone. On a CPU, 64 dense networks of the configs take together 0.05 to 0.6 times the CPU
 # time that they take alone; 8 convolutional ones of mnist_convnet take twice as much, and `vmap` does not support nn.GRU.
-TOGETHER = (LitLinear, LitMLP, LitAutoencoder)
+TOGETHER = ("lit_models.linear.LitLinear", "lit_models.mlp.LitMLP", "lit_models.autoencoder.LitAutoencoder")
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 # Optimizers of torch.optim that treat each weight separately, with a step proportional to the learning rate.
 PROPORTIONAL = ["SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta"]
@@ -77,8 +76,8 @@ def bundles(runs: list[Run]) -> list[list[Run]]:
 def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | None:
     """The reason why runs of this model on these data cannot train together; None if they can."""
     name = type(model).__name__
-    if type(model) not in TOGETHER:  # a subclass may train differently
-        return f"{name} is none of {', '.join(known.__name__ for known in TOGETHER)}"
+    if path_of(type(model)) not in TOGETHER:  # a subclass may train differently
+        return f"{name} is none of {', '.join(known.rpartition('.')[2] for known in TOGETHER)}"
     if any(isinstance(module, CONVOLUTIONS) for module in model.modules()):
         return f"this {name} has convolutions, which are no faster together"
     if not isinstance(data, TensorDataModule):

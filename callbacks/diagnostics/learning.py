@@ -17,6 +17,7 @@ from callbacks.diagnostics.verdict import Verdict
 
 ENOUGH_STEPS = 200  # healthy recurrent networks and imbalanced data may need dozens to beat a constant answer
 FEW_STEPS = 20  # below, nothing is said about learning
+RATE_AT_END = 0.05  # of the peak; below, a schedule leaves the loss nearly as it is
 
 NO_BETTER = "no better than a constant answer"
 # Notes that become warnings if nothing was learned.
@@ -104,17 +105,27 @@ def one_class(record: TrainingRecord) -> Iterator[Verdict]:
 
 
 def not_converged(record: TrainingRecord) -> Iterator[Verdict]:
-    """The loss still falls by more than 2 % of its whole fall within the last third."""
-    curve = record.course
+    """The loss still falls by more than 2 % of its whole fall within the last third.
+
+    A schedule that ends near 0 makes any loss fall at its end, and no further: then only a tenth counts.
+    """
+    curve, rate, peak = record.course, record.rate, record.peak_rate
     if not curve.is_judged:
         return
-    fall = curve.fall()
-    if fall.errors < 4 or fall.total < 0.02 * curve.scale:
+    fall, has_ended = curve.fall(), 0 < rate < RATE_AT_END * peak
+    if fall.errors < 4 or fall.total < (0.1 if has_ended else 0.02) * curve.scale:
         return
     message = f"the {_course(record)} loss still falls by {fall.pace}; it is {curve.losses[-1]:.4g}."
     advice = f"`{record.more}`"
-    if record.rate > 0:
-        advice += f", or a learning rate of {10 * record.rate:g} instead of {record.rate:g}"
+    if has_ended:
+        message = (
+            f"the {_course(record)} loss fell by {fall.pace} until the schedule ended, where the learning rate is "
+            f"{rate:.2g}; it is {curve.losses[-1]:.4g}."
+        )
+        advice += " with a schedule as long as that"
+    if peak > 0:
+        highest = "a peak learning rate" if rate < peak else "a learning rate"
+        advice += f", or {highest} of {10 * peak:.3g} instead of {peak:.3g}"
     yield _note("not converged", message, advice)
 
 
