@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from statistics import median, quantiles
 from typing import ClassVar
 
@@ -58,7 +59,7 @@ def time_interleaved(
     Args:
         contenders: by name; the first is the baseline.
         rounds: 1 or more.
-        clock: "wall", or "cpu" for the CPU time of a contender's process alone.
+        clock: "wall", or "cpu" for the CPU time of a contender's process and its workers alone.
         seldom: contenders that are too slow for every round. They take part in every fourth; with `rounds_per_process`,
             in the rounds of every fourth generation of processes.
         rounds_per_process: rounds after which the processes are replaced.
@@ -104,7 +105,8 @@ class Worker:
         context = multiprocessing.get_context("fork")
         self.baton, theirs = context.Pipe()
         self.batons.append(self.baton)
-        self.process = context.Process(target=_serve, args=(contender, theirs), daemon=True)
+        # No daemon: that may have no processes of its own, such as a DataLoader's workers.
+        self.process = context.Process(target=_serve, args=(contender, theirs), daemon=False)
         self.process.start()
         theirs.close()
 
@@ -160,4 +162,13 @@ def _serve(contender: Contender, baton: Connection) -> None:
 
 def _state() -> dict[str, float]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"wall": time.perf_counter(), "cpu": time.process_time(), "peak": peak}
+    return {"wall": time.perf_counter(), "cpu": time.process_time() + _cpu_of_workers(), "peak": peak}
+
+
+def _cpu_of_workers() -> float:
+    """Seconds that the processes of this one have computed so far, in user and system mode; see proc(5)."""
+    seconds = 0.0
+    for process in multiprocessing.active_children():
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2].split()
+        seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds

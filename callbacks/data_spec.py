@@ -18,6 +18,8 @@ DEFAULTS: dict[str, Any] = {
     "id_name": "",  # empty: the samples of the split "predict" have no ids
     "submission_columns": {},
     "in_sample": False,
+    "sample_name": "row",
+    "in_time_order": False,
 }
 
 

@@ -62,19 +62,27 @@ def write_images(folder: Path, stem: str, cells: Cells, ids: Sequence[Any], scal
         folder: of the table.
         stem: of the names; see `file_stem`.
         cells: the images.
-        ids: of the rows; if they are not unique, the rows are numbered.
+        ids: of the rows, see `distinct`.
         scale: see `scale_of`.
 
     Returns:
         The names of the files.
     """
     (folder / FOLDER).mkdir(exist_ok=True)
-    numbers = ids if len(set(ids)) == len(ids) else range(len(ids))
-    width = max(len(str(number)) for number in numbers)
-    names = [f"{FOLDER}/{stem}_{str(number).zfill(width)}.png" for number in numbers]
+    names = [f"{FOLDER}/{stem}_{each}.png" for each in distinct(ids)]
     for cell, name in zip(cells, names, strict=True):
         (mask_image(cell) if is_mask(cell) else gray_or_color(cell, scale)).save(folder / name)
     return names
+
+
+def distinct(ids: Sequence[Any]) -> list[str]:
+    """Ids as parts of file names, numbers with zeros in front; the numbers of the rows if two would be the same."""
+    if all(isinstance(each, int) for each in ids):
+        width = max(len(str(each)) for each in ids)
+        words = [str(each).zfill(width) for each in ids]
+    else:
+        words = [file_stem(str(each)) for each in ids]
+    return words if len(set(words)) == len(words) else distinct(range(len(ids)))
 
 
 def mask_image(cell: np.ndarray) -> Image.Image:

@@ -16,6 +16,7 @@ from callbacks.files import replacing
 from callbacks.prediction_columns import (
     Column,
     Predicted,
+    as_column,
     joined,
     only_whole_columns,
     predicted,
@@ -45,9 +46,9 @@ class PredictionWriter(Callback):
     for each row goes into the folder predictions: masks (N, H, W) and images (N, 1 or 3, H, W) as PNG files, whose
     names are then the column, other arrays as `name.npy`. Whatever has another form is saved in predictions.pt: a list
     with a mapping for each batch. It uses three values of the data module (see `spec_of`): `id_name`, the heading of the
-    samples' ids (N,), which are then the second entry of a batch (without it, samples are numbered); `class_values`, the
-    source's values for class 0, 1, ...; and `submission_columns`, for a second table, submission.csv, with these columns
-    under other headings. Of several loaders, the column `dataloader` has the number.
+    samples' ids, (N,) or N words, which are then the second entry of a batch (without it, they are numbered);
+    `class_values`, the source's values for class 0, 1, ...; and `submission_columns`, for a second table, submission.csv,
+    with these columns under other headings. Of several loaders, the column `dataloader` has the number.
 
     Files of an earlier prediction move to the folder earlier_predictions, unless all of them are the same.
 
@@ -74,7 +75,7 @@ class PredictionWriter(Callback):
     ) -> None:
         found = predicted(outputs, batch, dataloader_idx)
         if spec_of(trainer.datamodule).id_name and found.columns:
-            found.columns = {"id": batch[1].detach().cpu(), **found.columns}
+            found.columns = {"id": as_column(batch[1]), **found.columns}
         if not has_steps(found.columns):
             found.columns = {name: as_cells(column) for name, column in found.columns.items()}
         self._batches.append(found)
@@ -130,7 +131,8 @@ class PredictionWriter(Callback):
             if images:
                 for number, columns in loaders.items():
                     own = stem if len(loaders) == 1 else f"{stem}_{number}"
-                    columns[name] = write_images(staged, own, columns[name], columns["id"].tolist(), scale)
+                    ids = columns["id"].tolist() if isinstance(columns["id"], Tensor) else columns["id"]
+                    columns[name] = write_images(staged, own, columns[name], ids, scale)
                 self._note(FOLDER, f"{len(cells)} images{in_words(scale)}", name)
             if not images or in_words(scale):  # else the images have the values up to a level of gray
                 shape = write_array(staged, stem, cells)
@@ -168,7 +170,7 @@ def rows_of(shares: Sequence[Sequence[Predicted]], loader: int) -> dict[str, Any
 
 def has_steps(columns: Mapping[str, Any]) -> bool:
     """Whether each row has an id for each of its steps, as the forecasts of a series have."""
-    return "id" in columns and columns["id"].ndim == 2
+    return isinstance(columns.get("id"), Tensor) and columns["id"].ndim == 2
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

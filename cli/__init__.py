@@ -10,9 +10,11 @@ build, flags, parser, defaults      settings, model, data, callbacks and Trainer
 wrong_values                        what is wrong with a value, and how it would be written
 parser_errors                       what lies below an error of the parser: of a constructor, an import, a value
 checks, checkpoint_checks           what is refused once PyTorch is loaded
+monitor_checks                      that a metric which a run waits for is logged
 resume_checks                       flags that contradict what a run is resumed from
 recording, settings_beyond          run.json, and which settings differ from the config and from the defaults
-reports, report                     the summary table; the pages of runs
+reports, page_at_end                what a command prints and writes at its end: the summary table, the page
+report                              `train.py report`: the pages of runs, made again
 check, watch, watch_run             `train.py check`; `train.py watch`, of a new training or of a run
 help, usage, options                `--help`: the options of an experiment, read from configs and sources
 completion, version                 tab completion; `--version`

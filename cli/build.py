@@ -23,6 +23,7 @@ from cli import checks
 from cli.cluster import check_leftovers, note_run
 from cli.defaults import AfterFirstStep, as_list, callbacks_of, loggers_of, plugins_of, prepare
 from cli.flags import add_flags
+from cli.links import link_to_data
 from cli.parser import Parser
 from cli.recording import launch, save_settings
 from cli.request import Request
@@ -118,6 +119,7 @@ class Run(LightningCLI):
         """Add the flags of this project, and the arguments of the Trainer's method."""
         add_flags(parser)
         command = self.request.command
+        link_to_data(parser, command, self.request.args[1:])
         parser.add_method_arguments(Trainer, command, skip=set(self.subcommands()[command]))
         if command in ("validate", "test"):
             parser.set_defaults(verbose=False)  # the summary table has the same figures
@@ -135,6 +137,8 @@ class Run(LightningCLI):
             self._kept = set(self.folder.rglob("*"))
         if path := self.settings.get("ckpt_path"):
             self.checkpoint = read_checkpoint(Path(path))
+        elif self.request.command == "fit":
+            checks.find_pretrained(self.settings.model)
         checks.check_settings(self.settings, self.checkpoint)
         self.changed = changed_settings(self)
         self.purge_step = first_step_to_log(self.checkpoint) if self.resumed and self.checkpoint else None
@@ -243,7 +247,7 @@ class Run(LightningCLI):
                 self.save_config()
         with self.lock:
             with launch(self):
-                self._call_trainer()
+                self._call_trainer("fit")
             self.end = record_end(self.trainer, self.folder)
         for callback in self.trainer.callbacks:  # a signal that came too late still ends the process
             if isinstance(callback, StopOnSignal) and callback.signum is not None:
@@ -251,22 +255,23 @@ class Run(LightningCLI):
 
     def validate(self) -> None:
         """Measure the metrics of the validation split."""
-        self._call_trainer(verbose=self.settings.verbose)
+        self._call_trainer("validate", verbose=self.settings.get("verbose", False))
 
     def test(self) -> None:
-        """Measure the metrics of the test split."""
-        self._call_trainer(verbose=self.settings.verbose)
+        """Measure the metrics of the test split; after `fit`, with the weights of its last step."""
+        self._call_trainer("test", verbose=self.settings.get("verbose", False))
 
     def predict(self) -> None:
         """Write predictions.csv."""
-        self._call_trainer(return_predictions=self.settings.return_predictions)
+        self._call_trainer("predict", return_predictions=self.settings.get("return_predictions"))
 
-    def _call_trainer(self, **options: Any) -> None:
+    def _call_trainer(self, method: str, **options: Any) -> None:
+        # as an argument it would be unknown in `setup`
+        self.trainer.ckpt_path = self.settings.ckpt_path if method == self.request.command else None
         with self._nothing_left_behind():
-            getattr(self.trainer, self.request.command)(
+            getattr(self.trainer, method)(
                 self.model,
                 datamodule=self.datamodule,
-                ckpt_path=self.settings.ckpt_path,
                 weights_only=True,  # checkpoints never run code
                 **options,
             )

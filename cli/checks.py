@@ -26,6 +26,10 @@ from cli.checkpoint_checks import (
     check_shapes,
 )
 from cli.monitor_checks import check_logged
+from cli.options import FROM_DATA
+from cli.run_paths import existing_checkpoint
+from cli.wrong_values import allows_null, argument_type, wrong_value
+from lit_models.base import LitModel
 from runtime.direction import mode_of
 from runtime.errors import UsageError, closest
 
@@ -51,6 +55,25 @@ def check_settings(settings: Namespace, checkpoint: dict[str, Any] | None) -> No
         check_architecture(checkpoint, settings.ckpt_path, settings.model.class_path)
     if settings.get("data") is None and settings.model.get("init_args", {}).get("in_shape", ()) is None:
         raise UsageError("the config has no data; add --data TitanicDataModule, or a `data:` to it")
+    for name in ("model", "data"):
+        if settings.get(name) is not None:
+            check_null(name, settings[name])
+
+
+def check_null(name: str, settings: Namespace) -> None:
+    """Refuse null for an argument of a class that takes none; jsonargparse does so for other settings only."""
+    of_class: Any = pydoc.locate(settings.class_path)
+    for key, value in settings.get("init_args", {}).items():
+        expected = argument_type(of_class, key) if value is None and key not in FROM_DATA else Any
+        if not allows_null(expected):
+            raise UsageError(f"{name}.{key}: {wrong_value('null', expected)}")
+
+
+def find_pretrained(model: Namespace) -> None:
+    """Let `pretrained` of a LitModel be a checkpoint's path if it names a run, or refuse it if there is none."""
+    path, kind = model.get("init_args.pretrained"), pydoc.locate(model.class_path)
+    if isinstance(path, str) and isinstance(kind, type) and issubclass(kind, LitModel):
+        model.init_args.pretrained = str(existing_checkpoint(path, f"--model.pretrained {path}"))
 
 
 def check_checkpoint(run: "Run") -> None:

@@ -18,7 +18,7 @@ from runtime.errors import UsageError
 from runtime.run_folder import ROOT, run_folders
 from runtime.run_list import all_runs
 from runtime.run_notes import read_notes
-from runtime.signatures import read_source, signature
+from runtime.signatures import read_source, signature, statements
 from runtime.trash import TRASH
 
 EVALUATIONS = ("validate", "test", "predict")  # commands that begin with one run
@@ -177,7 +177,7 @@ def classes(home: str) -> list[str]:
     """The classes that a module defines or imports by name."""
     source = read_source(home)
     names = []
-    for node in source.tree.body if source else ():
+    for node in statements(source) if source else ():
         if isinstance(node, ast.ClassDef):
             names.append(node.name)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(home):

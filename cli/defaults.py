@@ -20,8 +20,8 @@ from callbacks.diagnostics.histograms import Histograms
 from callbacks.diagnostics.learning_rate import LearningRate
 from callbacks.inside import Distributions, LayerTable, WeightTable
 from callbacks.model_graph import ModelGraph
-from callbacks.pictures import EVERY_RUN
 from callbacks.pictures.gallery import Gallery
+from callbacks.pictures.kinds import EVERY_RUN
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import Progress
 from callbacks.summary import LayerSummary
@@ -42,6 +42,7 @@ from runtime.result_file import BestResult
 from runtime.resume import ExactResume, first_step_to_log
 from runtime.sharding import ContiguousWeights
 from runtime.stop import StopOnSignal
+from runtime.synchronized import advise_where_true
 from runtime.tensorboard import BufferedTensorBoardLogger, EvaluationLogger
 from runtime.training_loaders import prepare_loaders
 
@@ -151,8 +152,10 @@ def prepare(run: "Run", trainer: RunTrainer) -> None:
     """Let a Trainer train as a run does: lean, resumable, and with its files in the run's folder."""
     prepare_loaders(run.datamodule or run.model, trainer)
     if run.request.command != "fit":
+        advise_where_true(trainer)
         return
     choose_loop(run.settings, trainer)
+    advise_where_true(trainer)
     if run.checkpoint is not None:
         check_callbacks(trainer.callbacks, run.changed, run.checkpoint, run.settings.ckpt_path)
     graph = [] if run.resumed else [ModelGraph()]  # a resumed run has it

@@ -1,11 +1,9 @@
-"""The flags that Lightning's command line lacks, and the model's settings that the data determine."""
+"""The flags that Lightning's command line lacks."""
 
 from typing import Any, Literal
 
 from jsonargparse.typing import PositiveInt
 from pytorch_lightning.cli import LightningArgumentParser
-
-FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
 
 
 def add_flags(parser: LightningArgumentParser) -> None:
@@ -46,5 +44,3 @@ def add_flags(parser: LightningArgumentParser) -> None:
         type=dict[str, Any] | None,
         help="What the command sweep varies; fit itself ignores it.",
     )
-    for name in FROM_DATA:
-        parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")

@@ -113,7 +113,7 @@ def run_request(request: Request) -> int:
     """Fit, validate, test or predict."""
     say_that_it_loads(request)
     from cli.build import build  # takes seconds to import, so a wrong word is refused before
-    from cli.report import page_at_end
+    from cli.page_at_end import page_at_end
     from cli.reports import report
 
     run = build(request, started=STARTED)

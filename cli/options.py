@@ -22,7 +22,8 @@ HOMES = {  # where a class is looked up by its name alone, by the last part of t
     "optimizer": "torch.optim",
     "scheduler": "torch.optim.lr_scheduler",
 }
-FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")  # as in cli/flags.py
+# What a model takes from the data module if it has an argument of this name; see cli/links.py.
+FROM_DATA = ("in_shape", "out_features", "task", "target_mean", "target_std")
 TRAINER = "pytorch_lightning.Trainer"
 
 

@@ -42,6 +42,7 @@ from cli.private import (
 )
 from cli.wrong_values import PLAIN, class_name, is_class, items_of, members, wrong_value
 from lit_models.schedules import ChainedScheduler, SequentialLR
+from runtime.averaging import EMAWeightAveraging
 from runtime.errors import UsageError, did_you_mean, how_to_install, place_of_import
 
 # Of a class, with its module or without; what ends like a config file is the path of one.
@@ -53,6 +54,7 @@ let_functions_make((torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
 let_name_mean(ReduceLROnPlateau)  # Lightning's extends PyTorch's of the same name: it can be given a metric
 for schedule in (SequentialLR, ChainedScheduler):  # ours make their parts, which need the optimizer
     let_name_mean(schedule, also=f"torch.optim.lr_scheduler.{schedule.__name__}")
+let_name_mean(EMAWeightAveraging, also=f"pytorch_lightning.callbacks.{EMAWeightAveraging.__name__}")
 
 
 class WrongSettingError(UsageError):

@@ -8,7 +8,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from callbacks.pictures.base import pictures_of
 from callbacks.predictions import PredictionWriter
-from cli.report import page_of
+from cli.page_at_end import page_of
 from runtime.checkpoint import BestCheckpoint
 from runtime.commands import tensorboard, train_py
 from runtime.tables import number, print_table

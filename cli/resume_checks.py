@@ -35,7 +35,8 @@ FREE = {
 }
 SPLITS = ("seed", "split", "fold", "val_")  # in names of a foreign data module's arguments
 SCALING = {"normalize", "normalize_target"}
-INITIAL = {"init", "init_gain"}  # of the weights, in models of this repository
+# What initial weights are made from, in models of this repository
+INITIAL = {"init", "init_gain", "pretrained", "pretrained_parts"}
 CHOOSES_BEST = ("monitor", "monitor_mode")
 # They change optimizer and weights as they go, and what they have changed is restored.
 WHOLE = (StochasticWeightAveraging, BaseFinetuning)
@@ -122,7 +123,7 @@ def check_objects(run: "Run") -> None:
     kept = run.checkpoint.get(type(data).__qualname__, {}) if run.checkpoint and data is not None else {}
     for setting, (then, now) in run.changed.items():
         part, _, name = setting.partition(".")
-        if part == "model" and isinstance(run.model, LitModel) and name in INITIAL:
+        if part == "model" and isinstance(run.model, LitModel) and name.partition(".")[0] in INITIAL:
             reason = "it sets initial weights, and the weights are those of the checkpoint"
         elif part == "data" and ((isinstance(data, TensorDataModule) and name in SCALING) or name in kept):
             reason = "the checkpoint holds what it decided"
@@ -135,9 +136,9 @@ def check_objects(run: "Run") -> None:
 
 def moves_rows(data: Any, name: str) -> bool:
     """Whether an argument of a data module decides which rows are trained on; of a foreign one its name says so."""
-    if isinstance(data, TensorDataModule):
-        return name.partition(".")[0] not in FREE
-    return any(part in name for part in SPLITS)
+    if name.partition(".")[0] in FREE:
+        return False
+    return isinstance(data, TensorDataModule) or any(part in name for part in SPLITS)
 
 
 def check_callbacks(

@@ -4,19 +4,17 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
-from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from callbacks.predictions import PredictionWriter
-from cli.build import build
+from callbacks.data_spec import spec_of
+from cli.dependent_rows import Rows
+from cli.predicted_rows import Collector, MetricInputs, named_metrics, predict_split
 from cli.request import Request
 from datamodules.base import TensorDataModule
-from lit_models.base import LitModel
 from runtime.errors import UsageError
 
-TARGETS = ("target", "targets", "label", "labels", "y")  # in batches that are dictionaries
 IGNORED = -100  # class of positions that count for nothing, as in PyTorch
 
 
@@ -26,63 +24,32 @@ class RowScores:
 
     Args:
         checkpoint: the network's file.
+        truth: (N, ...) what should have been predicted.
         right: (N,) whether each row's class was predicted correctly; None if a row has no single class.
         shares: (N,) share of correct classes among a row's positions or labels, if it has several; else None.
-        errors: (N,) mean squared error of each row, in the units of the metrics; None for classification.
-        truth: (N, ...) what should have been predicted.
+        errors: (N,) mean squared error of each row, or (N, K) of each of its named outputs, in the units of the metrics;
+            None for classification.
+        rows: what a row is called, and which rows depend on each other.
+        outputs: names of the K outputs; none if their errors are averaged.
+        metrics: those asked for by name, to be computed from `metric_inputs`.
+        metric_inputs: `scores` and `truth` (N, M, ...), as these metrics take them after `flatten(0, 1)`.
         names: of the input columns, if the data module has them.
         inputs: (N, ...) as they come from the source, if the data module keeps them.
         trained_on: whether the network was trained on these very rows.
     """
 
     checkpoint: str
-    right: Tensor | None
-    shares: Tensor | None
-    errors: Tensor | None
     truth: Tensor
-    names: Any
-    inputs: Tensor | None
-    trained_on: bool
-
-
-class Collector(Callback):
-    """Keeps the predictions and the truth of every batch that has both."""
-
-    def __init__(self) -> None:
-        self.batches: list[dict[str, Tensor]] = []
-
-    def on_predict_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *args: Any
-    ) -> None:
-        columns = dict(outputs) if isinstance(outputs, Mapping) else {"prediction": outputs}
-        truth = target_in(batch)
-        if isinstance(pl_module, LitModel):
-            truth = pl_module.task.truth(pl_module.target(*batch))
-            if not isinstance(
-                columns.get("prediction"), Tensor
-            ):  # words, say: what the task makes of the logits
-                columns = pl_module.task.predict(pl_module(batch[0]))
-        columns = {name: values for name, values in columns.items() if isinstance(values, Tensor)}
-        self.batches.append({name: values.cpu() for name, values in {**columns, "truth": truth}.items()})
-
-
-def target_in(batch: Any) -> Tensor:
-    """The target of a batch: its second part, or what a dictionary calls so.
-
-    Raises:
-        UsageError: for a batch in which no target is found.
-    """
-    if isinstance(batch, Mapping):
-        found = next((batch[name] for name in TARGETS if name in batch), None)
-    else:
-        found = batch[1] if isinstance(batch, list | tuple) and len(batch) > 1 else None
-    if not isinstance(found, Tensor):
-        names = f" with the names {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else ""
-        raise UsageError(
-            f"a test batch is a {type(batch).__name__}{names}; compare needs pairs (inputs, targets), or a dictionary "
-            f"with a tensor named {', '.join(TARGETS[:-1])} or {TARGETS[-1]}"
-        )
-    return found
+    right: Tensor | None = None
+    shares: Tensor | None = None
+    errors: Tensor | None = None
+    rows: Rows = dataclasses.field(default_factory=Rows)
+    outputs: tuple[str, ...] = ()
+    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    metric_inputs: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
+    names: Any = None
+    inputs: Tensor | None = None
+    trained_on: bool = False
 
 
 def scores_on_test_rows(request: Request) -> RowScores:
@@ -94,34 +61,50 @@ def scores_on_test_rows(request: Request) -> RowScores:
     Raises:
         UsageError: if the run has no data module, or predicts nothing that can be compared, or NaN.
     """
-    collector = Collector()
-    run = build(request, callbacks=(collector,))
-    data = run.datamodule
-    if data is None:
-        raise UsageError(f"{run.folder} has no data module, so its test rows are unknown")
-
-    def test_dataloader() -> Any:
-        data.setup("test")  # Lightning has only prepared the data of `predict`
-        return data.test_dataloader()
-
-    data.predict_dataloader = test_dataloader
-    run.trainer.callbacks = [each for each in run.trainer.callbacks if not isinstance(each, PredictionWriter)]
-    run.predict()
-    columns = {name: torch.cat([batch[name] for batch in collector.batches]) for name in collector.batches[0]}
-    check_finite(columns, run.settings.ckpt_path)
-    right, shares, errors = score(columns, run.settings.ckpt_path)
+    collector, metric_inputs = Collector(), MetricInputs()
+    run = predict_split(request, "test", collector, metric_inputs)
+    data, columns = run.datamodule, collector.columns
+    checkpoint = str(run.settings.ckpt_path)
+    check_finite(columns, checkpoint)
     splits = data.splits if isinstance(data, TensorDataModule) else {}
     inputs = splits["test"][0] if splits else None
+    outputs = output_names(data)
     return RowScores(
-        checkpoint=str(run.settings.ckpt_path),
-        right=right,
-        shares=shares,
-        errors=errors,
+        checkpoint=checkpoint,
         truth=columns["truth"],
+        **score(columns, checkpoint, len(outputs)),
+        rows=rows_of(data, len(columns["truth"])),
+        outputs=outputs,
+        metrics=named_metrics(run.model),
+        metric_inputs=metric_inputs.columns,
         names=getattr(data, "features", None),
         inputs=inputs,
         trained_on=inputs is not None and "train" in splits and is_same(inputs, splits["train"][0]),
     )
+
+
+def output_names(data: Any) -> tuple[str, ...]:
+    """The names of several outputs, each in a unit of its own; none if the data module does not name them."""
+    names = spec_of(data).target_name
+    return () if isinstance(names, str) else tuple(names)
+
+
+def rows_of(data: Any, num_rows: int) -> Rows:
+    """What the data module says of its test rows.
+
+    Raises:
+        UsageError: if it has another number of groups.
+    """
+    spec, by_split = spec_of(data), getattr(data, "row_groups", None)
+    groups = by_split.get("test") if isinstance(by_split, Mapping) else None
+    if groups is not None and len(groups) != num_rows:
+        raise UsageError(
+            f"row_groups of {type(data).__name__} names the groups of {len(groups)} test rows, but there are {num_rows}"
+        )
+    numbers = None
+    if groups is not None:
+        numbers = torch.from_numpy(np.unique(np.asarray(groups), return_inverse=True)[1])
+    return Rows(spec.sample_name, spec.in_time_order, numbers)
 
 
 def check_finite(columns: Mapping[str, Tensor], checkpoint: str) -> None:
@@ -141,26 +124,30 @@ def check_finite(columns: Mapping[str, Tensor], checkpoint: str) -> None:
             )
 
 
-def score(
-    columns: Mapping[str, Tensor], checkpoint: str
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """`right`, `shares` and `errors` of `RowScores`; one of them is not None."""
+def score(columns: Mapping[str, Tensor], checkpoint: str, num_outputs: int = 0) -> dict[str, Tensor]:
+    """`right`, `shares` or `errors` of `RowScores`.
+
+    Args:
+        columns: `truth`, and what was predicted.
+        checkpoint: for the message.
+        num_outputs: number of named outputs, whose errors are not averaged.
+    """
     if "mse" in columns:
-        return None, None, columns["mse"]
+        return {"errors": columns["mse"]}
     truth, prediction = columns["truth"], columns.get("prediction")
     if prediction is None or prediction.numel() != truth.numel():
         raise UsageError(
             f"{checkpoint}: its predict_step returns neither `prediction`, of the shape of the targets, "
             "nor an error per row, `mse`; there is nothing to compare"
         )
-    rows = prediction.reshape(len(truth), -1), truth.reshape(len(truth), -1)
+    predicted, true = prediction.reshape(len(truth), -1), truth.reshape(len(truth), -1)
     if prediction.is_floating_point():
-        return None, None, (rows[0] - rows[1]).square().mean(1)
-    right, kept = rows[0] == rows[1], rows[1] != IGNORED
+        errors = (predicted - true).square()
+        return {"errors": errors if errors.shape[1] == num_outputs > 1 else errors.mean(1)}
+    right, kept = predicted == true, true != IGNORED
     if right.shape[1] == 1:
-        return right[:, 0], None, None
-    labelled = kept.any(1)  # a row without any label says nothing
-    return None, ((right & kept).sum(1) / kept.sum(1))[labelled], None
+        return {"right": right[:, 0]}
+    return {"shares": (right & kept).sum(1) / kept.sum(1)}  # NaN for a row without any label
 
 
 def is_same(a: Tensor, b: Tensor) -> bool:

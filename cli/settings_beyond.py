@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from cli.flags import FROM_DATA
+from cli.options import FROM_DATA
 
 # They do not change what is computed, or say nothing about this run alone.
 SILENT = {

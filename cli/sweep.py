@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from jsonargparse import Namespace
 from pytorch_lightning import Callback
@@ -15,6 +16,7 @@ from callbacks.observing import in_words
 from cli.build import Run, build
 from cli.checks import check_run_name
 from cli.config_files import check_config
+from cli.out_of_fold import write_out_of_fold
 from cli.parser import Parser
 from cli.request import Request, option_values, prepare, take_option
 from cli.stray_words import check_stray_words
@@ -65,8 +67,17 @@ def main(given: list[str]) -> int:
             "same command"
         ) from None
     runs = report(plan, queue, ["sweep", *given])
+    predict_out_of_fold(plan, runs)
     write_page(plan.folder)
     return int((runs["state"] == "failed").all())
+
+
+def predict_out_of_fold(plan: Plan, runs: pd.DataFrame) -> None:
+    """See `write_out_of_fold`; a failure is a warning, as the sweep itself is complete."""
+    try:
+        write_out_of_fold(plan, runs)
+    except Exception as error:
+        rank_zero_warn(f"no predictions out of fold ({in_words(error)})")
 
 
 def write_page(folder: Path) -> None:

@@ -87,7 +87,7 @@ def allowed_imports(config: Path, trust: bool, words: Sequence[str]) -> tuple[st
 def foreign_names(value: Any) -> Iterator[str]:
     """The import paths in a config, or in a part of it, that can be imported and are not in `ALLOWED`."""
     if isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
+        for part in [*value, *value.values()] if isinstance(value, dict) else value:
             yield from foreign_names(part)
     elif isinstance(value, str) and is_foreign(value):
         yield value

@@ -124,10 +124,11 @@ def scaled_flags(model: Namespace, factor: float) -> list[str]:
         factor: for all rates.
     """
     groups, rate = model.get("init_args.optimizer_groups"), model.get("init_args.optimizer.init_args.lr")
-    if not groups or rate is None or model.get("init_args.scheduler.init_args.max_lr") is not None:
+    has_groups = groups or model.get("init_args.layer_decay", 1) != 1
+    if not has_groups or rate is None or model.get("init_args.scheduler.init_args.max_lr") is not None:
         return []
     flags = ["--model.optimizer.lr", f"{rate * factor:.2g}"]
-    if any("lr" in options for options in groups.values()):
+    if groups and any("lr" in options for options in groups.values()):
         own = {
             pattern: {
                 **options,

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
 
@@ -76,7 +76,7 @@ def as_plain(value: str, kinds: list[Any]) -> str:
 def is_readable(text: str, kind: Any) -> bool:
     """Whether text stands for a number of this type, or for a word."""
     if kind is str:
-        return re.fullmatch(r"[\w.-]+", text) is not None
+        return text != "null" and re.fullmatch(r"[\w.-]+", text) is not None
     if kind is bool:
         return text in ("true", "false")
     try:
@@ -92,6 +92,22 @@ def members(kind: Any) -> Iterator[Any]:
             yield from members(each)
     elif kind not in (type(None), None):
         yield kind
+
+
+def allows_null(kind: Any) -> bool:
+    """Whether a type takes None; what is not known is taken to do so."""
+    if get_origin(kind) in (Union, UnionType):
+        return any(map(allows_null, get_args(kind)))
+    return kind in (Any, object, type(None))
+
+
+def argument_type(cls: type, name: str) -> Any:
+    """The type of an argument of a constructor or that of a base; Any if it is not known, or None its default."""
+    for init in (vars(each)["__init__"] for each in cls.__mro__ if "__init__" in vars(each)):
+        parameter = inspect.signature(init).parameters.get(name)
+        if parameter is not None:
+            return Any if parameter.default is None else get_type_hints(init).get(name, Any)
+    return Any
 
 
 def is_class(kind: Any) -> bool:

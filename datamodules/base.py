@@ -23,9 +23,9 @@ from datamodules.normalization import (
     report_tiny_deviations,
 )
 from datamodules.spec import DataSpec
-
-# Inputs (N, ...) and targets (N,) or (N, ...); the split "predict" has the rows' ids (N,) instead of targets.
-Split = tuple[Tensor, Tensor]
+from datamodules.splits import Split as Split
+from datamodules.splits import check_splits, rows_per_evaluation
+from datamodules.splits import split_rows as split_rows
 
 
 class TensorDataModule(pl.LightningDataModule):
@@ -40,7 +40,8 @@ class TensorDataModule(pl.LightningDataModule):
 
     Args:
         batch_size: rows per step and process; None takes the whole training split as one batch.
-        eval_batch_size: rows per step and process in validation, test and prediction.
+        eval_batch_size: the same in validation, test and prediction; None: 1024, or fewer where samples are large (see
+            `rows_per_evaluation`).
         passes_per_epoch: how often one epoch goes through the training split (see `TensorLoader`).
         normalize: scale every input column, or every channel of images (N, C, H, W), to mean 0 and deviation 1. Without
             it values stay as they are, as float32; integers other than images stay integers, for an embedding.
@@ -56,18 +57,20 @@ class TensorDataModule(pl.LightningDataModule):
         self,
         *,
         batch_size: int | None = 64,
-        eval_batch_size: int = 1024,
+        eval_batch_size: int | None = None,
         passes_per_epoch: int = 1,
         normalize: bool = True,
         normalize_target: bool = False,
         order_seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
+        sizes = {
+            "batch_size": (batch_size, "one full batch"),
+            "eval_batch_size": (eval_batch_size, "the default"),
+        }
+        for name, (value, null) in sizes.items():
             if value is not None and value < 1:
-                raise ValueError(
-                    f"data.{name} is {value}; it must be at least 1 (or null for one full batch)"
-                )
+                raise ValueError(f"data.{name} is {value}; it must be at least 1 (or null for {null})")
         if passes_per_epoch < 1:
             raise ValueError(f"data.passes_per_epoch is {passes_per_epoch}; it must be at least 1")
         check_seed("data.order_seed", order_seed)
@@ -119,6 +122,14 @@ class TensorDataModule(pl.LightningDataModule):
     def augment_batch(self, x: Tensor) -> Tensor:
         """Applied instead of `transform_batch` in training."""
         return self.transform_batch(x)
+
+    def augment_parts(self, parts: Split) -> Split:
+        """Applied to all parts of a training batch, where the target must follow the inputs; default: `augment_batch`.
+
+        Return new tensors: a batch of the whole split is not a copy. See docs/tasks.md for an example.
+        """
+        x, *rest = parts
+        return (self.augment_batch(x), *rest)
 
     # What the data determine in a model
 
@@ -186,13 +197,9 @@ class TensorDataModule(pl.LightningDataModule):
                 f"data.normalize_target is true, but the target of a {self.spec.task} task is a class"
             )
         self.splits = self.load()
-        for name, (x, _) in self.splits.items():
-            if len(x) == 0:
-                raise ValueError(
-                    f"the {name} split of {type(self).__name__} has no rows; check its data options"
-                )
+        check_splits(self.splits, type(self).__name__)
         if not self.statistics:  # otherwise they came from a checkpoint
-            self.statistics = self.fit_statistics(*self.splits["train"])
+            self.statistics = self.fit_statistics(*self.splits["train"][:2])
             for name, value in self.statistics.items():
                 if not value.isfinite().all():
                     raise ValueError(
@@ -228,7 +235,7 @@ class TensorDataModule(pl.LightningDataModule):
             shuffle=not overfit,
             seed=self.order_seed,
             passes=self.passes_per_epoch,
-            transform=self.augment_batch,
+            transform=self.augment_parts,
         )
 
     def val_dataloader(self) -> TensorLoader:
@@ -252,7 +259,12 @@ class TensorDataModule(pl.LightningDataModule):
             )
 
     def _evaluation_loader(self, split: str) -> TensorLoader:
-        return self._loader(split, batch_size=self.eval_batch_size, transform=self.transform_batch)
+        rows = self.eval_batch_size or rows_per_evaluation(self.splits, split, self.spec)
+        return self._loader(split, batch_size=rows, transform=self._transform_parts)
+
+    def _transform_parts(self, parts: Split) -> Split:
+        x, *rest = parts
+        return (self.transform_batch(x), *rest)
 
     def _loader(self, split: str, **options: Any) -> TensorLoader:
         if split not in self.splits:
@@ -262,7 +274,7 @@ class TensorDataModule(pl.LightningDataModule):
             )
         trainer = self.trainer
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
-        x, y = self.splits[split]
+        x, y, *rest = self.splits[split]
         processes = trainer.world_size if trainer else 1
         if len(x) < processes:
             raise ValueError(
@@ -273,24 +285,8 @@ class TensorDataModule(pl.LightningDataModule):
         if y.is_floating_point():  # not a class or a row's id
             y = ((y.double() - self.statistics["target_mean"]) / self.statistics["target_std"]).float()
         return TensorLoader(
-            (x, y.to(device)),
+            (x, y.to(device), *(part.to(device) for part in rest)),
             rank=trainer.global_rank if trainer else 0,
             world_size=processes,
             **options,
         )
-
-
-def split_rows(num_rows: int, num_val: int, seed: int, num_test: int = 0) -> dict[str, Tensor]:
-    """Split the rows at random into train, val and test; depends on `seed`, not on the training's seed.
-
-    Raises:
-        ValueError: if nothing is left to train on.
-    """
-    num_train = num_rows - num_val - num_test
-    if num_train < 1:
-        raise ValueError(
-            f"{num_rows} rows leave none for training after {num_val} for validation and {num_test} for test"
-        )
-    order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(seed))
-    train, val, test = order.split([num_train, num_val, num_test])
-    return {"train": train, "val": val, "test": test}

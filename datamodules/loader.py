@@ -26,9 +26,8 @@ class Rows:
         """The batch; `numbers` (B,) takes the place of its own rows."""
         rows = self.numbers if numbers is None else numbers
         tensors = self.loader.tensors
-        first, *rest = tensors if rows is None else (tensor.index_select(0, rows) for tensor in tensors)
-        transform = self.loader.transform
-        return (first if transform is None else transform(first), *rest)
+        parts = tensors if rows is None else tuple(tensor.index_select(0, rows) for tensor in tensors)
+        return self.loader.finished(parts)
 
 
 class TensorLoader(ResumableLoader):
@@ -52,7 +51,7 @@ class TensorLoader(ResumableLoader):
         seed: of the order.
         passes: how often an epoch goes through the rows. One epoch of Lightning costs some milliseconds,
             so a data set of one batch needs many passes.
-        transform: applied to the first tensor of each batch, on the device that holds it.
+        transform: applied to each batch, on the device that holds it.
         rank, world_size: this process and how many there are.
     """
 
@@ -64,7 +63,7 @@ class TensorLoader(ResumableLoader):
         shuffle: bool = False,
         seed: int = 0,
         passes: int = 1,
-        transform: Callable[[Tensor], Tensor] | None = None,
+        transform: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]] | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -123,5 +122,8 @@ class TensorLoader(ResumableLoader):
             return rows if self.defers else rows.gather()
         if self.defers and stop - start == self.num_rows and self.world_size == 1:
             return Rows(self, None)
-        first, *rest = (tensor[own] for tensor in self.tensors)
-        return (first if self.transform is None else self.transform(first), *rest)
+        return self.finished(tuple(tensor[own] for tensor in self.tensors))
+
+    def finished(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """A gathered batch as it leaves the loader."""
+        return parts if self.transform is None else self.transform(parts)

@@ -100,6 +100,7 @@ class MNISTDataModule(TensorDataModule):
             out_features=1 if num_classes == 2 else num_classes,
             class_names=[CLASS_NAMES[dataset][label] for label in self.classes],
             class_values=self.classes,
+            sample_name="image",
         )
 
     @property

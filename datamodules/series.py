@@ -78,7 +78,13 @@ class SeriesDataModule(TensorDataModule):
         self.length = length
         self.noise = noise
         self.data_seed = data_seed
-        self.spec = DataSpec(task="regression", in_shape=[self.num_known, 1], out_features=1, id_name="step")
+        self.spec = DataSpec(
+            task="regression",
+            in_shape=[self.num_known, 1],
+            out_features=1,
+            id_name="step",
+            sample_name="series",
+        )
 
     def load(self) -> dict[str, Split]:
         series = make_trends(self.trend, self.num_series, self.length, self.noise, self.data_seed)

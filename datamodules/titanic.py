@@ -1,7 +1,7 @@
 """Who survived the Titanic: the two tables of the Kaggle competition, bundled in `files/`."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from datamodules import titanic_table as tt
 from datamodules.base import Split, TensorDataModule, check_choice, check_seed
+from datamodules.folds import fold_rows
 from datamodules.loader import TensorLoader
 from datamodules.spec import DataSpec
 from datamodules.table_file import read_table
@@ -112,10 +112,11 @@ class TitanicDataModule(TensorDataModule):
             rank_zero_warn(self.left_out.pop(own))
 
     def load(self) -> dict[str, Split]:
-        x, y = self._labeled(FILES / "train.csv" if self.train_csv is None else self.train_csv)
+        x, y, ids = self._labeled(FILES / "train.csv" if self.train_csv is None else self.train_csv)
         train_rows, held_out_rows = self._split(y)
+        self.row_ids = dict.fromkeys(("val", "test"), ids[held_out_rows])
         held_out = (x[held_out_rows], y[held_out_rows])
-        splits = {"train": (x[train_rows], y[train_rows])}
+        splits: dict[str, Split] = {"train": (x[train_rows], y[train_rows])}
         if self.csv is None:
             return splits | {
                 "val": held_out,
@@ -124,7 +125,9 @@ class TitanicDataModule(TensorDataModule):
             }
         splits["predict"] = self._unlabeled(self.csv)
         try:
-            splits["val"] = splits["test"] = self._labeled(self.csv)
+            x, y, ids = self._labeled(self.csv)
+            splits["val"] = splits["test"] = x, y
+            self.row_ids = dict.fromkeys(("val", "test"), ids)
         except ValueError as error:  # matters only if the table is to be evaluated
             self.no_labels = str(error)
         return splits
@@ -157,14 +160,17 @@ class TitanicDataModule(TensorDataModule):
     def prepare_inputs(self, x: Tensor) -> Tensor:
         return super().prepare_inputs(_filled(x, self.statistics["fill"].to(x.device)))
 
-    def _labeled(self, path: str | Path) -> Split:
-        """Features (N, F) with NaN where a value is missing, and labels (N,)."""
+    def _labeled(self, path: str | Path) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (N, F) with NaN where a value is missing, labels (N,) and ids (N,)."""
         table = read_table(path)
         with _naming(path):
             x = torch.from_numpy(tt.feature_matrix(table, self.features))
             y = torch.from_numpy(tt.labels(table))
+        ids = torch.arange(1, len(x) + 1)
+        with suppress(ValueError):  # training needs no ids
+            ids = torch.from_numpy(tt.passenger_ids(table))
         if self.missing == "impute":
-            return x, y
+            return x, y, ids
         complete = ~x.isnan().any(1)
         if not complete.any():
             raise ValueError(f"{path} has no row without a missing value; use data.missing impute")
@@ -173,7 +179,7 @@ class TitanicDataModule(TensorDataModule):
                 f"{int((~complete).sum())} of {len(x)} rows of {path} have missing values and are left out, because "
                 "data.missing is drop"
             )
-        return x[complete], y[complete]
+        return x[complete], y[complete], ids[complete]
 
     def _unlabeled(self, path: str | Path) -> Split:
         """Features (N, F) of every row, and the ids of the rows (N,)."""
@@ -194,9 +200,8 @@ class TitanicDataModule(TensorDataModule):
             raise ValueError(
                 f"data.num_folds is {self.num_folds}, but the rarer class has {rarest} rows; take fewer folds, or null"
             )
-        folds = StratifiedKFold(self.num_folds, shuffle=True, random_state=self.split_seed).split(y, y)
-        train, held_out = list(folds)[self.fold]
-        return torch.from_numpy(train), torch.from_numpy(held_out)
+        rows = fold_rows(len(y), self.num_folds, self.fold, seed=self.split_seed, stratify=y)
+        return rows["train"], rows["val"]
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from lit_models.base import Batch, LitModel, Metrics
+from lit_models.base import LitModel, Metrics
 from lit_models.layers import ActivationName, InitName, initialize, new_activation
+from lit_models.metrics import update_metrics
 
 
 class LitAutoencoder(LitModel):
@@ -92,15 +93,18 @@ class LitAutoencoder(LitModel):
     def target(self, x: Tensor, y: Tensor) -> Tensor:
         return x
 
-    def update_metrics(self, metrics: Metrics, batch: Batch) -> None:
-        x, y = batch
+    def update_metrics(self, metrics: Metrics, batch: Any) -> None:
+        (x,), y, weight = self.unpack(batch)
         code = self.encode(x)
         image, truth = self.decode(code).float(), x.float()
-        metrics["loss"].update(self.task.loss(image, truth), weight=len(x))
+        loss, total = self.task.mean_and_weight(image, truth, weight)
+        metrics["loss"].update(loss, weight=total)
         metrics["mse"].update(image.flatten(), truth.flatten())
         metrics["neighbor_agreement"].update(code, y)
+        others = {name: each for name, each in metrics.items() if name not in ("mse", "neighbor_agreement")}
+        update_metrics(others, self.task, image, truth)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Columns of predictions.csv: the error of each reconstruction (N,) and its code (N, code_size)."""
         x = batch[0]
         code = self.encode(x)

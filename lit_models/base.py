@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -14,12 +14,14 @@ from torchmetrics import MeanMetric
 
 from lit_models.class_weights import PosWeight, Weights, training_class_counts
 from lit_models.groups import finish_groups, freeze, parameter_groups
-from lit_models.metrics import MetricNames, new_metrics
+from lit_models.metrics import MetricNames, new_metrics, update_metrics
+from lit_models.pretrained import load_pretrained
 from lit_models.schedules import CYCLES, SchedulerCallable, build_scheduler, counts_steps
 from lit_models.task_choice import make_task
 
 Metrics = Any  # an nn.ModuleDict of torchmetrics objects; mypy would treat them as plain modules
-Batch = tuple[Tensor, Tensor]  # inputs (N, *in_shape) and targets (N,) or (N, ...)
+# Inputs (N, *in_shape), targets (N,) or (N, ...), and perhaps the weights of the rows in the loss, (N,) or (N, ...).
+Batch = tuple[Tensor, ...]
 
 
 class LitModel(pl.LightningModule):
@@ -34,12 +36,15 @@ class LitModel(pl.LightningModule):
         label_smoothing: see `Multiclass`.
         class_weights: see `Multiclass`.
         pos_weight: see `Binary` and `Multilabel`.
-        metrics: further metrics of validation and test, see `new_metrics`.
+        metrics: further metrics of validation and test, by name or class path; see `new_metrics`.
         optimizer: a class from torch.optim, or any function from parameters to an optimizer.
         optimizer_groups: options of the optimizer for parameters by pattern, such as {"encoder.*": {lr_factor: 0.1}}; see
             `parameter_groups`.
         decay_biases_and_norms: False leaves biases and normalization layers out of the weight decay.
+        layer_decay: factor of the learning rate from each layer to the one below it, such as 0.75; see `layers_in_order`.
         frozen: patterns of parameters that are not trained, such as ["encoder.*"].
+        pretrained: weights to begin with: a run, a checkpoint or a state_dict; see `load_weights`.
+        pretrained_parts: which of them, and what they are called here, such as {"encoder.*": "backbone.*"}.
         scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler, such as
             `lit_models.schedules.warmup_cosine`. Missing arguments are filled in: `total_steps` and `T_max` with the
             length of the training, `max_lr` of OneCycleLR and CyclicLR with the optimizer's `lr`, `monitor` of
@@ -50,6 +55,9 @@ class LitModel(pl.LightningModule):
 
     The data determine the first five; the command line takes them from the data module.
     """
+
+    # Of logits (N, K, ...) or (N, ..., K): the dimension of the classes, 1 or -1; None if the shapes show it.
+    classes_dim: ClassVar[int | None] = None
 
     def __init__(
         self,
@@ -66,7 +74,10 @@ class LitModel(pl.LightningModule):
         optimizer: OptimizerCallable = torch.optim.Adam,
         optimizer_groups: dict[str, dict[str, Any]] | None = None,
         decay_biases_and_norms: bool = True,
+        layer_decay: float = 1.0,
         frozen: Sequence[str] = (),
+        pretrained: str | None = None,
+        pretrained_parts: dict[str, str] | None = None,
         scheduler: SchedulerCallable | None = None,
         scheduler_interval: Literal["step", "epoch"] | None = None,
         compile: bool = False,
@@ -80,7 +91,9 @@ class LitModel(pl.LightningModule):
         self.optimizer_factory = optimizer
         self.optimizer_groups = dict(optimizer_groups or {})
         self.decay_biases_and_norms = decay_biases_and_norms
+        self.layer_decay = layer_decay
         self.frozen = tuple(frozen)
+        self.pretrained, self.pretrained_parts = pretrained, pretrained_parts
         self.scheduler_factory = scheduler
         self.scheduler_interval = scheduler_interval
         self.compile_network = compile
@@ -94,6 +107,7 @@ class LitModel(pl.LightningModule):
             label_smoothing=label_smoothing,
             class_weights=class_weights,
             pos_weight=pos_weight,
+            classes_dim=self.classes_dim,
         )
         self.val_metrics: Metrics = self._new_metrics(metrics)
         self.test_metrics: Metrics = self._new_metrics(metrics)
@@ -116,19 +130,41 @@ class LitModel(pl.LightningModule):
         return self.in_shape
 
     def setup(self, stage: str) -> None:
+        if self.pretrained is not None:
+            load_pretrained(self, stage, self.pretrained, self.pretrained_parts)
         freeze(self, self.frozen)
         if self.compile_network:
             self.compile()
         if stage == "fit" and self.task.balances:
             self.task.balance(training_class_counts(self.trainer, self.task.balances))
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        x, y = batch
-        loss = self.task.loss(self(x), self.target(x, y))
+    def unpack(self, batch: Any) -> tuple[tuple[Any, ...], Any, Tensor | None]:
+        """The inputs of `forward`, the target, and the weights of the rows in the loss or None.
+
+        To be replaced for batches of another form: a dictionary, say, or lengths of sequences next to the inputs.
+
+        Raises:
+            ValueError: for a batch of another form.
+        """
+        if not isinstance(batch, (list, tuple)) or len(batch) > 3:
+            raise ValueError(
+                f"{type(self).__name__} knows batches (inputs, target) and (inputs, target, weights of the rows), but "
+                f"this one is a {type(batch).__name__} of {len(batch)}; let its method `unpack` say what the parts are"
+            )
+        x, y, weight = (*batch, None, None)[:3]
+        return (x,), y, weight
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        inputs, y, weight = self.unpack(batch)
+        logits, target = self(*inputs), self.target(inputs[0], y)
+        task = self.task
+        loss = (
+            task.loss(logits, target) if weight is None else task.mean_and_weight(logits, target, weight)[0]
+        )
         # A call of `self.log` costs as much as a step of a small network, so it is called only if its value is written.
         # Lightning's progress bar reads the last logged tensor at every step: a copy on the host is cheaper to read.
         if self.is_logged_step():
-            self.log("train/loss", loss.detach().cpu(), prog_bar=True, batch_size=len(x))
+            self.log("train/loss", loss.detach().cpu(), prog_bar=True, batch_size=len(target))
         return loss
 
     def is_logged_step(self) -> bool:
@@ -138,26 +174,24 @@ class LitModel(pl.LightningModule):
             return True
         return trainer.is_last_batch and trainer.current_epoch + 1 == trainer.max_epochs
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         self.update_metrics(self.val_metrics, batch)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def test_step(self, batch: Any, batch_idx: int) -> None:
         self.update_metrics(self.test_metrics, batch)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Mapping[str, Any]:
+    def predict_step(self, batch: Any, batch_idx: int) -> Mapping[str, Any]:
         """Columns of predictions.csv for the batch's inputs: tensors (N, ...), or N words."""
-        return self.task.predict(self(batch[0]))
+        inputs, _, _ = self.unpack(batch)
+        return self.task.predict(self(*inputs))
 
-    def update_metrics(self, metrics: Metrics, batch: Batch) -> None:
-        """Add one batch of outputs to the metrics of an evaluation."""
-        x, y = batch
-        logits, target = self(x), self.target(x, y)
-        scores, truth = self.task.for_metrics(logits, target)
-        for name, metric in metrics.items():
-            if name == "loss":
-                metric.update(self.task.loss(logits, target), weight=len(target))
-            else:
-                metric.update(scores, truth)
+    def update_metrics(self, metrics: Metrics, batch: Any) -> None:
+        """Add one batch of outputs to the metrics of an evaluation. Weights of rows enter the loss only."""
+        inputs, y, weight = self.unpack(batch)
+        logits, target = self(*inputs), self.target(inputs[0], y)
+        loss, total = self.task.mean_and_weight(logits, target, weight)
+        metrics["loss"].update(loss, weight=total)
+        update_metrics(metrics, self.task, logits, target)
 
     def on_validation_epoch_end(self) -> None:
         self._log_and_reset("val", self.val_metrics)
@@ -173,8 +207,10 @@ class LitModel(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         parameters: Any = self.parameters()
-        if self.optimizer_groups or not self.decay_biases_and_norms:
-            parameters = parameter_groups(self, self.optimizer_groups, self.decay_biases_and_norms)
+        if self.optimizer_groups or not self.decay_biases_and_norms or self.layer_decay != 1:
+            parameters = parameter_groups(
+                self, self.optimizer_groups, self.decay_biases_and_norms, self.layer_decay
+            )
         return self.make_optimizer(parameters, self.total_steps, self.total_epochs)
 
     def total_steps(self) -> int:

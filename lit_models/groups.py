@@ -11,6 +11,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lit_models.layer_decay import layer_factors
+
 Groups = Mapping[str, Mapping[str, Any]]
 FACTOR = "lr_factor"  # option of a group: its rate as a multiple of the optimizer's
 
@@ -31,37 +33,44 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
         raise ValueError(f"model.frozen is {list(patterns)}, which leaves no parameter to train")
 
 
-def parameter_groups(model: nn.Module, groups: Groups, decay_all: bool) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: nn.Module, groups: Groups, decay_all: bool, layer_decay: float = 1.0
+) -> list[dict[str, Any]]:
     """The trained parameters for an optimizer, one dict for each group; the first pattern that matches decides.
 
     Args:
         groups: options of the optimizer for each pattern, such as `lr` and `weight_decay`; `lr_factor` multiplies the
             rate of the optimizer. What no pattern matches gets the optimizer's own options.
         decay_all: False sets the weight decay of biases and of normalization layers to 0, in groups that give none.
+        layer_decay: below 1, it multiplies the rate of each layer once for every layer above it; see `layer_factors`.
 
     Raises:
         ValueError: for a pattern that matches no parameter that is trained.
     """
     trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
     spared = set() if decay_all else not_decayed(model)
-    found: dict[tuple[str | None, bool], list[Tensor]] = {}
+    factors = layer_factors(model, layer_decay) if layer_decay != 1 else {}
+    found: dict[tuple[str | None, bool, float], list[Tensor]] = {}
     for name, parameter in trained.items():
         pattern = first_match(name, groups)
         has_own = pattern is not None and "weight_decay" in groups[pattern]
-        found.setdefault((pattern, name in spared and not has_own), []).append(parameter)
+        key = (pattern, name in spared and not has_own, factors.get(name, 1.0))
+        found.setdefault(key, []).append(parameter)
     for pattern in groups:
-        if all(pattern != used for used, _ in found):
+        if all(pattern != used for used, _, _ in found):
             check_matches("model.optimizer_groups", pattern, trained)
             raise ValueError(
                 f"model.optimizer_groups has {pattern!r}, but earlier patterns match all its parameters; put it first"
             )
+    options: dict[str | None, Mapping[str, Any]] = {None: {}, **groups}
     return [
         {
             "params": parameters,
-            **(groups[pattern] if pattern is not None else {}),
+            **options[pattern],
             **({"weight_decay": 0.0} if is_spared else {}),
+            **({FACTOR: options[pattern].get(FACTOR, 1.0) * factor} if factor != 1 else {}),
         }
-        for (pattern, is_spared), parameters in found.items()
+        for (pattern, is_spared, factor), parameters in found.items()
     ]
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanSquaredError
 
-from lit_models.base import Batch, LitModel, Metrics
+from lit_models.base import LitModel, Metrics
 
 CELLS: dict[str, type[nn.RNN | nn.GRU | nn.LSTM]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -56,20 +56,22 @@ class LitRNN(LitModel):
             hidden, state = self.rnn(step, state)
         return torch.cat(predictions, dim=1)
 
-    def update_metrics(self, metrics: Metrics, batch: Batch) -> None:
-        known, future = batch
+    def update_metrics(self, metrics: Metrics, batch: Any) -> None:
+        (known,), future, weight = self.unpack(batch)
         horizon = future.shape[1]
         forecast, truth = self.forecast(known, horizon), self.task.truth(future)
         prediction = self.task.predict(forecast)["prediction"]
         baseline = self.task.predict(repeat_last_difference(known, horizon))["prediction"]
-        metrics["loss"].update(self.task.loss(forecast, future), weight=len(future))
-        for name in ("mse", "mae", "r2"):
-            metrics[name].update(prediction.flatten(), truth.flatten())
+        loss, total = self.task.mean_and_weight(forecast, future, weight)
+        metrics["loss"].update(loss, weight=total)
         metrics["baseline_mse"].update(baseline.flatten(), truth.flatten())
+        for name, metric in metrics.items():
+            if name not in ("loss", "baseline_mse"):
+                metric.update(prediction.flatten(), truth.flatten())
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """The free-running forecast (N, horizon, F)."""
-        known, future = batch
+        (known,), future, _ = self.unpack(batch)
         return self.task.predict(self.forecast(known, future.shape[1]))
 
 

@@ -1,9 +1,9 @@
 """The task that a data module names: one of `TASKS`, or a class of one's own by its class path."""
 
 import inspect
-from importlib import import_module
 from typing import Any
 
+from lit_models.class_path import class_at
 from lit_models.tasks import Binary, Multiclass, Multilabel, Reconstruction, Regression, Task
 
 TASKS: dict[str, type[Task]] = {
@@ -38,14 +38,10 @@ def own_task(path: str) -> type[Task]:
     Raises:
         ValueError: if there is none, or it is no task.
     """
-    module, _, name = path.rpartition(".")
     choices = f"one of {', '.join(TASKS)}, or the class path of a subclass of lit_models.tasks.Task"
-    if not module:
+    if "." not in path:
         raise ValueError(f"task is {path!r}; it must be {choices}")
     try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"task {path!r} cannot be imported ({error}); it must be {choices}") from None
-    if not (isinstance(found, type) and issubclass(found, Task)):
-        raise ValueError(f"task {path!r} is no task; it must be {choices}")
-    return found
+        return class_at(path, Task, choices)
+    except ValueError as error:
+        raise ValueError(f"task {error}") from None

@@ -4,57 +4,19 @@ A task knows nothing about networks, and a network knows nothing about tasks; `L
 own is a subclass of `Task` in any file, and the data module's `task` is its class path, such as "my_tasks.Ordinal".
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, R2Score
 from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy, MultilabelAccuracy
 
 from lit_models.class_weights import BALANCED, PosWeight, Weights, as_buffer
+from lit_models.task import Task as Task
 
 IGNORED = -100  # class of positions that count for nothing, such as padding; PyTorch's default
-
-
-class Task(nn.Module, ABC):
-    """What `LitModel` needs from a task. N samples, K outputs.
-
-    The constructor of a subclass names what it wants to know: `out_features`, `target_mean`, `target_std`,
-    `label_smoothing`, `class_weights`, `pos_weight`.
-    """
-
-    balances = ""  # the option whose weights come from the training split, if there is one
-
-    @abstractmethod
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Mean loss of a batch, a scalar."""
-
-    @abstractmethod
-    def predict(self, logits: Tensor) -> dict[str, Tensor]:
-        """Columns of predictions.csv: `prediction` (N, ...); for classes also `probability` (N,) or (N, K, ...)."""
-
-    def truth(self, target: Tensor) -> Tensor:
-        """The target in the form and the units of `prediction`."""
-        return target
-
-    def for_metrics(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """What metrics compare: of classes the probabilities, which ranking metrics need, and the truth."""
-        columns = self.predict(logits)
-        return columns.get("probability", columns["prediction"]), self.truth(target)
-
-    @abstractmethod
-    def metrics(self) -> dict[str, Metric]:
-        """New torchmetrics objects, to be updated with what `for_metrics` returns."""
-
-    def balance(self, class_counts: Sequence[int]) -> None:
-        """Set the weights that the option `balances` names, from the rows (or positions) of each class."""
-
-    def metric_options(self) -> tuple[str, dict[str, Any]]:
-        """The prefix of torchmetrics' classes for this task, and the arguments that the data determine."""
-        return "", {}
 
 
 class Binary(Task):
@@ -73,10 +35,12 @@ class Binary(Task):
         self.balances = "pos_weight" if pos_weight == BALANCED else ""
         self.register_buffer("pos_weight", as_buffer("pos_weight", pos_weight))
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
         logit = logits.squeeze(-1)
         target = target.reshape(logit.shape).to(logits.dtype)
-        return F.binary_cross_entropy_with_logits(logit, target, pos_weight=self.pos_weight)
+        return F.binary_cross_entropy_with_logits(
+            logit, target, pos_weight=self.pos_weight, reduction=reduction
+        )
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
         logit = logits.squeeze(-1).float()
@@ -98,8 +62,7 @@ class Binary(Task):
 class Multiclass(Task):
     """K logits; the target is a class from 0 to K - 1, one for each sample (N,) or for each position (N, ...).
 
-    With a class for each position, for example of each pixel or token, the logits are (N, K, ...) or (N, ..., K); where
-    both would fit, the classes are in dimension 1.
+    With a class for each position, for example of each pixel or token, the logits are (N, K, ...) or (N, ..., K).
     Positions whose target is -100 are ignored.
 
     Args:
@@ -108,31 +71,48 @@ class Multiclass(Task):
             (Szegedy et al. 2016, https://arxiv.org/abs/1512.00567).
         class_weights: (K,) factors of the losses of the classes; the mean is weighted, as in `cross_entropy`.
             "balanced": rows / (K * rows of the class), as in scikit-learn.
+        classes_dim: the dimension of the logits that holds the classes, 1 or -1. None: the one that has K entries, as
+            the first batch shows in which only one of both has.
     """
 
     class_weights: Tensor | None
 
     def __init__(
-        self, out_features: int, label_smoothing: float = 0.0, class_weights: Weights = None
+        self,
+        out_features: int,
+        label_smoothing: float = 0.0,
+        class_weights: Weights = None,
+        classes_dim: int | None = None,
     ) -> None:
         super().__init__()
         if out_features < 2:
             raise ValueError(f"a multiclass task has at least 2 logits, not out_features={out_features}")
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing is {label_smoothing}; it is a share, from 0 to 1")
+        if classes_dim not in (None, 1, -1):
+            raise ValueError(f"classes_dim is {classes_dim}; it must be 1 or -1")
         self.num_classes = out_features
         self.label_smoothing = label_smoothing
+        self.classes_dim = classes_dim
         self.balances = "class_weights" if class_weights == BALANCED else ""
         self.register_buffer("class_weights", as_buffer("class_weights", class_weights, out_features))
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        logits = self._classes_second(logits)
+    def loss(self, logits: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+        logits = self.logits_for_metrics(logits)
         check_positions(logits, target, self.num_classes)
         smoothing = self.label_smoothing if self.training else 0.0
-        return F.cross_entropy(logits, target, self.class_weights, label_smoothing=smoothing)
+        return F.cross_entropy(
+            logits, target, self.class_weights, label_smoothing=smoothing, reduction=reduction
+        )
+
+    def entry_weights(self, target: Tensor) -> Tensor | None:
+        if target.is_floating_point():  # probabilities of the classes
+            return None
+        kept = target != IGNORED
+        return kept if self.class_weights is None else self.class_weights[target.clamp(min=0)] * kept
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
-        logits = self._classes_second(logits)
+        logits = self.logits_for_metrics(logits)
         return {"prediction": logits.argmax(1), "probability": logits.float().softmax(1)}
 
     def balance(self, class_counts: Sequence[int]) -> None:
@@ -140,19 +120,25 @@ class Multiclass(Task):
         self.class_weights = (counts.sum() / (len(counts) * counts)).float()
 
     def metrics(self) -> dict[str, Metric]:
-        return {"accuracy": MulticlassAccuracy(average="micro", validate_args=False, **self._options())}
+        accuracy = MulticlassAccuracy(
+            self.num_classes, average="micro", ignore_index=IGNORED, validate_args=False
+        )
+        return {"accuracy": accuracy}
 
     def metric_options(self) -> tuple[str, dict[str, Any]]:
-        return "Multiclass", self._options()
+        return "Multiclass", {
+            "num_classes": self.num_classes,
+            "ignore_index": IGNORED,
+            "input_format": "mixed",  # of metrics of segmentation: probabilities next to classes
+        }
 
-    def _options(self) -> dict[str, Any]:
-        return {"num_classes": self.num_classes, "ignore_index": IGNORED}
-
-    def _classes_second(self, logits: Tensor) -> Tensor:
+    def logits_for_metrics(self, logits: Tensor) -> Tensor:
         """The logits with the classes in dimension 1, where PyTorch's loss and torchmetrics have them."""
-        if logits.ndim > 2 and logits.shape[1] != self.num_classes and logits.shape[-1] == self.num_classes:
-            return logits.movedim(-1, 1)
-        return logits
+        if logits.ndim < 3:
+            return logits
+        if self.classes_dim is None:
+            self.classes_dim = the_only_dim(logits, self.num_classes)
+        return logits.movedim(-1, 1) if self.classes_dim == -1 else logits
 
 
 class Multilabel(Task):
@@ -171,12 +157,14 @@ class Multilabel(Task):
         self.balances = "pos_weight" if pos_weight == BALANCED else ""
         self.register_buffer("pos_weight", as_buffer("pos_weight", pos_weight))
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
         if logits.shape != target.shape:
             raise ValueError(
                 f"the network returns {list(logits.shape)} for labels {list(target.shape)}; both must be (N, K)"
             )
-        return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), pos_weight=self.pos_weight)
+        return F.binary_cross_entropy_with_logits(
+            logits, target.to(logits.dtype), pos_weight=self.pos_weight, reduction=reduction
+        )
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
         return {"prediction": (logits > 0).long(), "probability": logits.float().sigmoid()}
@@ -220,13 +208,13 @@ class Regression(Task):
         self.register_buffer("target_mean", torch.tensor(target_mean, dtype=torch.float32))
         self.register_buffer("target_std", torch.tensor(target_std, dtype=torch.float32))
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
         if logits.numel() != target.numel():
             raise ValueError(
                 f"the network returns {list(logits.shape)} for targets {list(target.shape)}; take another model "
                 "for these data, such as LitRNN for series"
             )
-        return F.mse_loss(logits.reshape(target.shape), target)
+        return F.mse_loss(logits.reshape(target.shape), target, reduction=reduction)
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
         return {"prediction": self._in_units(logits.squeeze(-1))}
@@ -251,8 +239,8 @@ class Regression(Task):
 class Reconstruction(Task):
     """The target is the input itself, (N, C, H, W); the loss is the mean squared error per pixel."""
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        return F.mse_loss(logits, target)
+    def loss(self, logits: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+        return F.mse_loss(logits, target, reduction=reduction)
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
         return {"prediction": logits.float()}
@@ -262,6 +250,21 @@ class Reconstruction(Task):
 
     def metrics(self) -> dict[str, Metric]:
         return {"mse": MeanSquaredError()}
+
+
+def the_only_dim(logits: Tensor, num_classes: int) -> int | None:
+    """Which dimension of logits (N, K, ...) or (N, ..., K) holds the classes, 1 or -1; None if neither has K entries.
+
+    Raises:
+        ValueError: if both have; to guess could mix up classes and positions unnoticed.
+    """
+    fitting = [dim for dim in (1, -1) if logits.shape[dim] == num_classes]
+    if len(fitting) == 2:
+        raise ValueError(
+            f"the network returns {list(logits.shape)} for {num_classes} classes: they may be in dimension 1 or in the "
+            "last; say which with `classes_dim = 1` or `classes_dim = -1` in the class of the model"
+        )
+    return fitting[0] if fitting else None
 
 
 def check_positions(logits: Tensor, target: Tensor, num_classes: int) -> None:

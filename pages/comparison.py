@@ -21,7 +21,7 @@ from pages.result import TITLES, decimals, is_number, number_or_none
 from pages.run_files import RunFiles, listed, mapping
 from runtime.commands import train_py
 from runtime.compared import name_of, read_compared
-from runtime.direction import direction
+from runtime.metric_names import direction_of_name
 from runtime.run_record import state_of
 
 # Settings that say nothing about the difference between two runs.
@@ -200,7 +200,7 @@ def cells(name: str, found: Sequence[dict[str, Any]]) -> list[Any]:
     """A metric of each run with its interval; the best is bold."""
     values = [number_or_none(each.get("value")) for each in found]
     known = [value for value in values if value is not None]
-    side = {"min": min, "max": max}.get(direction(name) or "")
+    side = {"min": min, "max": max}.get(direction_of_name(name) or "")
     best = side(known) if side and len(set(known)) > 1 else None
     shown: list[Any] = []
     for value, each in zip(values, found, strict=True):

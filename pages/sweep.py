@@ -22,6 +22,7 @@ from pages.curves import SLIDER
 from pages.frame import Html, Section, chip, code, command, facts, note, page, part, short, table
 from pages.gallery import within_budget
 from pages.report import FILE
+from pages.result import number_or_none
 from pages.run_files import RunFiles, listed, mapping
 from runtime.commands import train_py
 from runtime.run_folder import ROOT
@@ -71,6 +72,7 @@ def sweep(folder: Path) -> str:
     sections = [
         asked_section(about),
         best_section(about, settings, monitor),
+        out_of_fold_section(about),
         settings_section(settings, flags, monitor),
         pictures_section(folder),
         curves_section(folder, runs, settings, flags, monitor),
@@ -108,7 +110,7 @@ def best_section(about: dict[str, Any], settings: pd.DataFrame, monitor: str) ->
     """The best setting, whether it can be told from the runner-up, and the command that trains it."""
     best = mapping(about.get("best"))
     if about.get("flags") == [] and "mean" in settings and not settings.empty:
-        return mean_section(settings, monitor)
+        return mean_section(about, settings, monitor)
     if not best or settings.empty or "mean" not in settings:
         return Section("best", "Best setting", "", note("No run is complete, so there is no best setting."))
     names = " ".join(f"{flag}={value}" for flag, value in best.items())
@@ -122,10 +124,26 @@ def best_section(about: dict[str, Any], settings: pd.DataFrame, monitor: str) ->
     return Section("best", "Best setting", how, body)
 
 
-def mean_section(settings: pd.DataFrame, monitor: str) -> Section:
+def mean_section(about: dict[str, Any], settings: pd.DataFrame, monitor: str) -> Section:
     """Of a sweep that replicates one setting, over folds or seeds: the mean, as none is the best."""
     how = "The same setting, several times: what the runs reach on average, and how much they differ."
-    return Section("best", "Mean", how, f'<div class="results">{mean_card(settings, monitor)}</div>')
+    error = about.get("standard_error")
+    words = note(f"Standard error of the mean {short(error)}.") if isinstance(error, float) else ""
+    return Section("best", "Mean", how, f'<div class="results">{mean_card(settings, monitor)}</div>{words}')
+
+
+def out_of_fold_section(about: dict[str, Any]) -> Section:
+    """The metrics over all rows, each predicted by the network that was not trained on it."""
+    found = mapping(about.get("out_of_fold"))
+    metrics = {name: number_or_none(each) for name, each in mapping(found.get("metrics")).items()}
+    rows = [[name, short(each)] for name, each in metrics.items() if each is not None]
+    body = table(rows, ("metric", "over all rows"), numbers=[1]) if rows else ""
+    body += note(f"out_of_fold.csv has the predictions of all {found.get('rows')} rows.") if found else ""
+    how = (
+        "Each row is predicted by the network that was not trained on it. best.ckpt of each fold was chosen on these "
+        "rows, so the figures are a little too good."
+    )
+    return Section("out-of-fold", "Out of fold", how, body)
 
 
 def mean_card(settings: pd.DataFrame, monitor: str) -> str:

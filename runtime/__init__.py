@@ -19,6 +19,7 @@ run_record, surroundings, phases    run.json: what was asked, with what it ran, 
 result_file, compared               result.json and compare.json
 stop, signals                       Ctrl-C, SIGTERM and SIGUSR1
 loggers, tensorboard                metrics.csv and TensorBoard's events
+synchronized                        Lightning's advice `sync_dist=True`, only where it is true
 board, hparams, run_text            TensorBoard's first screen, its pages HPARAMS and Text
 process                             what is set once for the whole process
 sharding                            weights in the layout that FSDP assumes

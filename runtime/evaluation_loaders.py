@@ -79,6 +79,11 @@ def why_not_once(loader: Any, world_size: int) -> str | None:
     return f"each of the {world_size} processes reads the whole {kind}, unless it asks for its rank itself"
 
 
+def gives_each_row_once(loader: Any) -> bool:
+    """Whether several processes see each row of an evaluation's loader once, taken together."""
+    return isinstance(loader, ResumableLoader | SharedLoader)
+
+
 class SharedLoader:
     """One process's share of the rows of `loader`; it answers as `loader` does.
 

@@ -8,7 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ModelCheckpoint, StochasticWeightAveraging, Timer
+from pytorch_lightning.callbacks import (
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+    Timer,
+    WeightAveraging,
+)
 from pytorch_lightning.core.module import _jit_is_scripting as without_properties
 from pytorch_lightning.loops.fetchers import _DataFetcher as DataFetcher
 from pytorch_lightning.loops.fetchers import _PrefetchDataFetcher as PrefetchDataFetcher
@@ -19,6 +24,8 @@ from pytorch_lightning.trainer.connectors.logger_connector.result import _Metada
 from pytorch_lightning.trainer.connectors.logger_connector.result import _ResultCollection as LoggedValues
 from pytorch_lightning.trainer.connectors.logger_connector.result import _ResultMetric as LoggedValue
 from pytorch_lightning.trainer.connectors.logger_connector.result import _Sync as LoggedSync
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 from torchmetrics import Metric
 
 __all__ = [
@@ -150,6 +157,11 @@ def resume_averaging(
     callback._accumulate_grad_batches = trainer.accumulate_grad_batches  # restored when training ends
 
 
+def averaged_model(callback: WeightAveraging) -> AveragedModel | None:
+    """The copy of the model that holds the average; None outside a training."""
+    return callback._average_model
+
+
 class AtEpoch:
     """A Trainer, as it was in an earlier epoch."""
 
@@ -177,6 +189,12 @@ def spreads_samples(trainer: pl.Trainer) -> bool:
 def logged_values(trainer: pl.Trainer) -> Any:
     """The values logged in this epoch of training, by hook and name (`LoggedValues`)."""
     return trainer.fit_loop.epoch_loop._results
+
+
+def collect_evaluations(trainer: pl.Trainer, make: Callable[[], LoggedValues]) -> None:
+    """Let what is logged in evaluations be kept in another collection of values."""
+    for loop in (trainer.validate_loop, trainer.test_loop, trainer.fit_loop.epoch_loop.val_loop):
+        loop._results = make()
 
 
 def logger_connector(trainer: pl.Trainer) -> Any:
@@ -223,6 +241,14 @@ def training_modes(trainer: pl.Trainer) -> dict[str, bool]:
     return {name: each.training for name, each in trainer.lightning_module.named_modules()}
 
 
+def event_file(writer: Any) -> Any:
+    """The file of events of a `SummaryWriter`: a new one if it was closed, as at the end of `fit`, before a `test`.
+
+    It would be replaced by a public way to write a `Summary`.
+    """
+    return writer._get_file_writer()
+
+
 # --- the end ---
 
 
@@ -250,6 +276,13 @@ def let_save_again(callback: ModelCheckpoint) -> None:
 def metric_sums(metric: Metric) -> dict[str, Any]:
     """What a metric has accumulated, by name of state."""
     return {name: getattr(metric, name) for name in metric._defaults}
+
+
+def computed(metric: Metric) -> list[Tensor]:
+    """The numbers that a metric has computed since it was last updated or reset."""
+    result: Any = metric._computed
+    values = result.values() if isinstance(result, dict) else [result]
+    return [each for each in values if isinstance(each, Tensor) and each.numel() == 1]
 
 
 def metric_updates(metric: Metric) -> int:

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.data_spec import spec_of
@@ -29,13 +30,14 @@ from callbacks.inside.layers import tensors_of
 from callbacks.observing import Observing, observed
 from callbacks.steps import steps_done
 from runtime.checkpoint import BestCheckpoint
+from runtime.evaluation_loaders import gives_each_row_once
 
 FILE = "result.json"
 Kept = dict[int, dict[str, Any]]  # by steps done: number of rows, and evidence
 
 
 class RowCounter:
-    """Counts the rows of an evaluation; `rows` is None if there are several loaders or processes."""
+    """Counts the rows of an evaluation."""
 
     def __init__(self) -> None:
         self.begin()
@@ -43,14 +45,17 @@ class RowCounter:
     def begin(self) -> None:
         self._count, self._is_known = 0, True
 
-    def add(self, batch: Any, dataloader_idx: int, trainer: Trainer) -> None:
+    def add(self, batch: Any, dataloader_idx: int) -> None:
         first = next(tensors_of(batch), None)
-        self._is_known &= dataloader_idx == 0 and trainer.world_size == 1 and first is not None
+        self._is_known &= dataloader_idx == 0 and first is not None
         self._count += len(first) if first is not None and first.ndim else 0
 
-    @property
-    def rows(self) -> int | None:
-        return self._count if self._is_known and self._count else None
+    def rows(self, trainer: Trainer, loader: Any) -> int | None:
+        """Of all processes, which must call it together; None if there are several loaders, or rows are repeated."""
+        is_known = self._is_known and (trainer.world_size == 1 or gives_each_row_once(loader))
+        counts = torch.tensor([self._count, int(not is_known)], device=trainer.strategy.root_device)
+        count, unknown = trainer.strategy.reduce(counts, reduce_op="sum").tolist()
+        return count if count and not unknown else None
 
 
 class BestResult(Callback):
@@ -78,7 +83,7 @@ class BestResult(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._counter.add(batch, dataloader_idx, trainer)
+        self._counter.add(batch, dataloader_idx)
 
     @observed
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -89,7 +94,8 @@ class BestResult(Callback):
         evidence = diagnosis.record.validated if diagnosis else None
         plain = asdict(evidence) if isinstance(evidence, Evidence) else None
         self._kept = {step: kept for step, kept in self._kept.items() if step == best}
-        self._kept[steps_done(trainer)] = {"rows": self._counter.rows, "evidence": plain}
+        rows = self._counter.rows(trainer, trainer.val_dataloaders)
+        self._kept[steps_done(trainer)] = {"rows": rows, "evidence": plain}
 
     def state_dict(self) -> dict[str, Any]:
         return {"kept": self._kept}
@@ -151,12 +157,14 @@ class EvaluationResult(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._counter.add(batch, dataloader_idx, trainer)
+        self._counter.add(batch, dataloader_idx)
         self._watch.next_batch(batch_idx, dataloader_idx)
 
     @observed
     def _end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         evidence = self._watch.end()
+        loader = trainer.test_dataloaders if self.split == "test" else trainer.val_dataloaders
+        rows = self._counter.rows(trainer, loader)
         if not trainer.is_global_zero or trainer.fast_dev_run:
             return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -164,8 +172,8 @@ class EvaluationResult(Callback):
             "checkpoint": self.checkpoint,
             "step": self.step,
             "epoch": self.epoch,
-            "rows": self._counter.rows,
-            "metrics": figures_of(metrics, evidence, self._counter.rows, trainer),
+            "rows": rows,
+            "metrics": figures_of(metrics, evidence, rows, trainer),
         }
         write_part(self.folder, self.split, found)
 
@@ -187,6 +195,9 @@ def figures_of(
 ) -> dict[str, Any]:
     """The figures of an evaluation of this Trainer's data."""
     data = getattr(trainer, "datamodule", None)
+    evidence = (
+        evidence if trainer.world_size == 1 else None
+    )  # each process has seen its own share of the rows
     answer = evidence.answer if isinstance(evidence, Evidence) else 0
     names = spec_of(data).class_names
     name = f"'{names[answer]}'" if answer < len(names) else f"class {answer}"

@@ -8,6 +8,7 @@ import ast
 import inspect
 import re
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
@@ -170,7 +171,7 @@ def named(source: Source, name: str, depth: int = 0) -> tuple[Source, ast.AST] |
     """What a name means in a module: the definition of a class, or the value of a constant; imports are followed."""
     if "." in name or depth > 8:  # of another module; or one that imports in circles
         return None
-    for node in source.tree.body:
+    for node in statements(source):
         if isinstance(node, ast.ClassDef) and node.name == name:
             return source, node
         if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets):
@@ -181,6 +182,15 @@ def named(source: Source, name: str, depth: int = 0) -> tuple[Source, ast.AST] |
                     other = read_source(absolute(source, node))
                     return None if other is None else named(other, each.name, depth + 1)
     return None
+
+
+def statements(source: Source) -> Iterator[ast.stmt]:
+    """The statements of a module, with the imports that are there for type checkers only."""
+    for node in source.tree.body:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield from node.body
+        else:
+            yield node
 
 
 def absolute(source: Source, node: ast.ImportFrom) -> str:

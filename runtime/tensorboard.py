@@ -78,7 +78,7 @@ class BufferedTensorBoardLogger(BufferedLogger, TensorBoardLogger):
             for folder, values in self.parts(row).items():
                 used[folder] = writer = self._writer(folder)
                 summary = Summary(value=[Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()])
-                writer.file_writer.add_summary(summary, row.step, row.seconds)
+                private.event_file(writer).add_summary(summary, row.step, row.seconds)
         for writer in used.values():
             writer.flush()
 

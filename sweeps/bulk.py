@@ -17,11 +17,10 @@ from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from datamodules.base import TensorDataModule
-from lit_models import LitAutoencoder, LitLinear, LitMLP
 from sweeps.bulk_results import write_run
 from sweeps.bulk_stack import make_own
 from sweeps.bulk_training import RATES, Group, train_rows
-from sweeps.overrides import draws_at_random, own_hook
+from sweeps.overrides import draws_at_random, own_hook, path_of
 from sweeps.plan import Plan
 from sweeps.space import key, rest
 from sweeps.study import Queue, Run
@@ -31,7 +30,7 @@ LONG = 10**9  # steps or epochs, longer than any warm-up
 MAX_RUNS = 64  # trained together; the others wait, also for other processes
 # Tested to end as if trained alone. On a CPU, 64 dense networks of the configs take together 0.05 to 0.6 times the CPU
 # time that they take alone; 8 convolutional ones of mnist_convnet take twice as much, and `vmap` does not support nn.GRU.
-TOGETHER = (LitLinear, LitMLP, LitAutoencoder)
+TOGETHER = ("lit_models.linear.LitLinear", "lit_models.mlp.LitMLP", "lit_models.autoencoder.LitAutoencoder")
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 # Optimizers of torch.optim that treat each weight separately, with a step proportional to the learning rate.
 PROPORTIONAL = ["SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta"]
@@ -77,8 +76,8 @@ def bundles(runs: list[Run]) -> list[list[Run]]:
 def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | None:
     """The reason why runs of this model on these data cannot train together; None if they can."""
     name = type(model).__name__
-    if type(model) not in TOGETHER:  # a subclass may train differently
-        return f"{name} is none of {', '.join(known.__name__ for known in TOGETHER)}"
+    if path_of(type(model)) not in TOGETHER:  # a subclass may train differently
+        return f"{name} is none of {', '.join(known.rpartition('.')[2] for known in TOGETHER)}"
     if any(isinstance(module, CONVOLUTIONS) for module in model.modules()):
         return f"this {name} has convolutions, which are no faster together"
     if not isinstance(data, TensorDataModule):
@@ -89,8 +88,10 @@ def why_not(model: pl.LightningModule, data: object, settings: Any) -> str | Non
         return "data.augment draws anew for each run"
     if model.hparams.get("dropout"):
         return "model.dropout draws anew for each run"
-    if model.optimizer_groups or model.frozen or not model.decay_biases_and_norms:
+    if model.optimizer_groups or model.frozen or not model.decay_biases_and_norms or model.layer_decay != 1:
         return "the model has parameter groups or frozen parameters"
+    if model.pretrained is not None:  # loaded in `setup`, which is not called here
+        return "model.pretrained is set"
     if model.task.balances:  # set in `setup`, which is not called here
         return f"model.{model.task.balances} is balanced"
     if model.compile_network:
@@ -135,6 +136,9 @@ def train_together(
         if len({run.seed for group in groups for run in group.runs}) > 1 and draws_at_random(data):
             return f"{type(data).__name__} loads other data with each seed"
         try:
+            data.setup("fit")
+            if len(data.splits["train"]) > 2:
+                return f"the batches of {type(data).__name__} hold more than inputs and targets"
             curves = train_rows(plan, groups, tick)
         except (
             Exception
@@ -144,7 +148,7 @@ def train_together(
         pairs = [(group, run) for group in groups for run in group.runs]
         seconds = round((time.perf_counter() - started) / len(pairs), 3)
         for row, (group, run) in enumerate(pairs):
-            folder, metrics = write_run(group.fit, run.seed, curves, row, plan.monitor)
+            folder, metrics = write_run(group.fit, run.seed, curves, row, seconds)
             found = {"folder": str(folder), "metrics": metrics, "seconds": seconds, "together": len(pairs)}
             if math.isfinite(score := metrics.get(plan.monitor, math.nan)):
                 queue.complete(run, score, **found)

@@ -9,9 +9,14 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
+from callbacks.figures import figures
 from callbacks.files import replacing
+from runtime.end_record import End, write_end
+from runtime.ending import limits_of
 from runtime.hparams import columns_of
 from runtime.loggers import MetricsCSV
+from runtime.result_file import write_part
+from runtime.run_record import now, read_record, write_record
 from sweeps.bulk_stack import Stack
 from sweeps.trials import Fit
 
@@ -56,10 +61,13 @@ class Curves:
         return [(step, found[row]) for step, found in self._logged]
 
 
-def write_run(fit: Fit, seed: int, curves: Curves, row: int, monitor: str) -> tuple[Path, dict[str, float]]:
+def write_run(fit: Fit, seed: int, curves: Curves, row: int, seconds: float) -> tuple[Path, dict[str, float]]:
     """Make the folder of one run with config, curves and checkpoints; returns the folder and the best metrics.
 
     The checkpoints hold only weights: they can be evaluated, but training cannot resume from them.
+
+    Args:
+        seconds: this run's share of the training.
     """
     fit.settings.seed_everything = seed
     fit.claim_folder()
@@ -77,7 +85,35 @@ def write_run(fit: Fit, seed: int, curves: Curves, row: int, monitor: str) -> tu
     folder.mkdir()
     save(fit, folder / "best.ckpt", curves.best, row, best)
     save(fit, folder / "last.ckpt", curves.stack.weights, row, curves.final)
+    write_result(fit, best)
+    write_ending(fit, curves.final, seconds)
     return fit.folder, best
+
+
+def write_result(fit: Fit, best: dict[str, Any]) -> None:
+    """Write the figures of the best validation into result.json."""
+    rows = len(fit.datamodule.splits["val"][0])
+    found = {
+        "checkpoint": "checkpoints/best.ckpt",
+        "step": best["step"],
+        "epoch": best["epoch"],
+        "rows": rows,
+    }
+    write_part(fit.folder, "validation", {**found, "metrics": figures(best, None, rows)})
+
+
+def write_ending(fit: Fit, final: dict[str, int], seconds: float) -> None:
+    """Write that the training has ended: into run.json, and end.json as the last file."""
+    record = read_record(fit.folder)
+    if record.launches:
+        record.launches[-1].ended = now()
+        record.launches[-1].seconds = {"training": seconds, "total": seconds}
+        write_record(fit.folder, record)
+    trainer = fit.settings.trainer
+    words = f"max_epochs {trainer.max_epochs} was reached"
+    end = End("max_epochs", words, final["epoch"] + 1, final["step"], limits_of(trainer))
+    write_end(fit.folder, end)
+    fit.lock.release()
 
 
 def save(fit: Fit, path: Path, weights: dict[str, Tensor], row: int, reached: dict[str, Any]) -> None:

@@ -25,7 +25,9 @@ from sweeps.summary import (
     runs_table,
     setting_in,
     settings_table,
+    shared_rows,
     short,
+    standard_error,
     write_hparams,
 )
 from sweeps.trials import Build, train
@@ -162,6 +164,8 @@ def write_summary(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame, comman
     }
     about |= {"flags": [axis.flag for axis in plan.axes], "seeds": plan.seeds}
     about |= {"replicated": [axis.flag for axis in plan.replicated]}
+    if settings["runs"].iloc[0] > 1:
+        about |= {"standard_error": standard_error(plan, settings)}
     if plan.axes and settings["runs"].any():  # of replicates of one setting none is the best
         best = setting_in(plan, settings.iloc[0])
         about |= {"best": {flag: short(value) for flag, value in best.items()}}
@@ -173,8 +177,13 @@ def write_summary(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame, comman
 def report_mean(plan: Plan, settings: pd.DataFrame) -> None:
     """The mean over all runs, where they are replicates of one setting."""
     mean, deviation, count = (settings[name].iloc[0] for name in ("mean", "deviation", "runs"))
-    rows = {
-        plan.monitor: f"{number(mean)} ± {number(deviation)}" if count > 1 else number(mean),
+    rows = {plan.monitor: f"{number(mean)} ± {number(deviation)}" if count > 1 else number(mean)}
+    if count > 1:
+        why = "; folds share training rows, so it is larger than that of independent runs" * bool(
+            shared_rows(plan)
+        )
+        rows["standard error"] = f"{number(standard_error(plan, settings))} of the mean{why}"
+    rows |= {
         "runs": plan.folder / "runs.csv",
         "look inside": tensorboard(plan.folder),
     }

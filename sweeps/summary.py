@@ -100,15 +100,26 @@ def comparison(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame) -> str:
         return f"The best is {same} the runner-up, in each of {seeds}."
     test = stats.ttest_rel(first, second) if paired else stats.ttest_ind(first, second, equal_var=False)
     name, p_value = "paired t-test" if paired else "Welch's t-test", float(test.pvalue)
-    folds = next((len(axis.values) for axis in plan.replicated if is_fold(axis.flag)), 1)
-    if paired and folds > 1:
-        t = float(test.statistic) / math.sqrt(1 + len(first) / (folds - 1))
+    if paired and (shared := shared_rows(plan)):
+        t = float(test.statistic) / math.sqrt(1 + len(first) * shared)
         name, p_value = "paired t-test, corrected for folds", float(2 * stats.t.sf(abs(t), len(first) - 1))
     verdict = "can be told" if p_value < 0.05 else "cannot be told"
     return (
         f"The best {verdict} from the runner-up: they differ by {number(difference)} over {seeds} "
         f"({name}, p = {p_value:.2g})."
     )
+
+
+def standard_error(plan: Plan, settings: pd.DataFrame) -> float:
+    """Of the mean of the first setting; larger for folds, as in `comparison`. NaN for a single run."""
+    deviation, count = settings["deviation"].iloc[0], settings["runs"].iloc[0]
+    return float(deviation) * math.sqrt(1 / count + shared_rows(plan))
+
+
+def shared_rows(plan: Plan) -> float:
+    """Rows held out over rows trained on, by which folds make the variance of a mean larger; 0 without folds."""
+    folds = next((len(axis.values) for axis in plan.replicated if is_fold(axis.flag)), 1)
+    return 1 / (folds - 1) if folds > 1 else 0.0
 
 
 def scores_by_seed(plan: Plan, runs: pd.DataFrame, setting: str) -> pd.Series:

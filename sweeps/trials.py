@@ -33,6 +33,7 @@ class Fit(Protocol):
     datamodule: Any
     trainer: Any
     folder: Path
+    lock: Any
     checkpoint: dict[str, Any] | None
     end: End | None
     is_finished: bool

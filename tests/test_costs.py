@@ -172,7 +172,7 @@ def test_images_stay_on_the_device_as_bytes(mnist_dir: str, normalize: str) -> N
     data.setup()
     x, y = (tensor.to("meta") for tensor in data.splits["train"])
     assert x.dtype == torch.uint8
-    batches = iter(TensorLoader((x, y), batch_size=64, shuffle=True, transform=data.augment_batch))
+    batches = iter(TensorLoader((x, y), batch_size=64, shuffle=True, transform=data.augment_parts))
     next(batches)
     with OneDevice():
         for images, labels in batches:

@@ -1,6 +1,7 @@
 """Two processes on the CPU compute what one does."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ class Counts(pl.LightningModule):
         self.log("val/loss", self.net(batch).mean(), sync_dist=True)
         self.log("val/rows", float(len(batch)), reduce_fx="sum", sync_dist=True)
         self.log("val/sum", batch.sum(), reduce_fx="sum", sync_dist=True)
+        self.log("val/own_share", batch.mean())
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), 0.1)
@@ -127,6 +129,10 @@ def test_two_processes_do_what_one_does(
     # So does the validation of a data module from elsewhere: of 21 rows, the processes get 11 and 10.
     counted = pd.read_csv("runs/rows/version_0/metrics.csv").dropna(subset="val/rows").iloc[-1]
     assert (counted["val/rows"], counted["val/sum"]) == (21, sum(range(21)))
+
+    # Lightning advises `sync_dist=True` for that which each process has of its own, not for the results of metrics.
+    advised = re.findall(r"recommended to use `self.log\('(.+?)', ..., sync_dist=True", done.stderr)
+    assert advised == ["val/own_share"]
 
     # One folder, and in the predictions each passenger once, as one process writes them.
     assert [path.name for path in TWO.parent.iterdir()] == ["version_0"]

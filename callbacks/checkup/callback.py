@@ -28,7 +28,8 @@ class Checkup(pl.Callback):
     """Checks model, data, loss and optimizer before the first step, and prints what it finds.
 
     Args:
-        max_seconds: no check starts later than this after the first one, or than ten training steps would take.
+        max_seconds: no check starts later than this after the first one, or than ten training steps would take (sixty
+            if thorough).
         thorough: also make the checks that take longer, such as fitting one batch.
 
     Raises:
@@ -74,7 +75,7 @@ class Checkup(pl.Callback):
         data = trainer.datamodule, trainer.val_dataloaders, trainer.train_dataloader
         with warnings.catch_warnings(), untouched(pl_module, *data), torch.enable_grad():
             warnings.simplefilter("ignore")
-            seconds = max(self.max_seconds, _seconds_for_ten_steps(subject))
+            seconds = max(self.max_seconds, _seconds_for_ten_steps(subject) * (6 if self.thorough else 1))
             self.outcomes = list(run_checks(CHECKS, subject, seconds, self.thorough))
         self.seconds = time.perf_counter() - started
 

@@ -10,6 +10,12 @@ from callbacks.checkup.copying import CannotCheckError, DoesNotApplyError
 from callbacks.checkup.subject import Subject
 from callbacks.diagnostics.verdict import Verdict
 
+# What gives checks more time: before a training, and in `train.py check`.
+MORE_TIME = {
+    False: "`python train.py check` takes more time",
+    True: "with a smaller batch they take less time",
+}
+
 
 @dataclass(frozen=True)
 class Check:
@@ -34,6 +40,7 @@ class Outcome:
     verdicts: list[Verdict] = field(default_factory=list)
     why_not: str = ""
     applies: bool = True  # False: there is nothing to check
+    is_late: bool = False  # True: no time was left for it
 
 
 def run_checks(
@@ -48,11 +55,12 @@ def run_checks(
         with_slow: whether to make the slow ones.
     """
     until = time.perf_counter() + seconds
+    why_late = f"the {seconds:.2g} s of the check-up were over; {MORE_TIME[with_slow]}"
     for check in checks:
         if check.slow and not with_slow:
             continue
         if time.perf_counter() > until:
-            yield Outcome(check, why_not="no time was left; python train.py check makes it")
+            yield Outcome(check, why_not=why_late, is_late=True)
             continue
         try:
             yield Outcome(check, check.run(subject))

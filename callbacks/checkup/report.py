@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from callbacks.checkup.check import MORE_TIME
 from callbacks.diagnostics.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ def summary(checkup: Checkup) -> str:
         return f"Check-up: not made; {checkup.why_not}."
     made = [outcome for outcome in checkup.outcomes if not outcome.why_not]
     failed = sum(bool(outcome.why_not) and outcome.applies for outcome in checkup.outcomes)
-    left = f" ({failed} could not be made)" if failed else ""
+    late = sum(outcome.is_late for outcome in checkup.outcomes)
+    why = f", {late} of them for lack of time; {MORE_TIME[checkup.thorough]}" if late else ""
+    left = f" ({failed} could not be made{why})" if failed else ""
     heading = f"Check-up, {len(made)} checks in {checkup.seconds:.1f} s{left}"
     if not checkup.verdicts:
         return f"{heading}: nothing found."

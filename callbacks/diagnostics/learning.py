@@ -11,11 +11,13 @@ from dataclasses import replace
 
 from callbacks.diagnostics.curve import slope
 from callbacks.diagnostics.evidence import Evidence
+from callbacks.diagnostics.loss_calls import CLASS_LOSSES
 from callbacks.diagnostics.record import TrainingRecord
 from callbacks.diagnostics.verdict import Verdict
 
 ENOUGH_STEPS = 200  # healthy recurrent networks and imbalanced data may need dozens to beat a constant answer
 FEW_STEPS = 20  # below, nothing is said about learning
+RATE_AT_END = 0.05  # of the peak; below, a schedule leaves the loss nearly as it is
 
 NO_BETTER = "no better than a constant answer"
 # Notes that become warnings if nothing was learned.
@@ -58,7 +60,8 @@ def is_sure(record: TrainingRecord) -> bool:
 def is_fair(record: TrainingRecord, evidence: Evidence) -> bool:
     """Whether the network was trained for these classes as they are.
 
-    Class weights, or a sampler that draws the rare class more often, make it answer the rare class more often on purpose.
+    Weights of classes or rows, or a sampler that draws the rare class more often, make it answer the rare class more
+    often on purpose.
     """
     trained = record.trained
     if not isinstance(trained, Evidence):
@@ -95,22 +98,34 @@ def one_class(record: TrainingRecord) -> Iterator[Verdict]:
     )
     if evidence.beats_constant:
         message += " The probabilities tell the classes apart: the loss is below that of a constant answer."
-    advice = "another threshold for the probability, class weights in the loss, or a sampler that prefers rare classes"
+    option = "class_weights" if evidence.loss_name in CLASS_LOSSES else "pos_weight"
+    flag = f" (`--model.{option} balanced`)" if option in record.unset else ""
+    advice = f"another threshold for the probability, class weights in the loss{flag}, or a sampler for rare classes"
     yield _note("one class predicted", message, advice)
 
 
 def not_converged(record: TrainingRecord) -> Iterator[Verdict]:
-    """The loss still falls by more than 2 % of its whole fall within the last third."""
-    curve = record.course
+    """The loss still falls by more than 2 % of its whole fall within the last third.
+
+    A schedule that ends near 0 makes any loss fall at its end, and no further: then only a tenth counts.
+    """
+    curve, rate, peak = record.course, record.rate, record.peak_rate
     if not curve.is_judged:
         return
-    fall = curve.fall()
-    if fall.errors < 4 or fall.total < 0.02 * curve.scale:
+    fall, has_ended = curve.fall(), 0 < rate < RATE_AT_END * peak
+    if fall.errors < 4 or fall.total < (0.1 if has_ended else 0.02) * curve.scale:
         return
     message = f"the {_course(record)} loss still falls by {fall.pace}; it is {curve.losses[-1]:.4g}."
     advice = f"`{record.more}`"
-    if record.rate > 0:
-        advice += f", or a learning rate of {10 * record.rate:g} instead of {record.rate:g}"
+    if has_ended:
+        message = (
+            f"the {_course(record)} loss fell by {fall.pace} until the schedule ended, where the learning rate is "
+            f"{rate:.2g}; it is {curve.losses[-1]:.4g}."
+        )
+        advice += " with a schedule as long as that"
+    if peak > 0:
+        highest = "a peak learning rate" if rate < peak else "a learning rate"
+        advice += f", or {highest} of {10 * peak:.3g} instead of {peak:.3g}"
     yield _note("not converged", message, advice)
 
 

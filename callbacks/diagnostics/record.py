@@ -14,6 +14,8 @@ from callbacks.diagnostics.evidence import Evidence
 from callbacks.diagnostics.probe import Layer
 from callbacks.steps import steps_done
 
+WEIGHTS = ("class_weights", "pos_weight")  # options of a model whose task is to find a class
+
 
 @dataclass
 class TrainingRecord:
@@ -31,6 +33,7 @@ class TrainingRecord:
         step, epoch: done so far.
         planned_steps: of the whole training; 0 if it has no end.
         more: the flag and the number that give it more.
+        unset: options of the model that would weigh the classes, and do not yet: `class_weights`, `pos_weight`.
     """
 
     training: Curve = field(default_factory=Curve)
@@ -49,6 +52,7 @@ class TrainingRecord:
     epoch: int = 0
     planned_steps: int = 0
     more: str = ""
+    unset: list[str] = field(default_factory=list)
     class_names: list[str] = field(default_factory=list)
 
     def state(self) -> dict[str, Any]:
@@ -69,6 +73,8 @@ class TrainingRecord:
     def update(self, trainer: pl.Trainer) -> None:
         """Note how far the training is."""
         self.step, self.epoch = steps_done(trainer), trainer.current_epoch
+        options = getattr(trainer.lightning_module, "hparams", {})
+        self.unset = [name for name in WEIGHTS if name in options and options[name] is None]
         epochs, steps = trainer.max_epochs or 0, trainer.max_steps
         if steps > 0 and trainer.global_step != self.step:  # `max_steps` counts each of a GAN's optimizers
             steps = round(steps * self.step / trainer.global_step) if trainer.global_step else -1

@@ -144,8 +144,8 @@ class ValueTally:
     batch, or of an earlier measurement), and the sums are corrected afterwards.
     """
 
-    def __init__(self, absolute: bool, center: Tensor | None) -> None:
-        self.absolute, self.center = absolute, center
+    def __init__(self, absolute: bool, center: Tensor | None, weighted: bool = False) -> None:
+        self.absolute, self.center, self.weighted = absolute, center, weighted
         self.name = ""  # of the loss function
         self.rows = 0
         # Tensor (5,): errors of the answers, of the center, difference, squares of the difference and of the errors
@@ -201,6 +201,7 @@ class ValueTally:
         # unbiased: the mean of the rows themselves is closer to them than that of new rows would be
         constant = (rival - shift) * (1.0 if self.absolute else self.rows / (self.rows - 1))
         found = Evidence(self.rows, own, constant, math.sqrt(spread / self.rows), loss_name=self.name)
+        found.fair = not self.weighted
         found.loss_error = standard_error(own_squares - own**2, self.rows)
         return found
 
@@ -220,14 +221,15 @@ def new_tally(call: LossCall, center: Tensor | None) -> Tally | str:
         call: the first of them.
         center: a known mean of the targets, if they are numbers.
     """
+    each_row = call.options.get("reduction") == "none"  # the step itself weighs the rows
     if call.name in CLASS_LOSSES | BINARY_LOSSES:
         weights = (call.options.get(name) for name in ("weight", "pos_weight"))
-        return ClassTally(weighted=any(each is not None for each in weights))
+        return ClassTally(weighted=each_row or any(each is not None for each in weights))
     if call.name not in VALUE_LOSSES or call.options.get("weight") is not None:
         return f"{call.name} has no constant answer to compare with"
     if center is not None and center.device != call.target.device:
         center = None
-    return ValueTally(call.name == "l1_loss", center)
+    return ValueTally(call.name == "l1_loss", center, weighted=each_row)
 
 
 def evidence_of(tallies: list[Tally]) -> Evidence | str:

@@ -1,76 +1,16 @@
-"""Pictures of what a network has learned: one kind per file, each a callback that decides where it applies."""
+"""Pictures of what a network has learned: one kind per file, each a callback that decides where it applies.
 
-from fnmatch import fnmatchcase
+kinds       all of them, and which are drawn in every run
+sentences   how to read them; the page of a run needs no more, so nothing else is imported before it is asked for
+"""
 
-from callbacks.pictures.base import Picture
-from callbacks.pictures.calibration import Calibration
-from callbacks.pictures.code_grid import CodeGrid
-from callbacks.pictures.codes import Codes
-from callbacks.pictures.confusion import Confusion
-from callbacks.pictures.curve import Curve
-from callbacks.pictures.depth import DepthPlot
-from callbacks.pictures.feature_maps import FeatureMaps
-from callbacks.pictures.filters import Filters
-from callbacks.pictures.forecast import Forecast
-from callbacks.pictures.gradient_curve import GradientCurve
-from callbacks.pictures.hardest import Hardest
-from callbacks.pictures.importance import Importance
-from callbacks.pictures.masks import Masks
-from callbacks.pictures.plane import Plane
-from callbacks.pictures.plane_units import PlaneUnits
-from callbacks.pictures.predicted import Predicted
-from callbacks.pictures.projector import Projector
-from callbacks.pictures.reconstruction import Reconstruction
-from callbacks.pictures.robustness import Robustness
-from callbacks.pictures.roc import Roc
-from callbacks.pictures.samples import Samples, Texts
-from callbacks.pictures.time_delta import TimeDelta
-from callbacks.pictures.tokens import Tokens
-from callbacks.pictures.unit_space import UnitSpace
+from importlib import import_module
+from typing import Any
 
-# Drawn in every run that they suit, in this order; DepthPlot must be requested.
-EVERY_RUN: tuple[type[Picture], ...] = (
-    Plane,
-    PlaneUnits,
-    UnitSpace,
-    Curve,
-    Predicted,
-    Confusion,
-    Roc,
-    Calibration,
-    Importance,
-    Forecast,
-    TimeDelta,
-    GradientCurve,
-    Filters,
-    FeatureMaps,
-    Hardest,
-    Robustness,
-    Reconstruction,
-    Codes,
-    CodeGrid,
-    Projector,
-    Masks,
-    Tokens,
-    Samples,
-    Texts,
-)
-__all__ = [*(kind.__name__ for kind in EVERY_RUN), "DepthPlot"]
+from callbacks.pictures.sentences import how_to_read as how_to_read
 
 
-def how_to_read(name: str) -> str:
-    """How to read a picture, by its tag (`fit/plane`) or its file's name (`fit_plane_000100.png`).
-
-    Empty for a picture that is not drawn by one of these classes; see `own_pictures` for those.
-    """
-    kinds: tuple[type[Picture], ...] = (*EVERY_RUN, DepthPlot)
-    for kind in kinds:
-        for tag, sentence in kind.how_to_read.items():
-            if fnmatchcase(name, tag) or fnmatchcase(name, file_pattern(tag)):
-                return sentence
-    return ""
-
-
-def file_pattern(tag: str) -> str:
-    """The names of a tag's files; see `Picture._write`."""
-    return f"{tag.replace('/', '_')}_[0-9]*.*"
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("callbacks.pictures.kinds"), name)

@@ -10,7 +10,7 @@ A kind of picture is a file in this folder, or a class of one's own anywhere (do
             return spec_of(data).in_shape == (2,)
 
         def figures(self, pl_module, data, batch):
-            x, y = batch
+            x, y, *_ = batch
             yield "fit/plane", draw_plane(x.cpu().numpy(), pl_module(x).cpu().numpy())
 
 The figure's `suptitle` is its title; the number of steps trained so far is added to it. matplotlib is only imported

@@ -31,7 +31,7 @@ class Calibration(Picture):
         return suits_two_classes(data)
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        x, y = batch
+        x, y, *_ = batch
         probability = probabilities(pl_module, "binary", x)[:, 1]
         yield "fit/calibration", draw_calibration(array(y), probability, class_names(data, 2)[1])
 

@@ -32,7 +32,7 @@ class Confusion(Picture):
         return classifies and not suits_plane(data)  # the picture of the plane shows it better
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        x, y = batch
+        x, y, *_ = batch
         probability = probabilities(pl_module, spec_of(data).task, x)
         names = [class_name(data, label) for label in range(probability.shape[1])]
         yield "fit/confusion", draw_confusion(count_pairs(array(y), probability.argmax(1), len(names)), names)

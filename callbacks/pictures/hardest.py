@@ -34,7 +34,7 @@ class Hardest(Picture):
         return is_image_classifier(pl_module, data)
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        x, y = batch
+        x, y, *_ = batch
         probability, labels = probabilities(pl_module, spec_of(data).task, x), array(y).astype(int)
         rows = hardest(probability, labels)
         names = [class_name(data, label) for label in range(probability.shape[1])]

@@ -41,7 +41,7 @@ class Importance(Picture):
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
         spec = spec_of(data)
         groups = spec.feature_groups or {feature_name(data, k): [k] for k in range(spec.in_shape[0])}
-        x, y = batch
+        x, y, *_ = batch
         losses = accuracy_lost(pl_module, spec.task, x, y, list(groups.values()))
         yield "fit/importance", draw_importance(dict(zip(groups, losses, strict=True)))
 

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from callbacks.files import write_whole
+from callbacks.pictures.sentences import how_to_read
 
 FILE = "how_to_read.json"
 
@@ -23,8 +24,6 @@ def keep_how_to_read(folder: Path, tag: str, sentences: Mapping[str, str]) -> No
     Raises:
         OSError: the file cannot be written.
     """
-    from callbacks.pictures import how_to_read  # which imports this module
-
     sentence = next((words for pattern, words in sentences.items() if fnmatchcase(tag, pattern)), "")
     known = own_sentences(folder)
     if sentence and not how_to_read(tag) and known.get(tag) != sentence:

@@ -64,7 +64,7 @@ class Plane(Picture):
         return suits_plane(data)
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        x, y = batch
+        x, y, *_ = batch
         plane = PlaneAxes(raw_inputs(data, x), array(y).astype(int), data)
         grid = prepared_inputs(data, plane.grid(), like=x)
         yield "fit/plane", draw_plane(plane, probabilities(pl_module, spec_of(data).task, grid))

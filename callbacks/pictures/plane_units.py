@@ -33,7 +33,7 @@ class PlaneUnits(Picture):
         return suits_plane(data) and has_hidden_layer(pl_module)
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        x, y = batch
+        x, y, *_ = batch
         plane = PlaneAxes(raw_inputs(data, x), array(y).astype(int), data)
         last, hidden = dense_layers(pl_module, prepared_inputs(data, plane.grid(), like=x))[-1]
         weight = array(last.weight)[0] if last.out_features == 1 else None

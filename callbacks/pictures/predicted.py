@@ -30,7 +30,7 @@ class Predicted(Picture):
         return is_table(data, "regression") and spec_of(data).in_shape[0] > 1
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        x, y = batch
+        x, y, *_ = batch
         truth = raw_targets(data, y).reshape(len(y), -1)
         prediction = raw_targets(data, pl_module(x)).reshape(truth.shape)
         yield "fit/predicted", draw_predicted(prediction, truth, spec_of(data).target_name)

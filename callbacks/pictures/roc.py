@@ -39,7 +39,7 @@ class Roc(Picture):
         return suits_two_classes(data)
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        x, y = batch
+        x, y, *_ = batch
         truth, probability = array(y), probabilities(pl_module, "binary", x)[:, 1]
         yield "fit/roc", draw_roc(truth, probability)
         yield "fit/precision_recall", draw_precision_recall(truth, probability)

@@ -39,7 +39,7 @@ class UnitSpace(Picture):
         return suits_plane(data) and len(linears) > 1 and 3 <= linears[-1].in_features <= MAX_UNITS
 
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
-        x, y = batch
+        x, y, *_ = batch
         names = class_names(data, int(y.max()) + 1)
         hidden = array(dense_layers(pl_module, x)[-1][1])
         yield "fit/unit_space", draw_unit_space(hidden, array(y).astype(int), names)

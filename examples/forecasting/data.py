@@ -47,6 +47,7 @@ class DemandDataModule(TensorDataModule):
         self.csv, self.columns, self.target = csv, list(columns), target
         self.num_known, self.horizon = num_known, horizon
         self.task, self.id_name = "regression", "hour"
+        self.sample_name, self.in_time_order = "window", True
         self.in_shape, self.out_features = (num_known, len(self.columns)), horizon
 
     def load(self) -> dict[str, Split]:

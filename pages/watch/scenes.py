@@ -28,6 +28,7 @@ def scene_for(pl_module: pl.LightningModule, data: Any, batch: Any) -> Scene:
         data: its data module; None for plain loaders.
         batch: a batch of validation or training, on the model's device.
     """
+    batch = batch[:2] if isinstance(batch, list | tuple) else batch  # without the weights of rows
     if not is_pair(batch):
         return Scene("a batch is no pair of tensors, inputs that are real numbers and targets")
     x, y = batch

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import sys
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +27,11 @@ def run(words: list[str], folder: Path, outputs: Path, **environment: str) -> Ou
     """Run one command in `folder`; `outputs` is another folder, for its two streams."""
     process = context.Process(target=_child, args=(words, folder, outputs, environment))
     process.start()
+    return outcome_of(process, outputs)
+
+
+def outcome_of(process: BaseProcess, outputs: Path) -> Outcome:
+    """Wait for a process that writes its two streams into a folder."""
     process.join(SECONDS)
     if process.exitcode is None:
         process.kill()

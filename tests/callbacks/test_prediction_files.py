@@ -16,7 +16,7 @@ from callbacks.pictures.style import mask_colors
 from datamodules.loader import TensorLoader
 
 
-def write(folder: Path, batches: list[Any], ids: list[Tensor] | None = None, loaders: Any = None) -> Any:
+def write(folder: Path, batches: list[Any], ids: list[Any] | None = None, loaders: Any = None) -> Any:
     """Write what was predicted; returns the table and what is said about the files."""
     data = SimpleNamespace(id_name="index" if ids else "")
     trainer: Any = SimpleNamespace(datamodule=data, world_size=1, is_global_zero=True)
@@ -194,3 +194,19 @@ def test_names_that_are_no_names_of_files(tmp_path: Path) -> None:
         "net_mask_1.png",
         "a_b_code.npy",
     }
+
+
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        (["cats/001.jpg", "dogs/001.jpg"], ["cats_001.jpg", "dogs_001.jpg"]),
+        (["a/b", "a_b"], ["0", "1"]),
+    ],
+)
+def test_ids_may_be_words(ids: list[str], names: list[str], tmp_path: Path) -> None:
+    table, _ = write(tmp_path, [MASKS[:2]], [ids])
+    assert table.to_dict("list") == {
+        "index": ids,
+        "prediction": [f"predictions/prediction_{name}.png" for name in names],
+    }
+    assert all((tmp_path / name).is_file() for name in table["prediction"])

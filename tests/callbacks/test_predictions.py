@@ -17,7 +17,7 @@ from callbacks.predictions import interleaved, to_table
 from datamodules.loader import TensorLoader
 
 
-def write(folder: Path, batches: list[tuple[Any, Tensor]], **datamodule: Any) -> pd.DataFrame:
+def write(folder: Path, batches: list[tuple[Any, Any]], **datamodule: Any) -> pd.DataFrame:
     """The table that comes of (outputs, ids)."""
     named = SimpleNamespace(**{"id_name": "index", **datamodule})
     trainer: Any = SimpleNamespace(datamodule=named, world_size=1, is_global_zero=True)
@@ -48,6 +48,12 @@ def test_the_data_module_names_the_ids(tmp_path: Path) -> None:
     table = write(tmp_path, [({"prediction": torch.tensor([1])}, torch.tensor([892]))], id_name="PassengerId")
     assert table.columns.tolist() == ["PassengerId", "prediction"]
     assert not (tmp_path / "submission.csv").exists()
+
+
+def test_ids_may_be_words(tmp_path: Path) -> None:
+    batches = [(torch.tensor([1, 0]), ("b/2.png", "a/1.png")), (torch.tensor([1]), ("c.png",))]
+    table = write(tmp_path, batches, id_name="file")
+    assert table.to_dict("list") == {"file": ["b/2.png", "a/1.png", "c.png"], "prediction": [1, 0, 1]}
 
 
 def test_submission_has_its_own_headings(tmp_path: Path) -> None:

@@ -34,6 +34,40 @@ def _in_the_workplace(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(workplace)
 
 
+FOREIGN = """\
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, SequentialSampler, TensorDataset, WeightedRandomSampler
+
+
+class Rows(pl.LightningDataModule):
+    task, in_shape, out_features = "binary", (2,), 1
+
+    def __init__(self, shuffled: bool):
+        super().__init__()
+        self.rows = TensorDataset(torch.randn(400, 2), torch.arange(400) % 2)
+        self.sampler = WeightedRandomSampler([1.0] * 400, 400) if shuffled else SequentialSampler(self.rows)
+
+    def train_dataloader(self):
+        return DataLoader(self.rows, 16, sampler=self.sampler)
+"""
+
+
+@pytest.mark.parametrize("shuffled", [True, False])
+def test_an_order_that_is_replayed_is_not_taken_for_a_fixed_one(
+    shuffled: bool, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "rows.py").write_text(FOREIGN)
+    words = [
+        "--model=LitLinear",
+        "--data=rows.Rows",
+        f"--data.shuffled={shuffled}",
+        "--trainer.accelerator=cpu",
+    ]
+    assert main(["check", *words, "--monitor=train/loss"]) == 0
+    assert ("same order every epoch" in capsys.readouterr().out) is not shuffled
+
+
 def test_a_sound_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(Path().rglob("*"))
     assert main(["check", "--config", "quick.yaml"]) == 0

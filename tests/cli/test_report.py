@@ -67,7 +67,7 @@ def test_a_page_that_cannot_be_written_is_a_warning(monkeypatch: pytest.MonkeyPa
     def fail(folder: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cli.report.write_report", fail)
+    monkeypatch.setattr("cli.page_at_end.write_report", fail)
     with pytest.warns(UserWarning, match=r"report.html could not be written \(OSError: .*No space left"):
         assert main([*FIT, "--run_name", "full"]) == 0
     assert not Path("runs/full/version_0/report.html").exists()

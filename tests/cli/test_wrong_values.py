@@ -7,7 +7,7 @@ import pytest
 import torch
 from pytorch_lightning.loggers import Logger
 
-from cli.wrong_values import wrong_value
+from cli.wrong_values import allows_null, argument_type, wrong_value
 
 Precision = Literal[64, 32, 16, "16-mixed", "bf16-mixed", "32-true", "64-true", "64", "32", "16", "bf16"]
 Betas = tuple[float | torch.Tensor, float | torch.Tensor]
@@ -84,3 +84,32 @@ def test_a_choice_is_listed_once_and_nothing_is_suggested_where_nothing_is_near(
 )
 def test_other_names_of_other_choices(value: str, choices: tuple[str, ...], meant: str) -> None:
     assert wrong_value(value, Literal[choices]).endswith(f"; did you mean {meant}?")
+
+
+class Base:
+    def __init__(self, width: int, names: list[str] | None = None, anything=3) -> None: ...
+
+
+class Derived(Base):
+    def __init__(self, depth: int = 2, **kwargs: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "takes_null"),
+    [
+        ("depth", int, False),
+        ("width", int, False),  # of the base
+        ("names", Any, True),
+        ("anything", Any, True),  # not annotated
+        ("nothing", Any, True),
+    ],
+)
+def test_which_arguments_take_null(name: str, expected: Any, takes_null: bool) -> None:
+    assert argument_type(Derived, name) == expected
+    assert allows_null(expected) == takes_null
+
+
+@pytest.mark.parametrize("kind", [int | None, Any, object, Sequence[int] | None, str | (int | None)])
+def test_types_that_take_null(kind: Any) -> None:
+    assert allows_null(kind)
+    assert not allows_null(list[int | None])

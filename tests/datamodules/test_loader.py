@@ -127,6 +127,11 @@ def test_passes_repeat_the_rows_in_new_orders():
     assert orders[0] != orders[1] != orders[2]
 
 
-def test_the_first_row_of_tensors_stays_with_the_others_and_the_transform_sees_only_it():
-    for inputs, rows in make_loader(transform=lambda x: 2 * x):
-        assert torch.equal(inputs[:, 0], 2 * rows.float())
+@pytest.mark.parametrize("options", [{}, {"batch_size": None}, {"shuffle": False}])
+def test_the_parts_of_a_row_stay_together_and_the_transform_sees_all_of_them(options):
+    def doubled(parts):
+        inputs, rows = parts
+        return 2 * inputs, rows + 1000
+
+    for inputs, rows in make_loader(transform=doubled, **options):
+        assert torch.equal(inputs[:, 0], 2 * (rows - 1000).float())

@@ -121,6 +121,9 @@ def test_tensorboard_has_a_checksum_to_replace_and_a_writer_of_events(tmp_path: 
         "walltime",
     ]
     writer.close()
+    assert writer.file_writer is None
+    assert private.event_file(writer) is writer.file_writer is not None  # made anew
+    writer.close()
     assert TensorBoardLogger(str(tmp_path), prefix="mine")._prefix == "mine"
 
 

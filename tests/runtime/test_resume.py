@@ -86,11 +86,16 @@ class DrawNumbers(pl.Callback):
         torch.rand(1), random.random(), np.random.rand()
 
 
+def with_noise(parts: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    x, y = parts
+    return x + torch.randn_like(x), y
+
+
 def loaders() -> list[TensorLoader]:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(44, 3, generator=generator)
     tensors = (x, (x.sum(1) > 0).float())
-    train = TensorLoader(tensors, batch_size=8, shuffle=True, transform=lambda x: x + torch.randn_like(x))
+    train = TensorLoader(tensors, batch_size=8, shuffle=True, transform=with_noise)
     return [train, TensorLoader(tensors, batch_size=16)]
 
 

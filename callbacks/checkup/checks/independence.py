@@ -71,9 +71,28 @@ def _refuse_graphs(subject: Subject, batch: Any, size: int) -> None:
     for each in own:
         if not isinstance(each, Tensor):
             continue
-        edges = each.ndim == 2 and len(each) == 2 and not each.is_floating_point() and each.shape[1] > 2
-        if each.layout != torch.strided or edges or {tuple(each.shape[-2:])} & {(size, size), (full, full)}:
+        if each.layout != torch.strided or _are_edges(each) or _is_adjacency(each, {size, full}):
             raise CannotCheckError("the samples of a batch are the nodes of a graph")
+
+
+def _are_edges(tensor: Tensor) -> bool:
+    """Pairs of numbers of nodes: (2, E)."""
+    return tensor.ndim == 2 and len(tensor) == 2 and not tensor.is_floating_point() and tensor.shape[1] > 2
+
+
+def _is_adjacency(tensor: Tensor, sizes: set[int]) -> bool:
+    """A matrix of all pairs of samples, (N, N) or (..., N, N).
+
+    A batch of N images of N x N pixels is none, nor is a triangle, with which a transformer hides later positions.
+    """
+    if tensor.ndim < 2 or tensor.shape[-2] != tensor.shape[-1] or tensor.shape[-1] not in sizes:
+        return False
+    is_per_sample = tensor.ndim > 2 and len(tensor) in sizes
+    nodes = tensor.shape[-1]
+    rows, columns = torch.triu_indices(nodes, nodes, 1)
+    above = tensor.reshape(-1, nodes, nodes)[0][rows, columns]
+    is_triangle = bool((above == above[:1]).all())
+    return not is_per_sample and not is_triangle
 
 
 def _exchanged(batch: Any, size: int, one: int) -> Any:

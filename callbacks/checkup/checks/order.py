@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -156,8 +158,8 @@ def order_changes(subject: Subject) -> list[Verdict]:
         raise DoesNotApplyError("there is only one epoch")
     loader = subject.trainer.train_dataloader
     first = list(read(loader, 2, subject.seconds))
-    set_epoch(loader, 1)
-    second = list(read(loader, 2, subject.seconds))
+    with second_epoch(subject.trainer, loader):
+        second = list(read(loader, 2, subject.seconds))
     if len(first) > 1 and same(first[0], first[1]):  # another check reports that
         return []
     target = target_number(subject)
@@ -179,11 +181,18 @@ def _same_part(first: list[Any], second: list[Any], number: int) -> bool:
     return all(same(leaves(a)[number], leaves(b)[number]) for a, b in zip(first, second, strict=True))
 
 
-def set_epoch(loader: Any, epoch: int) -> None:
-    """As Lightning does before each epoch."""
+@contextlib.contextmanager
+def second_epoch(trainer: Any, loader: Any) -> Iterator[None]:
+    """Let the loader read as in the second epoch: some are told which one it is, others ask the Trainer."""
     for each in (getattr(loader, "sampler", None), sampler_of(loader)):
         if (choose := getattr(each, "set_epoch", None)) is not None:
-            choose(epoch)
+            choose(1)
+    progress = trainer.fit_loop.epoch_progress.current
+    progress.completed += 1
+    try:
+        yield
+    finally:
+        progress.completed -= 1
 
 
 def is_series(rows: Tensor) -> bool:

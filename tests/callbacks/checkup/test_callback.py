@@ -2,7 +2,6 @@
 
 import random
 import threading
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -213,19 +212,6 @@ def test_a_check_that_fails_does_not_stop_the_training(monkeypatch):
     checkup = Checkup()
     assert fit(classifier(), DataLoader(Noisy(), 8), checkup, steps=3).global_step == 3
     assert checkup.outcomes[0].why_not == "it failed: ZeroDivisionError: a mistake of ours"
-
-
-def test_it_starts_no_check_after_its_time(monkeypatch):
-    def slow(subject):
-        return time.sleep(0.2) or []
-
-    monkeypatch.setattr(
-        "callbacks.checkup.callback.CHECKS", tuple(Check(f"claim {k}", slow) for k in range(9))
-    )
-    monkeypatch.setattr("callbacks.checkup.callback._seconds_for_ten_steps", lambda subject: 0.0)
-    checkup = Checkup(0.3)
-    fit(classifier(), DataLoader(Noisy(), 8), checkup)
-    assert [bool(each.why_not) for each in checkup.outcomes] == [False] * 2 + [True] * 7
 
 
 def test_a_resumed_training_is_not_checked_again(tmp_path):

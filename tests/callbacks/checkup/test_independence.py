@@ -158,6 +158,32 @@ def test_a_graph_is_one_sample():
     assert observer.why_not == ["the samples of a batch are the nodes of a graph"]
 
 
+def test_as_many_images_as_they_have_rows_are_no_graph():
+    """8 images of 8 x 8 pixels, and a softmax over them."""
+    images = torch.randn(24, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def weighted(x):
+        return x.mean((1, 2, 3)).softmax(0)[:, None] * x.flatten(1)
+
+    for function, expected in ((weighted, INFO), (lambda x: x, [])):
+        model = Plain(By(function, width=64), F.cross_entropy)
+        checked = examine(model, rows(images, Y, batch_size=8), samples_are_independent)
+        assert not checked.why_not
+        assert [(each.kind, each.severity) for each in checked.verdicts] == expected
+
+
+def test_a_mask_of_later_positions_is_no_graph():
+    class Causal(Plain):
+        def __init__(self):
+            super().__init__(nn.Linear(4, 3), F.cross_entropy)
+            self.register_buffer("mask", torch.full((5, 5), -torch.inf).triu(1))
+
+        def forward(self, x):
+            return self.net((self.mask.to(x).softmax(1) @ x)[:, -1])
+
+    assert not examine(Causal(), rows(X[:20], Y[:20], batch_size=5), samples_are_independent).why_not
+
+
 def test_statistics_of_the_batch_on_purpose():
     net = nn.Sequential(nn.BatchNorm1d(5, track_running_stats=False), nn.Flatten(), nn.Linear(20, 3))
     observer = examine(Plain(net, F.cross_entropy), rows(X, Y, batch_size=8), samples_are_independent)

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cli import main
-from tests.cli.end_to_end.commands import BEST, RUN, row, run
+from cli.build import build
+from cli.request import prepare
+from runtime.tables import number
+from tests.cli.end_to_end.commands import BEST, FIT, RUN, row, run
 
 
 @pytest.mark.usefixtures("table")
@@ -66,3 +70,22 @@ def test_a_writer_of_ones_own_takes_the_place_of_ours(
     assert "wrote a batch" in printed
     assert "wrote all" in printed
     assert not list(Path("runs").rglob("predictions.csv"))
+
+
+def test_a_run_is_validated_and_tested_after_its_training_in_python(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The figures are those of the command with the last checkpoint, and stand next to those of the training."""
+    trained = build(prepare([*FIT, "--run_name=again"]))
+    trained.fit()
+    last_step = trained.trainer.global_step
+    for method in (trained.validate, trained.test):
+        method()
+    printed = run(["test", "--ckpt_path", str(trained.folder / "checkpoints/last.ckpt")], capsys)
+    table = pd.read_csv(trained.folder / "metrics.csv")
+    (tested,) = table["test/loss"].dropna().head(1)
+    assert row(printed, "test/loss") == number(float(trained.trainer.callback_metrics["test/loss"]))
+    assert row(printed, "test/loss") == number(tested)
+    curves = EventAccumulator(str(trained.folder)).Reload()
+    assert curves.Scalars("test/loss")[0].step == last_step
+    assert len(curves.Scalars("train/loss")) == len(table["train/loss"].dropna())

@@ -1,0 +1,143 @@
+"""Test rows that are not independent: those of one group, such as a patient's images, and those in the order of time.
+
+Errors of neighboring rows are alike, so that N of them say less than N independent ones. Student's test does not know
+that, and calls chance a difference.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """What the data module says of its test rows.
+
+    Args:
+        name: what one is called, such as "image".
+        in_time_order: whether they follow each other in time.
+        groups: (N,) the number of each row's group, from 0; None if each row stands for itself.
+    """
+
+    name: str = "row"
+    in_time_order: bool = False
+    groups: Tensor | None = None
+
+    @property
+    def plural(self) -> str:
+        return self.name if self.name.endswith("s") else f"{self.name}s"
+
+    def kept(self, which: np.ndarray) -> "Rows":
+        """Some of the rows; `which` (N,) is true for them."""
+        if self.groups is None:
+            return self
+        left = self.groups[which]
+        return dataclasses.replace(self, groups=left.unique(return_inverse=True)[1])
+
+
+def group_error(differences: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Standard error of a mean over rows (N,) in G groups, and its degrees of freedom, G - 1.
+
+    Rows of different groups are independent; rows of one group may depend on each other in any way (Liang & Zeger 1986,
+    https://doi.org/10.1093/biomet/73.1.13; Cameron & Miller 2015, https://doi.org/10.3368/jhr.50.2.317). If each row is a
+    group, it is Student's.
+
+    Raises:
+        ValueError: for fewer than two groups.
+    """
+    sums = np.bincount(groups, weights=differences - differences.mean())
+    if len(sums) < 2:
+        raise ValueError("all test rows are of one group; a comparison takes at least 2")
+    return math.sqrt(len(sums) / (len(sums) - 1) * np.square(sums).sum()) / len(differences), len(sums) - 1
+
+
+def block_error(differences: np.ndarray) -> tuple[float, float, float]:
+    """Standard error of a mean over rows (N,) in the order of time, its degrees of freedom, and the length of blocks.
+
+    It is that of the stationary bootstrap: rows are drawn in blocks, whose lengths vary around a mean (Politis & Romano
+    1994, https://doi.org/10.1080/01621459.1994.10476870, whose lemma 1 gives the error of a mean without drawing). With
+    few blocks this error is itself uncertain, and too small because the differences are centered; the degrees of freedom
+    and a factor allow for that, as for any weighted sum of autocovariances (Priestley 1981, section 6.2).
+    """
+    length = block_length(differences)
+    num_rows = len(differences)
+    covariances = autocovariances(differences)
+    weights = block_weights(num_rows, length)
+    variance = (covariances[0] + 2 * weights @ covariances[1:]) / num_rows
+    lost = (1 + 2 * weights @ (1 - np.arange(1, num_rows) / num_rows)) / num_rows
+    freedom = 2 * num_rows / (1 + 2 * np.square(weights).sum())
+    return math.sqrt(max(variance, 0.0) / (1 - lost)), freedom, length
+
+
+def block_weights(num_rows: int, length: float) -> np.ndarray:
+    """Weights (N - 1,) of the autocovariances at the lags 1, 2, ...; a block at the end continues at the beginning."""
+    lags, stay = np.arange(1, num_rows), 1 - 1 / length
+    return (1 - lags / num_rows) * stay**lags + lags / num_rows * stay ** (num_rows - lags)
+
+
+def block_length(differences: np.ndarray) -> float:
+    """Mean length of the blocks, in rows.
+
+    It is twice the length at which the bootstrap's variance is most exact (Politis & White 2004,
+    https://doi.org/10.1081/ETC-120028836, with the correction of Patton, Politis & White 2009,
+    https://doi.org/10.1080/07474930802459016), because an interval is more honest with longer blocks (Sun, Phillips & Jin
+    2008, https://doi.org/10.1111/j.0012-9682.2008.00822.x).
+    """
+    num_rows = len(differences)
+    covariances = autocovariances(differences)
+    lags = np.arange(1, num_correlated(covariances) + 1)
+    flat_top = np.minimum(1, 2 * (1 - lags / len(lags)))
+    spectrum = covariances[0] + 2 * flat_top @ covariances[lags]
+    slope = 2 * (flat_top * lags) @ covariances[lags]
+    longest = num_rows / 4
+    if spectrum <= 0:
+        return max(longest, 1.0)
+    return max(1.0, min(2 * abs(slope / spectrum) ** (2 / 3) * num_rows ** (1 / 3), longest))
+
+
+def num_correlated(covariances: np.ndarray) -> int:
+    """The number of lags that the rule of Politis & White sums over: twice the last one with a correlation."""
+    num_rows = len(covariances)
+    in_a_row = max(5, int(math.sqrt(math.log10(num_rows))))
+    most = min(math.ceil(math.sqrt(num_rows)) + in_a_row, num_rows - 1)
+    limit = 2 * math.sqrt(math.log10(num_rows) / num_rows)
+    large = np.abs(covariances[1 : most + 1]) >= limit * covariances[0]
+    last = 0
+    for lag, is_large in enumerate(large, start=1):
+        if is_large:
+            last = lag
+        elif lag - last >= in_a_row:
+            break
+    return min(2 * max(last, 1), most)
+
+
+def autocovariances(values: np.ndarray) -> np.ndarray:
+    """At the lags 0 to N - 1, (N,), of values (N,)."""
+    num_rows = len(values)
+    spectrum = np.abs(np.fft.rfft(values - values.mean(), 2 * num_rows)) ** 2
+    return np.fft.irfft(spectrum, 2 * num_rows)[:num_rows] / num_rows
+
+
+def resampled(
+    num_rows: int, groups: np.ndarray | None, length: float | None, random: np.random.Generator
+) -> np.ndarray:
+    """Row numbers of a bootstrap sample: whole groups, blocks of a mean length, or single rows.
+
+    Args:
+        num_rows: N.
+        groups: (N,) the group of each row; None if there are none.
+        length: mean length of blocks; None unless rows are in the order of time.
+        random: draws them.
+    """
+    if groups is not None:
+        members = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
+        return np.concatenate([members[each] for each in random.integers(len(members), size=len(members))])
+    starts = random.integers(num_rows, size=num_rows)
+    if length is None:
+        return starts
+    begins = random.random(num_rows) < 1 / length
+    begins[0] = True
+    first = np.maximum.accumulate(np.where(begins, np.arange(num_rows), 0))  # of each row's block
+    return (starts[first] + np.arange(num_rows) - first) % num_rows
