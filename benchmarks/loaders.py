@@ -4,8 +4,8 @@ python benchmarks/loaders.py                    without workers and with two; ab
 python benchmarks/loaders.py --workers 4        with another number of them
 python benchmarks/loaders.py --clock cpu        CPU time, that of the workers included, for a busy machine
 
-A turn is an epoch of `examples/image_folder`: 3,600 images are read from PNG files, augmented and trained on, 32 in a
-step; then 1,200 are validated. The template has everything on but pictures: logs, diagnostics, checkpoints, progress bar,
+A turn is an epoch of `examples/image_folder`: 1,800 images are read from PNG files, augmented and trained on, 32 in a
+step; then 600 are validated. The template has everything on but pictures: logs, diagnostics, checkpoints, progress bar,
 and batches that a resumed run can replay. A ratio is its time over that of the plain loop in the same round (see
 `interleave.py`): median and quartiles.
 """
@@ -29,7 +29,7 @@ from cli.request import prepare
 from examples.image_folder.data import TexturesDataModule
 from examples.image_folder.model import LitTextures
 
-NUM_IMAGES = 6000
+NUM_IMAGES = 3000
 IMAGES_PER_TURN = NUM_IMAGES * 4 // 5  # those of training and validation
 BATCH_SIZE, LR = 32, 0.01
 

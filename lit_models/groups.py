@@ -62,7 +62,8 @@ def parameter_groups(
             raise ValueError(
                 f"model.optimizer_groups has {pattern!r}, but earlier patterns match all its parameters; put it first"
             )
-    options: dict[str | None, Mapping[str, Any]] = {None: {}, **groups}
+    options: dict[str | None, Mapping[str, Any]] = {None: {}}
+    options.update(groups)
     return [
         {
             "params": parameters,

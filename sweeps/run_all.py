@@ -183,8 +183,5 @@ def report_mean(plan: Plan, settings: pd.DataFrame) -> None:
             shared_rows(plan)
         )
         rows["standard error"] = f"{number(standard_error(plan, settings))} of the mean{why}"
-    rows |= {
-        "runs": plan.folder / "runs.csv",
-        "look inside": tensorboard(plan.folder),
-    }
-    print_table(f"mean and deviation over {count} runs", {name: str(value) for name, value in rows.items()})
+    rows |= {"runs": str(plan.folder / "runs.csv"), "look inside": tensorboard(plan.folder)}
+    print_table(f"mean and deviation over {count} runs", rows)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from cli import main
+from runtime.result_file import read_result
 
 CALLBACK = """
 import torch
@@ -117,9 +118,15 @@ def test_two_processes_do_what_one_does(
     assert len(list((TWO / "pictures").glob("fit_plane_*.png"))) == 3
 
     # Validation and test see each of the 179 rows of the fold once: what two processes say, one says too.
+    measured = read_result(TWO)
+    assert measured["validation"]["rows"] == measured["test"]["rows"] == 179
+    assert read_result(Path("runs/rows/version_0"))["validation"]["rows"] == 21
     capsys.readouterr()
     assert main([*test.split(), "--trainer.devices", "1"]) == 0
     by_one, by_both = (printed_metrics(text) for text in (capsys.readouterr().out, done.stdout))
+    alone = read_result(TWO)["test"]["metrics"]["accuracy"]
+    by_both_processes = measured["test"]["metrics"]["accuracy"]
+    assert (alone["low"], alone["high"]) == (by_both_processes["low"], by_both_processes["high"])
     validated = pd.read_csv(TWO / "metrics.csv").dropna(subset="val/loss").iloc[-1]
     assert {"loss", "accuracy"} <= by_one.keys()
     for name, value in by_one.items():

@@ -1,8 +1,6 @@
 """The three packages import a class when it is first asked for, so that a broken file stops only who names it."""
 
 import ast
-import os
-import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +11,7 @@ import callbacks
 import datamodules
 import lit_models
 from cli.completion import classes
-from tests.bad_input.process import ROOT, Outcome, context, outcome_of
+from tests.processes import ROOT, Forked, Outcome, train_py
 
 PACKAGES = (callbacks, datamodules, lit_models)
 FIT = [
@@ -50,21 +48,13 @@ def test_completion_knows_all_classes() -> None:
 
 def run(words: list[str], folder: Path) -> Outcome:
     """Run a command in a fresh process, for which files in `folder` come before those of the packages."""
-    process = context.Process(target=_child, args=(words, folder))
-    process.start()
-    return outcome_of(process, folder)
+    return Forked(with_own_files, *words, folder=folder).outcome()
 
 
-def _child(words: list[str], folder: Path) -> None:
-    for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    os.chdir(folder)
+def with_own_files(*words: str) -> int:
     for package in (lit_models, datamodules):
         package.__path__.insert(0, package.__name__)
-
-    from cli import main
-
-    sys.exit(main(words))
+    return train_py(*words)
 
 
 @pytest.fixture

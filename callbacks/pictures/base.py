@@ -263,7 +263,16 @@ def fixed_batch(trainer: pl.Trainer) -> Any:
     if loaders is None:
         raise NotValidatedYetError if trainer.enable_validation else NoValidationError
     batch = trainer.precision_plugin.convert_input(next(iter(loaders)))
-    return trainer.strategy.batch_to_device(batch)
+    return as_parts(trainer.lightning_module, trainer.strategy.batch_to_device(batch))
+
+
+def as_parts(pl_module: pl.LightningModule, batch: Any) -> Any:
+    """Inputs and target of a dictionary, if the module's `unpack` says what they are; any other batch as it is."""
+    unpack = getattr(pl_module, "unpack", None)
+    if not isinstance(batch, Mapping) or unpack is None:
+        return batch
+    inputs, target, _ = unpack(batch)
+    return inputs[0], target
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ class ShapesDataModule(TensorDataModule):
         self.num_images, self.size, self.noise, self.data_seed = num_images, size, noise, data_seed
         self.task = "multiclass"
         self.in_shape, self.out_features = (1, size, size), len(CLASSES)
-        self.class_names = CLASSES
+        self.class_names, self.sample_name = CLASSES, "image"
 
     def load(self) -> dict[str, Split]:
         generator = torch.Generator().manual_seed(self.data_seed)

@@ -144,7 +144,7 @@ class Stream(IterableDataset):
         with self.file.open("rb") as file:
             file.seek(self.place)
             for step in count():
-                lines = []
+                lines: list[bytes] = []
                 while len(lines) < self.batch_size * self.world_size:
                     if line := file.readline():
                         lines.append(line)

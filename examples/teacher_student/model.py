@@ -11,60 +11,67 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from datamodules.augment import random_affine
 from examples.teacher_student.data import UNLABELED
 from lit_models.base import Batch, LitModel
 
 
 class LitMeanTeacher(LitModel):
-    """The student learns the labels, and for all images what the teacher says of another view of them.
+    """The student learns the labels, and for all points what the teacher says of a point nearby.
 
     The teacher's weights are the exponential average of the student's. They have no gradient, and are in every
     checkpoint, as all weights are. Validation, test and prediction ask the teacher.
 
     Args:
-        width: channels of the first convolution.
-        decay: of the average; the teacher keeps so much of itself at each step.
+        width: units of the hidden layers.
+        noise: deviation of what is added to the inputs of both, which are normalized.
+        decay: of the average; at each step the teacher keeps so much of itself.
         consistency: weight of the agreement with the teacher; 0 learns from the labels alone.
-        rampup_steps: in which this weight rises from 0.
+        rampup_steps: in which this weight rises from almost 0.
     """
 
     def __init__(
         self,
         *,
-        width: int = 16,
+        width: int = 64,
+        noise: float = 0.3,
         decay: float = 0.99,
-        consistency: float = 20.0,
-        rampup_steps: int = 200,
+        consistency: float = 50.0,
+        rampup_steps: int = 500,
         **base: Any,
     ) -> None:
         super().__init__(**base)
-        self.require_shape("images", "C H W")
-        self.decay, self.consistency, self.rampup_steps = decay, consistency, rampup_steps
-        self.student = convnet(width, self.out_features)
+        self.noise, self.decay = noise, decay
+        self.consistency, self.rampup_steps = consistency, rampup_steps
+        (in_features,) = self.require_shape("rows of a table", "F")
+        self.student = nn.Sequential(
+            nn.Linear(in_features, width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+            nn.ReLU(),
+            nn.Linear(width, self.out_features),
+        )
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Turn images (N, 1, 28, 28) into logits (N, K)."""
-        return self.student(x) if self.training else self.teacher(x)
+        """The teacher's logits (N, K) of inputs (N, F)."""
+        return self.teacher(x)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         x, y = batch
-        logits = self.student(random_view(x))
+        logits = self.student(x + self.noise * torch.randn_like(x))
         with torch.no_grad():
-            target = self.teacher(random_view(x)).softmax(1)
-        is_labeled = y != UNLABELED
-        label_loss = F.cross_entropy(
-            logits, y, ignore_index=UNLABELED, reduction="sum"
-        ) / is_labeled.sum().clamp(min=1)
-        agreement = F.mse_loss(logits.softmax(1), target)
-        loss = label_loss + self.consistency * self.rampup() * agreement
+            target = self.teacher(x + self.noise * torch.randn_like(x)).softmax(1)
+        num_labels = (y != UNLABELED).sum().clamp(min=1)
+        label_loss = F.cross_entropy(logits, y, ignore_index=UNLABELED, reduction="sum") / num_labels
+        disagreement = F.mse_loss(logits.softmax(1), target)
+        loss = label_loss + self.consistency * self.rampup() * disagreement
         if self.is_logged_step():
-            self.log_dict({"train/loss": loss, "train/label_loss": label_loss, "train/agreement": agreement})
+            losses = {"loss": loss, "label_loss": label_loss, "disagreement": disagreement}
+            self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         return loss
 
     def rampup(self) -> float:
-        """From 0 to 1, as in the paper: at first the teacher knows nothing."""
+        """From exp(-5) to 1, as in the paper: at first the teacher knows nothing."""
         done = min(1.0, self.global_step / max(1, self.rampup_steps))
         return math.exp(-5 * (1 - done) ** 2)
 
@@ -72,16 +79,3 @@ class LitMeanTeacher(LitModel):
     def on_train_batch_end(self, *args: Any) -> None:
         for mean, weight in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
             mean.lerp_(weight, 1 - self.decay)
-
-
-def convnet(width: int, num_classes: int) -> nn.Sequential:
-    """Three convolutions that halve the image, then a linear layer: (N, 1, 28, 28) to (N, K)."""
-    layers: list[nn.Module] = []
-    for before, after in ((1, width), (width, 2 * width), (2 * width, 4 * width)):
-        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(4, after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * width * 4 * 4, num_classes))
-
-
-def random_view(x: Tensor) -> Tensor:
-    """Images (N, 1, 28, 28), each shifted, rotated and scaled at random."""
-    return random_affine(x, degrees=10, shift=2, scale=0.1)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from datamodules.titanic import FILES
-from tests.bad_input.process import ROOT, Outcome, run
 from tests.conftest import QUICK, write_mnist
+from tests.processes import Outcome, run
 
 OWN_MODELS = """
 import pytorch_lightning as pl
@@ -43,14 +43,11 @@ Refused = Callable[..., Outcome]
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made once: quick.yaml, a table, models, images and the run that quick.yaml gives."""
     folder = tmp_path_factory.mktemp("bad_input")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))  # for the process that all others are forked from
-        patch.setenv("OMP_NUM_THREADS", "1")
-        (folder / "quick.yaml").write_text(QUICK)
-        (folder / "own.py").write_text(OWN_MODELS)
-        shutil.copy(FILES / "train.csv", folder / "table.csv")
-        write_mnist(folder / "data", num_train=60, num_test=20)
-        outcome = run(["fit", "--config", "quick.yaml"], folder, tmp_path_factory.mktemp("outputs"))
+    (folder / "quick.yaml").write_text(QUICK)
+    (folder / "own.py").write_text(OWN_MODELS)
+    shutil.copy(FILES / "train.csv", folder / "table.csv")
+    write_mnist(folder / "data", num_train=60, num_test=20)
+    outcome = run(["fit", "--config", "quick.yaml"], folder)
     assert outcome.code == 0, outcome.err
     shutil.rmtree(folder / "__pycache__", ignore_errors=True)
     return folder
@@ -63,12 +60,12 @@ def place(template: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def refused(place: Path, tmp_path: Path) -> Refused:
+def refused(place: Path) -> Refused:
     """Run a command that must be refused: the code, few lines without a traceback, the words, and no trace left."""
 
     def check(line: str, *parts: str, code: int = 2, leaves: str = "", **environment: str) -> Outcome:
         before = tree(place)
-        outcome = run(shlex.split(line), place, tmp_path, PYTHONDONTWRITEBYTECODE="1", **environment)
+        outcome = run(shlex.split(line), place, PYTHONDONTWRITEBYTECODE="1", **environment)
         after = tree(place)
         assert outcome.code == code, outcome.err
         assert "Traceback" not in outcome.err

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.bad_input.conftest import Refused
-from tests.bad_input.process import run
+from tests.processes import run
 
 FIT = "fit --config quick.yaml"
 NEW = f"{FIT} --run_name new"
@@ -101,7 +101,7 @@ def test_a_full_disk(mounted: Path, refused: Refused) -> None:
 def test_a_folder_without_permission(place: Path, tmp_path: Path) -> None:
     """Root may write everywhere: then it is no bad input."""
     (place / "runs").chmod(0o555)
-    outcome = run(NEW.split(), place, tmp_path)
+    outcome = run(NEW.split(), place)
     (place / "runs").chmod(0o755)
     if outcome.code == 0:
         pytest.skip("this user may write everywhere")

@@ -1,16 +1,15 @@
 """A few of the resumed runs that `benchmarks/kill_and_resume.py` makes by the hundred."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.kill_and_resume import write_table
+from benchmarks.kill_and_resume import main, write_table
 from benchmarks.resume_modes import MODES
+from tests.processes import Forked
 
-ROOT = Path(__file__).parents[2]
 FEW = {
     "from checkpoints": (["--times", "3"], ["unfreezing", "counts epochs, workers", "stream (It"]),
     "killed": (["--random", "--times", "2"], ["one process", "SWA"]),
@@ -18,24 +17,23 @@ FEW = {
 }
 
 
+def interrupt(*words: str) -> int:
+    """The command of the benchmark."""
+    sys.argv = ["kill_and_resume.py", *words]
+    return main()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the benchmark forks")
 @pytest.mark.parametrize("which", FEW)
-def test_a_resumed_run_ends_bit_for_bit_like_one_that_was_left_alone(which: str) -> None:
+def test_a_resumed_run_ends_bit_for_bit_like_one_that_was_left_alone(which: str, tmp_path: Path) -> None:
     words, modes = FEW[which]
-    done = subprocess.run(
-        [sys.executable, "benchmarks/kill_and_resume.py", *words, "--modes", *modes],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = Forked(interrupt, *words, "--modes", *modes, folder=tmp_path).outcome()
+    assert done.code == 0, done.out + done.err
     times = words[-1]
     for name in MODES:
         if any(word in name for word in modes):
-            assert f"{name}: {times} of {times}" in done.stdout
-    assert f"{len(modes)} of {len(modes)} modes as promised" in done.stdout
+            assert f"{name}: {times} of {times}" in done.out
+    assert f"{len(modes)} of {len(modes)} modes as promised" in done.out
 
 
 def test_what_is_not_measured_stays_in_the_table(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from callbacks import LayerSummary
-from callbacks.summary import MAX_ROWS, summary
+from callbacks.summary import MAX_ROWS, different_rates, summary
 from lit_models import LitConvNet, LitMLP
 from tests.callbacks.plain import Plain, fit, mlp, rows
 
@@ -54,6 +54,24 @@ def test_of_many_layers_the_middle_ones_are_left_out() -> None:
     assert len(lines) == MAX_ROWS + 2
     assert "... 20 more layers" in lines[MAX_ROWS // 2 + 1]
     assert lines[-1].split()[0] == "49"
+
+
+def test_rates_of_layers_are_shown_where_they_differ() -> None:
+    model = nn.Sequential(*(nn.Linear(2, 2) for _ in range(4)))
+    model[0].requires_grad_(False)
+    groups = [
+        {"params": [model[0].weight, model[1].weight], "lr": 0.1},
+        {"params": [model[1].bias, *model[2].parameters()], "lr": 0.2},
+    ]
+    optimizer = torch.optim.SGD(groups)
+    torch.optim.lr_scheduler.LinearLR(optimizer, 0.001)  # a warm-up has lowered the rates
+    assert [line[-17:].strip() for line in summary(model, different_rates([optimizer]))[1:]] == [
+        "6  frozen",
+        "6  lr 0.1 to 0.2",
+        "6  lr 0.2",
+        "6",
+    ]
+    assert different_rates([torch.optim.SGD(model.parameters(), lr=0.1)]) == {}
 
 
 def test_it_is_printed_before_training(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from cli.request import prepare
 from lit_models import LitMLP
 from runtime.errors import UsageError
 from runtime.signals import Interrupted
+from tests.processes import start_alone
 
 FIT = ["fit", "--config", "quick.yaml"]
 RUN = Path("runs/quick/version_0")
@@ -231,16 +231,14 @@ def test_a_run_is_requeued_goes_on_in_its_folder_and_leaves_nothing(
     assert sorted(set(steps)) == list(range(24))  # two epochs of 12
 
 
-def test_a_signal_in_the_imports_ends_cleanly(
-    start_train_py: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
-) -> None:
+def test_a_signal_in_the_imports_ends_cleanly(tmp_path: Path) -> None:
     """Before PyTorch is there; the stand-in for it says when its import has begun, and would take a minute."""
     (tmp_path / "torch.py").write_text("print('importing', flush=True)\nimport time\ntime.sleep(60)\n")
     (tmp_path / "pytorch_lightning.py").write_text("import torch\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(tmp_path))
         for signum, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)):
-            process = start_train_py(tmp_path, *FIT)
+            process = start_alone(tmp_path, *FIT)
             assert process.stdout is not None
             assert process.stdout.readline() == "importing\n"
             process.send_signal(signum)

@@ -63,7 +63,7 @@ def test_the_error_of_blocks_is_that_of_bootstrap_samples() -> None:
     assert np.std(means) == pytest.approx(error * np.sqrt(1 - lost), rel=0.05)
 
 
-@pytest.mark.parametrize(("memory", "student", "least"), [(0.0, 0.95, 0.92), (0.8, 0.5, 0.9)])
+@pytest.mark.parametrize(("memory", "student", "least"), [(0.0, 0.95, 0.93), (0.8, 0.5, 0.92)])
 def test_how_often_the_interval_holds_the_truth(memory: float, student: float, least: float) -> None:
     """In 400 series of 300 rows; Student's interval holds it in half of the cases if rows are alike."""
     random = np.random.default_rng(4)
@@ -80,7 +80,7 @@ def test_blocks_are_as_long_as_rows_are_alike() -> None:
     random = np.random.default_rng(5)
     white = np.median([block_length(random.standard_normal(500)) for _ in range(20)])
     alike = np.median([block_length(autoregressive(500, 0.8, random)) for _ in range(20)])
-    assert white < 8 < 20 < alike < 125
+    assert white < 10 < 30 < alike <= 125
     assert block_length(np.tile([1.0, -1.0], 20)) >= 1
 
 

@@ -2,16 +2,20 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from cli import main
 from datamodules import TitanicDataModule
+from datamodules.base import Split, TensorDataModule
+from datamodules.folds import fold_rows
 
 ROOT = Path(__file__).parents[2]
 LOGISTIC = "--model LitLinear --data TitanicDataModule --data.features [male,Age,Fare] --data.batch_size null"
@@ -20,6 +24,25 @@ LOGISTIC += (
 )
 QUIET = "--trainer.accelerator cpu --diagnostics false --trainer.enable_progress_bar false"
 FOLDS = "--replicate data.fold=0,1,2,3,4"
+
+
+class Rows(TensorDataModule):
+    """Twenty rows in two folds, with ids if wanted; the option `fold` can be made to do nothing."""
+
+    task, in_shape, out_features = "regression", (2,), 1
+
+    def __init__(
+        self, *, fold: int = 0, with_ids: bool = False, ignores_fold: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.fold, self.with_ids, self.ignores_fold = fold, with_ids, ignores_fold
+
+    def load(self) -> dict[str, Split]:
+        x = torch.arange(40.0).reshape(20, 2)
+        rows = fold_rows(len(x), 2, 0 if self.ignores_fold else self.fold)
+        if self.with_ids:
+            self.row_ids = {"val": rows["val"]}
+        return {name: (x[chosen], x[chosen].sum(1)) for name, chosen in rows.items()}
 
 
 @pytest.fixture(autouse=True)
@@ -88,14 +111,15 @@ def test_of_several_settings_the_best_is_predicted_with_every_seed(
 def test_data_without_ids_and_folds_that_are_none(
     capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
 ) -> None:
-    Path("own_data.py").write_text(OWN_DATA)
-    model = "--model LitLinear --data own_data.Rows --trainer.max_epochs 1 --sweep.bulk false"
+    model = (
+        "--model LitLinear --data tests.cli.test_out_of_fold.Rows --trainer.max_epochs 1 --sweep.bulk false"
+    )
     sweep(f"{model} --replicate data.fold=0,1 --run_name places")
     table = pd.read_csv("runs/places/out_of_fold.csv")
     assert list(table) == ["row", "fold", "truth", "prediction"]
     assert table["row"].tolist() == [*range(10), *range(10)]
-    sweep(f"{model} --data.with_ids true --replicate data.fold=0,0 --run_name twice".replace("0,0", "0,1"))
-    assert sorted(pd.read_csv("runs/twice/out_of_fold.csv")["id"]) == list(range(20))
+    sweep(f"{model} --data.with_ids true --replicate data.fold=0,1 --run_name ids")
+    assert sorted(pd.read_csv("runs/ids/out_of_fold.csv")["id"]) == list(range(20))
     sweep(f"{model} --data.with_ids true --data.ignores_fold true --replicate data.fold=0,1 --run_name same")
     assert any("10 rows are held out by more than one fold" in str(each.message) for each in recwarn)
 
@@ -103,27 +127,3 @@ def test_data_without_ids_and_folds_that_are_none(
 def test_without_folds_there_is_no_table() -> None:
     sweep(f"{LOGISTIC} --replicate data.split_seed=0,1 --run_name seeds")
     assert not Path("runs/seeds/out_of_fold.csv").exists()
-
-
-OWN_DATA = """
-import torch
-
-from datamodules.base import TensorDataModule
-from datamodules.folds import fold_rows
-
-
-class Rows(TensorDataModule):
-    task, in_shape, out_features = "regression", (2,), 1
-
-    def __init__(self, *, fold: int = 0, with_ids: bool = False, ignores_fold: bool = False, **kwargs):
-        super().__init__(**kwargs)
-        self.fold, self.with_ids, self.ignores_fold = fold, with_ids, ignores_fold
-
-    def load(self):
-        x = torch.arange(40.0).reshape(20, 2)
-        y = x.sum(1)
-        rows = fold_rows(len(x), 2, 0 if self.ignores_fold else self.fold)
-        if self.with_ids:
-            self.row_ids = {"val": rows["val"]}
-        return {name: (x[chosen], y[chosen]) for name, chosen in rows.items()}
-"""

@@ -10,7 +10,8 @@ import torch
 import yaml
 
 from cli import main
-from cli.resume_checks import differences
+from cli.resume_checks import differences, moves_rows
+from datamodules import LoaderDataModule, ToyDataModule
 
 FOREIGN = '''
 import pytorch_lightning as pl
@@ -237,3 +238,12 @@ def test_the_restored_scale_of_our_data_and_initial_weights(capsys: pytest.Captu
 )
 def test_differences_are_named_like_flags(then: Any, now: Any, found: str | None) -> None:
     assert [name for name, _ in differences(then, now)] == ([found] if found else [])
+
+
+@pytest.mark.parametrize("data", [LoaderDataModule(), ToyDataModule()])
+@pytest.mark.parametrize(
+    ("option", "moves"),
+    [("batch_size", False), ("eval_batch_size", False), ("split_seed", True), ("val_fraction", True)],
+)
+def test_options_that_decide_which_rows_are_trained_on(data: Any, option: str, moves: bool) -> None:
+    assert moves_rows(data, option) is moves

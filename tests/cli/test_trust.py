@@ -140,6 +140,7 @@ def test_the_experiments_need_no_mark(path: Path) -> None:
         ("val/loss", []),
         ("layers.0.weight", []),
         (3.5, []),
+        ({"metrics": {"os.Mine": {}, "torchmetrics.text.Perplexity": {}, "head.weight": {}}}, ["os.Mine"]),
     ],
 )
 def test_what_counts_as_code_from_elsewhere(value: object, names: list[str]) -> None:

@@ -1,7 +1,6 @@
 """What the tests of schedulers share: a folder to submit jobs from, and a run that nothing has disturbed."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 
 from tests.clusters.slurm import running
 from tests.conftest import QUICK, ROOT
+from tests.processes import run_two, train_py
 
 FIT = f"fit --config quick.yaml --config {ROOT / 'configs/presets/ddp.yaml'} --data.batch_size 32"
 FIT += " --trainer.max_epochs 48 --data.passes_per_epoch 4 --trainer.log_every_n_steps 50"
@@ -43,11 +43,9 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(office: Path, environment: dict[str, str]) -> dict[str, torch.Tensor]:
+def undisturbed(office: Path) -> dict[str, torch.Tensor]:
     """The weights after two processes have trained without a break."""
-    command = [sys.executable, "train.py", *FIT.split(), "--run_name", "undisturbed"]
-    done = subprocess.run(command, cwd=office, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    run_two(train_py, *FIT.split(), "--run_name", "undisturbed", folder=office)
     return weights(office / "runs/undisturbed")
 
 

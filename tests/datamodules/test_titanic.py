@@ -103,6 +103,22 @@ def test_folds_are_those_of_scikit_learn(fold):
         np.testing.assert_array_equal(data.splits[split][1], TRAIN.Survived[held_out])
 
 
+@pytest.mark.parametrize("missing", ["impute", "drop"])
+def test_rows_that_are_held_out_have_their_ids(missing):
+    kept = TRAIN if missing == "impute" else TRAIN.dropna(subset="Age")
+    ids = [ready(fold=fold, features=["Age"], missing=missing).row_ids["val"] for fold in range(5)]
+    assert sorted(torch.cat(ids).tolist()) == kept.PassengerId.tolist()
+    data = ready(fold=2, features=["Age"], missing=missing)
+    table = TRAIN.set_index("PassengerId").loc[data.row_ids["val"].tolist()]
+    np.testing.assert_array_equal(data.splits["val"][1], table.Survived)
+
+
+@pytest.mark.parametrize("ids", [None, first("x", 7)])
+def test_a_table_without_ids_has_row_numbers(tmp_path, ids):
+    data = ready(csv=write(tmp_path / "own.csv", PassengerId=ids), features=["Fare"])
+    assert data.row_ids["test"].tolist() == list(range(1, 21))
+
+
 def test_rows_are_dropped_for_the_features_in_use_only():
     assert len(ready(features=["male"], missing="drop", num_folds=None).splits["train"][0]) == 891
     assert len(ready(features=["Age"], missing="drop", num_folds=None).splits["train"][0]) == 714

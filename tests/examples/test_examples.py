@@ -1,9 +1,6 @@
 """What every example must do; what each of them learns is in a test of its own."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +14,8 @@ from cli.build import build
 from cli.new import EXAMPLES, example_names
 from cli.request import prepare
 from tests.cli.end_to_end.commands import assert_same_weights, weights
-from tests.test_ddp import DRIVER
+from tests.processes import run_two
 
-ROOT = Path(__file__).parents[2]
 NAMES = example_names()
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--pictures=false"]
 SHORT = [
@@ -132,21 +128,18 @@ def test_suggests_a_learning_rate(name: str, mnist_dir: str, capsys: pytest.Capt
         assert "suggestion" in output.out
 
 
+def run_commands(lines: list[list[str]]) -> int:
+    """The commands one after the other; the code of the first that fails."""
+    return next((code for words in lines if (code := main(words))), 0)
+
+
 def test_two_processes_train_each_example(tmp_path: Path, mnist_dir: str) -> None:
-    """Both processes run all of them, one after the other, as imports take longest."""
-    short = [*SHORT, *QUIET, "--trainer.max_epochs=1", "--checkup=false"]
+    """Both processes run all of them, one after the other."""
+    short = [*SHORT, *QUIET, "--trainer.max_epochs=1", "--checkup=false", "--trainer.limit_val_batches=2"]
     by_two = ["--trainer.accelerator=cpu", "--trainer.devices=2"]
     lines = []
     for name in NAMES:
         strategy = "ddp_find_unused_parameters_true" if steps_by_itself(name) else "ddp"
-        words = [*words_for(name, mnist_dir), *by_two, f"--trainer.strategy={strategy}", *short]
-        lines.append(" ".join(["fit", *words]))
-    Path("driver.py").write_text(DRIVER.format(lines=lines))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    for name in ("LIGHTNING_INSIDE_RUN", "MASTER_ADDR", "MASTER_PORT"):
-        environment.pop(name, None)
-    done = subprocess.run(
-        [sys.executable, "driver.py"], env=environment, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stderr
+        lines.append(["fit", *words_for(name, mnist_dir), *by_two, f"--trainer.strategy={strategy}", *short])
+    run_two(run_commands, lines, folder=tmp_path)
     assert all(Path("runs", name, "version_0/checkpoints/last.ckpt").is_file() for name in NAMES)

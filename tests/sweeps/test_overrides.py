@@ -55,6 +55,21 @@ class OtherDataEachSeed(ToyDataModule):
         return {name: (x + torch.randn_like(x), y) for name, (x, y) in super().load().items()}
 
 
+class MirroredTogether(ToyDataModule):
+    """Inputs are mirrored, with a hook that sees the target, too."""
+
+    def augment_parts(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        x, y = parts
+        return -x, y
+
+
+class WithWeights(ToyDataModule):
+    """Rows on the left count more."""
+
+    def load(self) -> Any:
+        return {name: (x, y, 1.0 + (x[:, 0] < 0)) for name, (x, y) in super().load().items()}
+
+
 class OwnTable(ToyDataModule):
     """Own data without anything that the loop does not know."""
 
@@ -72,6 +87,8 @@ class OwnTable(ToyDataModule):
         (WithSampler, "WithSampler has its own train_dataloader"),
         (Noisy, "Noisy has its own transform_batch"),
         (OtherDataEachSeed, "OtherDataEachSeed loads other data with each seed"),
+        (MirroredTogether, "MirroredTogether has its own augment_parts"),
+        (WithWeights, "the batches of WithWeights hold more than inputs and targets"),
         (OwnTable, None),
     ],
 )

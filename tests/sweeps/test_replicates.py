@@ -44,7 +44,7 @@ def test_the_mean_and_deviation_over_folds(
     scores = scores_alone()
     expected = f"{np.mean(scores):.6f} ± {np.std(scores, ddof=1):.6f}"
     assert expected in " ".join(printed.split())
-    assert "best" not in printed
+    assert "best setting" not in printed
     runs = pd.read_csv("runs/cv/runs.csv")
     assert runs["data.fold"].tolist() == [0, 1, 2]
     assert runs["score"].tolist() == pytest.approx(scores)

@@ -2,8 +2,6 @@
 
 import dataclasses
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from math import log10
 from pathlib import Path
@@ -11,11 +9,12 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from cli.sweep import read_plan
 from runtime.errors import UsageError
 from sweeps.plan import Plan
 from sweeps.study import Queue, first_damaged_line
+from tests.processes import Forked
 
-ROOT = Path(__file__).parents[2]
 Read = Callable[..., Plan]
 GRID = ["--vary", "a=1,2,3", "--sweep.seeds", "2"]
 
@@ -57,20 +56,18 @@ def test_a_budget_below_the_grid(plan: Read) -> None:
     assert len(drain(Queue(plan(*GRID, "--sweep.trials", "4")))) == 4
 
 
+def take_all() -> int:
+    """Take runs until there is none, and print them."""
+    queue = Queue(read_plan(["--model", "LitMLP", "--vary", "a=int:1:40", "--run_name", "LitMLP_sweep"]))
+    while (run := queue.next()) is not None:
+        print(run.setting["a"], flush=True)
+        queue.complete(run, 1.0)
+    return 0
+
+
 def test_two_processes_share_the_runs(plan: Read) -> None:
-    code = (
-        "from cli.sweep import read_plan\nfrom sweeps.study import Queue\n"
-        "queue = Queue(read_plan(['--model', 'LitMLP', '--vary', 'a=int:1:40', '--run_name', 'LitMLP_sweep']))\n"
-        "while (run := queue.next()) is not None:\n"
-        "    print(run.setting['a'])\n    queue.complete(run, 1.0)\n"
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(2)
-    ]
-    taken = [int(line) for process in processes for line in process.communicate(timeout=300)[0].split()]
+    processes = [Forked(take_all, folder=Path()) for _ in range(2)]
+    taken = [int(line) for process in processes for line in process.communicate()[0].split()]
     assert sorted(taken) == list(range(1, 41))
     assert all(trial.state == TrialState.COMPLETE for trial in Queue(plan("--vary", "a=int:1:40")).trials())
 

@@ -4,7 +4,6 @@ import csv
 import json
 import shlex
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -18,8 +17,8 @@ from cli import main
 from sweeps.plan import Plan
 from sweeps.run_all import report
 from sweeps.study import Queue, Run
+from tests.processes import Forked, train_py
 
-Start = Callable[..., "subprocess.Popen[str]"]
 QUICK = ["sweep", "--config", "quick.yaml", "--diagnostics=false"]
 LR = ["--vary", "model.optimizer.lr=0.1,0.01"]
 
@@ -183,12 +182,12 @@ def test_a_report_waits_for_that_of_another_process_and_then_knows_its_runs(
     assert [row["state"] for row in runs(read.name)] == ["complete", "complete"]
 
 
-def test_a_sweep_that_was_killed_goes_on_and_ends_as_one_that_was_not(start_train_py: Start) -> None:
+def test_a_sweep_that_was_killed_goes_on_and_ends_as_one_that_was_not() -> None:
     """kill -9 in the middle of its second run; Ctrl-C in a later one."""
     words = [*QUICK, *LR, "--sweep.seeds=2", "--sweep.bulk=false", "--trainer.max_epochs=12"]
     journal = Path("runs/quick_sweep/study.journal")
     for how, folders, code in ((signal.SIGKILL, 2, -9), (signal.SIGINT, 4, 130)):
-        process = start_train_py(Path(), *words)
+        process = Forked(train_py, *words, folder=Path())
         wait_for_checkpoint(Path("runs/quick_sweep"), folders)
         process.send_signal(how)
         said = process.communicate(timeout=60)[1]

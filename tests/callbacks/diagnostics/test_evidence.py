@@ -111,6 +111,13 @@ def test_what_cannot_be_compared():
 def test_weights_make_the_comparison_unfair():
     assert not evidence(lambda: F.cross_entropy(LOGITS, LABELS, weight=torch.ones(K))).fair
     assert evidence(lambda: F.cross_entropy(LOGITS, LABELS)).fair
+    x, y = torch.randn(N, 2, generator=G), torch.randn(N, 2, generator=G)
+    assert evidence(lambda: F.mse_loss(x, y)).fair
+    for rows in (
+        lambda: F.cross_entropy(LOGITS, LABELS, reduction="none"),
+        lambda: F.mse_loss(x, y, reduction="none"),
+    ):
+        assert not evidence(rows).fair  # the step gives rows weights of their own
 
 
 def test_chance_is_not_accused_by_few_rows():

@@ -3,12 +3,17 @@
 import json
 
 import pytest
+import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 
 from callbacks import Diagnosis
+from callbacks.diagnostics.evidence import Evidence
+from callbacks.diagnostics.learning import one_class
+from callbacks.diagnostics.record import TrainingRecord
+from lit_models import LitLinear
 from tests.callbacks.plain import Plain, fit, mlp, rows
 
 G = torch.Generator().manual_seed(7)
@@ -134,6 +139,25 @@ def test_one_class_predicted(healthy):
     found = run(nn.Linear(6, 2), (X * 0, NOISE), (X_VAL * 0, NOISE_VAL), lr=0.01)
     verdict = found["one class predicted"]
     assert (verdict.severity, verdict.because) == ("warn", "no better than a constant answer")
+
+
+@pytest.mark.parametrize(
+    ("loss", "option"),
+    [("cross_entropy", "class_weights"), ("binary_cross_entropy_with_logits", "pos_weight")],
+)
+def test_the_advice_for_one_class_names_the_flag_that_the_model_has(loss, option, tmp_path):
+    evidence = Evidence(100, 0.30, 0.32, 0.01, 0.9, 0.9, only=0, classes=2, loss_name=loss)
+    given = {option: [1.0, 2.0] if option == "class_weights" else 2.0}
+    for settings, named in (({}, True), (given, False)):
+        task, outputs = ("multiclass", 2) if option == "class_weights" else ("binary", 1)
+        model = LitLinear(in_shape=[6], out_features=outputs, task=task, **settings)
+        trainer = pl.Trainer(max_steps=1, logger=False, enable_checkpointing=False, accelerator="cpu")
+        trainer.fit(model, rows(X, labels(X), batch_size=64))
+        record = TrainingRecord(validated=evidence)
+        record.update(trainer)
+        (verdict,) = one_class(record)
+        assert (f"`--model.{option} balanced`" in verdict.advice) == named
+        assert verdict.advice.count("--model") == named
 
 
 def test_not_converged_and_converged(healthy):

@@ -5,9 +5,6 @@ DTensors behave on the CPU, over gloo, as they do on GPUs.
 
 import json
 import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +16,7 @@ from torch.distributed.tensor import DTensor
 
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from tests.callbacks.plain import MemoryLogger, Plain, fit, mlp, rows
-
-ROOT = Path(__file__).parents[3]
-
+from tests.processes import run_two
 
 STEPS = 4
 
@@ -62,7 +57,7 @@ def train(processes: int) -> dict[str, Any]:
     }
     model: Planted = Planted(net)
     if processes == 2:
-        rank = int(os.environ.get("LOCAL_RANK", 0))  # Lightning sets it in the processes that it starts
+        rank = int(os.environ["LOCAL_RANK"])
         x, y = x[rank::2], y[rank::2]
         strategy = ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1)
         options |= {"strategy": strategy, "devices": 2, "use_distributed_sampler": False}
@@ -73,16 +68,16 @@ def train(processes: int) -> dict[str, Any]:
     return {"values": dict(logger.values), "reports": guard.reports}
 
 
+def write_result() -> int:
+    result = train(2)
+    if os.environ["LOCAL_RANK"] == "0":
+        Path("two.json").write_text(json.dumps(result))
+    return 0
+
+
 def test_shards_add_up_to_the_whole(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    out = tmp_path / "two.json"
-    env = os.environ | {"MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    run = [sys.executable, "-m", "tests.callbacks.diagnostics.test_sharded", str(out)]
-    done = subprocess.run(run, cwd=ROOT, env=env, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    two, one = json.loads(out.read_text()), train(1)
+    run_two(write_result, folder=tmp_path)
+    two, one = json.loads((tmp_path / "two.json").read_text()), train(1)
     assert two["values"].keys() == one["values"].keys()
     for tag, pairs in one["values"].items():
         found = two["values"][tag]
@@ -92,9 +87,3 @@ def test_shards_add_up_to_the_whole(tmp_path: Path) -> None:
     assert two["values"]["nonfinite/01_net.2"][-1] == [STEPS - 1, 1.0]
     assert two["reports"] == one["reports"]
     assert len(one["reports"]) == 1
-
-
-if __name__ == "__main__":
-    result = train(2)
-    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
-        Path(sys.argv[1]).write_text(json.dumps(result))

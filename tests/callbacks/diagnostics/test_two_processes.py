@@ -2,9 +2,6 @@
 
 import json
 import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +9,7 @@ import torch
 
 from callbacks import ActivationMonitor, Diagnosis, GradientMonitor, NonFiniteGuard
 from tests.callbacks.plain import MemoryLogger, Plain, fit, mlp, rows
-
-ROOT = Path(__file__).parents[3]
+from tests.processes import run_two
 
 
 def train(devices):
@@ -24,8 +20,8 @@ def train(devices):
     with torch.no_grad():
         model.net[0].bias[0] = -1e3
     parallel = {"strategy": "ddp", "devices": 2, "use_distributed_sampler": False} if devices == 2 else {}
-    if devices == 2:  # Lightning sets LOCAL_RANK in the processes that it starts
-        rank = int(os.environ.get("LOCAL_RANK", 0))
+    if devices == 2:
+        rank = int(os.environ["LOCAL_RANK"])
         x, y = x[rank::2], y[rank::2]
     logger = MemoryLogger()
     watchers = [GradientMonitor(1), ActivationMonitor(1, window=2), NonFiniteGuard(), Diagnosis()]
@@ -33,24 +29,18 @@ def train(devices):
     return dict(logger.values)
 
 
+def write_values() -> int:
+    values = train(2)
+    if os.environ["LOCAL_RANK"] == "0":
+        Path("two.json").write_text(json.dumps(values))
+    return 0
+
+
 def test_two_processes_are_one(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    out = tmp_path / "two.json"
-    env = os.environ | {"MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    run = [sys.executable, "-m", "tests.callbacks.diagnostics.test_two_processes", str(out)]
-    done = subprocess.run(run, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    two, one = json.loads(out.read_text()), train(1)
+    run_two(write_values, folder=tmp_path)
+    two, one = json.loads((tmp_path / "two.json").read_text()), train(1)
     assert two.keys() == one.keys()
     for tag, pairs in one.items():
         assert [step for step, _ in pairs] == [step for step, _ in two[tag]], tag
         assert [v for _, v in two[tag]] == pytest.approx([v for _, v in pairs], rel=1e-4, abs=1e-9), tag
     assert two["activation_dead_units/00_net.0"][-1] == [3, 1.0]
-
-
-if __name__ == "__main__":
-    values = train(2)
-    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
-        Path(sys.argv[1]).write_text(json.dumps(values))

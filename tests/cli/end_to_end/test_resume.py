@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +11,7 @@ import yaml
 from cli import main
 from lit_models import LitMLP
 from tests.cli.end_to_end.commands import FIT, RUN, assert_same_weights, row, run, weights
-
-ROOT = Path(__file__).parents[3]
+from tests.processes import run as run_elsewhere
 
 
 @pytest.mark.usefixtures("table")
@@ -93,18 +90,10 @@ def test_a_run_in_training_is_not_resumed(
     def resume_from_elsewhere(model: LitMLP) -> None:
         folder = max(Path("runs/alive").iterdir())
         before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        words = [
-            sys.executable,
-            str(ROOT / "train.py"),
-            "fit",
-            "--resume",
-            str(folder),
-            "--trainer.max_epochs=9",
-        ]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        done = run_elsewhere(["fit", "--resume", str(folder), "--trainer.max_epochs=9"], Path())
         assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
-        refused.append(done.stderr)
-        assert done.returncode == 2
+        refused.append(done.err)
+        assert done.code == 2
 
     run([*FIT, "--run_name", "alive", "--trainer.max_epochs=1"], capsys)
     with monkeypatch.context() as patch:

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -15,8 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from cli import main
 from lit_models import LitMLP
 from tests.cli.end_to_end.commands import BEST, FIT, run
-
-Start = Callable[..., "subprocess.Popen[str]"]
+from tests.processes import Forked, train_py
 
 
 def assert_it_goes_on(folder: Path, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,12 +27,10 @@ def assert_it_goes_on(folder: Path, complaint: str, capsys: pytest.CaptureFixtur
     assert pd.read_csv(folder / "metrics.csv")["step"].is_monotonic_increasing
 
 
-def test_sigterm_saves_and_says_how_to_go_on(
-    workplace: Path, start_train_py: Start, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_sigterm_saves_and_says_how_to_go_on(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path("runs/terminated/version_0")
     words = ["--run_name", "terminated", "--trainer.max_epochs", "100000"]
-    process = start_train_py(workplace, *FIT, *words)
+    process = Forked(train_py, *FIT, *words, folder=workplace)
     deadline = time.monotonic() + 60
     while not (folder / "checkpoints/last.ckpt").exists():
         assert process.poll() is None, process.communicate()[1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,23 +13,22 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.processes import Forked, train_py
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 api = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no chromium")]
 
-Start = Callable[..., "subprocess.Popen[str]"]
 SECONDS = 60_000  # milliseconds that playwright waits at most
 
 
 class Served:
     """A command that serves, and its address."""
 
-    def __init__(self, start: Start, folder: Path, *words: str) -> None:
-        self.process = start(folder, "watch", *words, "--no-browser")
-        assert self.process.stdout is not None
-        found = re.search(r"http\S+", self.process.stdout.readline())
-        assert found, self.process.stderr and self.process.stderr.read()
+    def __init__(self, folder: Path, *words: str) -> None:
+        self.process = Forked(train_py, "watch", *words, "--no-browser", folder=folder)
+        found = re.search(r"http\S+", self.process.first_line())
+        assert found, self.process.communicate()
         self.address = found.group()
 
     def cpu_seconds(self) -> float:
@@ -54,28 +52,24 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def plane(start_train_py: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The two circles."""
     folder = tmp_path_factory.mktemp("plane")
-    served = Served(
-        start_train_py, folder, f"--config={ROOT}/configs/circles.yaml", "--trainer.max_epochs=-1"
-    )
+    served = Served(folder, f"--config={ROOT}/configs/circles.yaml", "--trainer.max_epochs=-1")
     yield served
     assert served.end() == (130, served_words("a watched training keeps nothing"))
     assert not list(folder.iterdir())
 
 
 @pytest.fixture(scope="module")
-def images(
-    start_train_py: Start, tmp_path_factory: pytest.TempPathFactory, mnist_dir: str
-) -> Iterator[Served]:
+def images(tmp_path_factory: pytest.TempPathFactory, mnist_dir: str) -> Iterator[Served]:
     """Digits of bars, and a convolutional network."""
     words = (
         f"--config={ROOT}/configs/mnist_convnet.yaml",
         f"--data.data_dir={mnist_dir}",
         "--model.channels=[4,8]",
     )
-    served = Served(start_train_py, tmp_path_factory.mktemp("images"), *words)
+    served = Served(tmp_path_factory.mktemp("images"), *words)
     yield served
     served.end()
 
