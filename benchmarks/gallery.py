@@ -11,6 +11,7 @@ import argparse
 import csv
 import io
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("--data_dir", type=Path, default=ROOT / "data")
     options = parser.parse_args()
     names, data_dir = options.names, options.data_dir.resolve()
+    sys.path[0] = str(ROOT)  # for the examples, which examples.py in this folder would hide
     if unknown := set(names) - {*SHOWN, *ALONE}:
         parser.error(f"{', '.join(unknown)}: not in the gallery")
     GALLERY.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from callbacks.data_spec import spec_of
 from callbacks.pictures.base import Picture
+from callbacks.pictures.hardest import percent
 from callbacks.pictures.images import INK, has_images, mosaic, pixels, show_captioned, spacing
 from callbacks.pictures.network import class_name
 from callbacks.pictures.style import BLACK, mask_colors, new_figure
@@ -106,7 +107,7 @@ def draw_masks(images: np.ndarray, truth: np.ndarray, predicted: np.ndarray, nam
         "vmin": -1.5,
         "vmax": len(names) - 0.5,
     }
-    shares = ["" if np.isnan(share) else f"{share:.0%}" for share in shares_right(truth, predicted)]
+    shares = ["" if np.isnan(share) else percent(share) for share in shares_right(truth, predicted)]
     count = len(images)
     figure = new_figure(max(4.0, 1.0 * count + 0.8), 4.3)
     rows = figure.subplots(3, 1)

@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgb
 from torch import Tensor, nn
 
 from callbacks.pictures import Masks
+from callbacks.pictures.hardest import percent
 from callbacks.pictures.masks import draw_masks, has_masks, predicted_masks, shares_right
 from callbacks.pictures.style import drawing, mask_colors
 from tests.callbacks.plain import Plain, fit, rows
@@ -92,7 +93,7 @@ def test_pixels_have_the_colors_of_their_classes() -> None:
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == [*NAMES, "no label"]
     right = (truth == predicted)[0].sum() / (truth[0] >= 0).sum()
-    assert figure.axes[2].texts[0].get_text() == f"{right:.0%}"
+    assert figure.axes[2].texts[0].get_text() == percent(right)
 
 
 def test_images_with_colors_stay_colored() -> None:
