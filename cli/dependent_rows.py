@@ -1,7 +1,7 @@
 """Test rows that are not independent: those of one group, such as a patient's images, and those in the order of time.
 
-Errors of neighboring rows are alike, so that N of them say less than N independent ones. Student's test does not know
-that, and calls chance a difference.
+Errors of such rows are alike, so that N of them say less than N independent ones. Student's test does not know that, and
+takes chance for a difference.
 """
 
 import dataclasses

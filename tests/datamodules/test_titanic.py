@@ -115,8 +115,9 @@ def test_rows_that_are_held_out_have_their_ids(missing):
 
 @pytest.mark.parametrize("ids", [None, first("x", 7)])
 def test_a_table_without_ids_has_row_numbers(tmp_path, ids):
-    data = ready(csv=write(tmp_path / "own.csv", PassengerId=ids), features=["Fare"])
-    assert data.row_ids["test"].tolist() == list(range(1, 21))
+    own = write(tmp_path / "own.csv", PassengerId=ids)
+    data = ready(train_csv=own, num_folds=None, features=["Fare"])
+    assert data.row_ids["val"].tolist() == list(range(1, 21))
 
 
 def test_rows_are_dropped_for_the_features_in_use_only():
