@@ -45,4 +45,10 @@ class EvaluationResults(LoggedValues):
         """Whether it is what a metric has computed, which it keeps until it is reset."""
         metrics = [each for each in self.trainer.lightning_module.modules() if isinstance(each, Metric)]
         results = [result for each in metrics for result in computed(each)]
-        return any(torch.allclose(value, each, rtol=0, atol=0, equal_nan=True) for each in results)
+        return any(is_same(value, each) for each in results)
+
+
+def is_same(one: Tensor, other: Tensor) -> bool:
+    """Whether two single numbers, of any type and on any device, are equal as float32, or both not a number."""
+    first, second = (each.detach().cpu().float().flatten() for each in (one, other))
+    return torch.allclose(first, second, rtol=0, atol=0, equal_nan=True)

@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tensorboard.summary.writer import event_file_writer
 
 from datamodules.mnist_files import FILE_NAMES, find_files
 
 ROOT = Path(__file__).parents[1]
 RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 ON_THE_CARD = "python -m pytest -m gpu"
+
+# TensorBoard reads the files of a run in the order of their names: second, host, process, and a count of the files of
+# that process. A run and its continuation within one second sort alike only if their counts have as many digits.
+event_file_writer._global_uid = event_file_writer.AtomicCounter(1_000_000)
 
 QUICK = """\
 # A network so small that an epoch takes a tenth of a second.
