@@ -153,11 +153,15 @@ class ForeignData(pl.LightningDataModule):
         kind: "shuffled", "own noise", "dict", "combined", "saves itself", or a name in `SAMPLERS` or `STREAMS`.
         num_workers: processes that read.
         batch_size: rows.
+        num_val_workers: processes that read for each of two validation loaders, and stay alive.
     """
 
-    def __init__(self, kind: str = "shuffled", num_workers: int = 0, batch_size: int = 8) -> None:
+    def __init__(
+        self, kind: str = "shuffled", num_workers: int = 0, batch_size: int = 8, num_val_workers: int = 0
+    ) -> None:
         super().__init__()
         self.kind = kind
+        self.num_val_workers = num_val_workers
         self.options = {
             "batch_size": batch_size,
             "num_workers": num_workers,
@@ -180,5 +184,9 @@ class ForeignData(pl.LightningDataModule):
         data = {"shuffled": Rows, "own noise": OwnNoise}[self.kind]
         return DataLoader(data(), shuffle=True, **self.options)
 
-    def val_dataloader(self) -> DataLoader:
-        return DataLoader(TensorDataset(*table(20)), batch_size=8)
+    def val_dataloader(self) -> Any:
+        data = TensorDataset(*table(20))
+        if not self.num_val_workers:
+            return DataLoader(data, batch_size=8)
+        options: dict[str, Any] = {"num_workers": self.num_val_workers, "persistent_workers": True}
+        return [DataLoader(data, batch_size=8, shuffle=each, **options) for each in (False, True)]

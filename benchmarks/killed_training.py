@@ -50,8 +50,9 @@ class Noisy(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         self.log("train/drawn", torch.rand(()))
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self.log("val/loss", self._loss(batch) + torch.rand(()))
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        name = f"val/loss_{dataloader_idx}" if dataloader_idx else "val/loss"
+        self.log(name, self._loss(batch) + torch.rand(()), add_dataloader_idx=False)
 
     def configure_optimizers(self) -> Any:
         if self.style in MANUAL:

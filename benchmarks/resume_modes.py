@@ -29,13 +29,19 @@ def mode(
     style: str = "step",
     *,
     workers: int = 0,
+    val_workers: int = 0,
     callbacks: Sequence[dict[str, Any]] = (),
     processes: int = 1,
     promised: str = "everywhere",
     **trainer: Any,
 ) -> Mode:
     """A module and data from elsewhere, for 50 steps unless `trainer` says otherwise."""
-    foreign = {"kind": kind, "num_workers": workers, "batch_size": 8 // processes}
+    foreign = {
+        "kind": kind,
+        "num_workers": workers,
+        "batch_size": 8 // processes,
+        "num_val_workers": val_workers,
+    }
     config = {
         "model": {"class_path": "benchmarks.killed_training.Noisy", "init_args": {"style": style}},
         "data": {"class_path": "benchmarks.killed_loaders.ForeignData", "init_args": foreign},
@@ -89,6 +95,8 @@ MODES: dict[str, Mode] = {
     "two processes, two workers": mode(style="plateau", workers=2, processes=2),
     "validation within epochs": mode(style="plateau", val_check_interval=3),
     "validation across epochs": mode(val_check_interval=7, check_val_every_n_epoch=None),
+    "validation in persistent workers": mode(val_workers=1),
+    "validation in persistent workers, not checked first": mode(val_workers=1, num_sanity_val_steps=0),
     "validation at every step": mode(val_check_interval=1, max_epochs=3),
     "accumulation": mode(accumulate_grad_batches=2, max_epochs=8),
     "accumulation, validation within epochs": mode(

@@ -1,4 +1,7 @@
-"""The loaders of an evaluation in several processes: each row is seen once; where it cannot be, the run says so."""
+"""The loaders of an evaluation. In several processes each row is seen once; where it cannot be, the run says so.
+
+They draw nothing that a resumed training would miss (`lasting_workers.py`).
+"""
 
 from collections.abc import Iterator
 from functools import wraps
@@ -10,6 +13,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, IterableDataset, SequentialSampler
 
 from datamodules.resumable import ResumableLoader, global_batches
+from runtime.lasting_workers import seed_lasting_workers
 from runtime.private import spreads_samples
 from runtime.replay import KEPT
 
@@ -34,10 +38,12 @@ def sharing(original: Any, name: str, trainer: pl.Trainer) -> Any:
     @wraps(original)
     def dataloader() -> Any:
         given = original()
-        if trainer.world_size == 1 or not spreads_samples(trainer):
-            return given
         combined = given if isinstance(given, CombinedLoader) else CombinedLoader(given, "sequential")
         loaders = list(combined.flattened)
+        for number, loader in enumerate(loaders):
+            seed_lasting_workers(loader, trainer, number)
+        if trainer.world_size == 1 or not spreads_samples(trainer):
+            return given
         for reason in {why_not_once(each, trainer.world_size) for each in loaders} - {None} - reported:
             reported.add(str(reason))
             rank_zero_warn(f"{name}: {reason}")

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 from datamodules.resumable import ResumableLoader, derived_seed
 from runtime.errors import UsageError
 from runtime.evaluation_loaders import share_evaluation
+from runtime.lasting_workers import has_lasting_workers, seed_lasting_workers
 from runtime.private import batches_ahead
 from runtime.replay import ReplayLoader
 
@@ -45,6 +46,8 @@ def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:
         for reason in {why_not(each, trainer) for each in loaders} - {None} - reported:
             reported.add(str(reason))
             rank_zero_warn(str(reason))
+        for number, loader in enumerate(loaders):
+            seed_lasting_workers(loader, trainer, number)
         combined.flattened = [
             each if why_not(each, trainer) or not is_plain(each) else replayed(each, number)
             for number, each in enumerate(loaders)
@@ -123,7 +126,10 @@ def why_not(loader: Any, trainer: pl.Trainer) -> str | None:
         if not isinstance(loader.dataset, IterableDataset) and not trainer.overfit_batches:
             return None
         kind = "the training data are a stream, or overfit_batches is set"
+    state = "the loader has a state of its own"
+    if has_lasting_workers(loader):
+        state += ", or its persistent workers draw random numbers"
     return (
         f"{kind}: a run that is stopped within an epoch resumes with other batches than it would have had; stopped "
-        "between two epochs, it resumes exactly unless the loader has a state of its own"
+        f"between two epochs, it resumes exactly unless {state}"
     )
