@@ -87,7 +87,7 @@ def new_metric(name: str, options: Mapping[str, Any], task: Task) -> Metric:
 def metric_class(name: str, prefix: str) -> type[Metric]:
     """The class of a name or class path, for tasks whose metrics have this prefix in torchmetrics."""
     if "." in name:
-        found = class_at(name, Metric, "a metric of torchmetrics, or the class path of one")
+        found = class_at("model.metrics:", name, Metric, "the name or class path of a metric")
         return Perplexity if found is torchmetrics.text.Perplexity else found
     if name == "Perplexity":
         return Perplexity

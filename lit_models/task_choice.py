@@ -41,7 +41,4 @@ def own_task(path: str) -> type[Task]:
     choices = f"one of {', '.join(TASKS)}, or the class path of a subclass of lit_models.tasks.Task"
     if "." not in path:
         raise ValueError(f"task is {path!r}; it must be {choices}")
-    try:
-        return class_at(path, Task, choices)
-    except ValueError as error:
-        raise ValueError(f"task {error}") from None
+    return class_at("task", path, Task, choices)

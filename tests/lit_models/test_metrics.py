@@ -229,7 +229,7 @@ def test_a_metric_of_ones_own_says_what_it_gets() -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["nowhere.Metric"], "'nowhere.Metric' cannot be imported"),
+        (["nowhere.Metric"], "model.metrics: 'nowhere.Metric' cannot be imported"),
         ([f"{__name__}.measured"], "is no Metric"),
         ({"F1Score": {"gets": "labels"}}, "gets is 'labels'; it must be prediction or logits"),
         (["F1Score", "torchmetrics.classification.MulticlassF1Score", "torchmetrics.F1Score"], "two metrics"),
