@@ -76,10 +76,8 @@ def write_out_of_fold(plan: Plan, runs: pd.DataFrame) -> None:
             parts.append(part.assign(**told_apart))
         metrics.append(pooled.values())
     table = pd.concat(parts, ignore_index=True)
-    with replacing(plan.folder / FILE) as temporary:
-        table.to_csv(temporary, index=False)
     values = {str(name): float(value) for name, value in pd.DataFrame(metrics).mean().items()}
-    note_in_summary(plan.folder, {"metrics": values, "rows": len(table), "runs": len(chosen)})
+    keep(plan.folder, table, {"metrics": values, "rows": len(table), "runs": len(chosen)})
     report(plan.folder, table, values, [name for name in others if name in table])
 
 
@@ -118,9 +116,11 @@ def row_ids(data: Any, num_rows: int) -> tuple[str, list[Any]]:
     return "id", ids.tolist() if isinstance(ids, torch.Tensor | np.ndarray) else list(ids)
 
 
-def note_in_summary(folder: Path, found: dict[str, Any]) -> None:
-    """Add to `sweep.json` what the sweep's page shows."""
+def keep(folder: Path, table: pd.DataFrame, found: dict[str, Any]) -> None:
+    """Write the table, and add to `sweep.json` what the sweep's page shows."""
     with FileLock(folder / "report.lock"):
+        with replacing(folder / FILE) as temporary:
+            table.to_csv(temporary, index=False)
         about = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         write_whole(
             folder / SUMMARY, json.dumps({**about, "out_of_fold": found}, indent=1, default=str) + "\n"
