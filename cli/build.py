@@ -17,7 +17,6 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from callbacks.pictures.base import Picture
 from callbacks.step_hooks import skip_empty_hooks
 from cli import checks
 from cli.cluster import check_leftovers, note_run
@@ -29,6 +28,7 @@ from cli.recording import launch, save_settings
 from cli.request import Request
 from cli.resume_checks import changed_settings, check_objects
 from cli.saved_config import as_plain_values
+from cli.switched_off import not_switched_off
 from runtime.end_record import End, forget_end, recorded_end
 from runtime.ending import has_ended
 from runtime.own_loggers import RunTrainer, all_loggers
@@ -166,9 +166,7 @@ class Run(LightningCLI):
         if not self.with_trainer or self.is_finished:
             return None
         config = self.config_init.trainer
-        config.callbacks = as_list(config.callbacks)
-        if not self.settings.pictures:
-            config.callbacks = [each for each in config.callbacks if not isinstance(each, Picture)]
+        config.callbacks = not_switched_off(as_list(config.callbacks), self.settings)
         checks.check_trainer(config)
         checks.check_callbacks(config.callbacks)
         checks.check_monitor(self)

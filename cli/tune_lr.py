@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from jsonargparse import Namespace
 from matplotlib.figure import Figure
-from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, StochasticWeightAveraging
+from pytorch_lightning.callbacks import EarlyStopping, StochasticWeightAveraging
 
 from callbacks.pictures.style import BLUE, GRAY, VERMILION, drawing, legend_below, new_figure, to_png
 from cli.build import Run, build
@@ -36,8 +36,8 @@ SHORT = [  # for this training only the loss is measured, and nothing is kept
     "--diagnostics=false",
 ]
 RATE = re.compile(r"(^|[._])(lr|learning_rate)$")  # the name of a setting that may be the learning rate
-# Callbacks that would set the rate, or miss what is switched off above.
-LEFT_OUT = (EarlyStopping, LearningRateMonitor, StochasticWeightAveraging)
+# Callbacks that would set the rate, or miss the validation.
+LEFT_OUT = (EarlyStopping, StochasticWeightAveraging)
 
 
 def train_through_range(words: Sequence[str], test: RangeTest, folder: Path) -> Run:

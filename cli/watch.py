@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.callbacks import LearningRateMonitor
-
 from cli.build import Run, build
 from cli.request import Request, option_values, prepare, take_flag, take_option
 from cli.run_paths import run_of
@@ -119,7 +117,4 @@ def watched(
         folder=folder,
     )
     watcher.seed = run.settings.seed_everything
-    run.trainer.callbacks = [
-        each for each in run.trainer.callbacks if not isinstance(each, LearningRateMonitor)
-    ]
     return run
