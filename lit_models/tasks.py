@@ -185,10 +185,11 @@ class Multilabel(Task):
 class Regression(Task):
     """K real numbers; the loss uses the normalized target, every metric the units of the table.
 
-    With several outputs (N, K) mse and mae are means over all of them, and r2 is the mean of the outputs' own r2.
+    With several outputs mse and mae are means over all of them, and r2 is the mean of the outputs' own r2. The
+    outputs are the columns of a target (N, K), or of K series over H steps (N, H, K).
 
     Args:
-        out_features: K.
+        out_features: K, or H * K if the network returns all steps at once.
         target_mean: what the data module subtracted from the target, in its units; (K,) for several outputs.
         target_std: what the data module then divided by; likewise.
     """
@@ -217,6 +218,9 @@ class Regression(Task):
         return F.mse_loss(logits.reshape(target.shape), target, reduction=reduction)
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
+        num_columns = self.target_mean.numel()
+        if num_columns > 1 and logits.shape[-1] != num_columns:  # all steps of several series
+            logits = logits.unflatten(-1, (-1, num_columns))
         return {"prediction": self._in_units(logits.squeeze(-1))}
 
     def truth(self, target: Tensor) -> Tensor:
@@ -225,8 +229,11 @@ class Regression(Task):
     def for_metrics(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         # In float32 the sums of squares of a target around 1000 with a deviation of 1 put r2 wrong by 5 %.
         prediction, truth = (each.double() for each in super().for_metrics(logits, target))
-        if truth.ndim == 2 and truth.shape[1] == self.num_outputs > 1:
-            return prediction, truth  # r2 compares with the mean of each column
+        num_columns = truth.shape[-1] if truth.ndim > 1 else 1
+        if (
+            num_columns > 1 and self.num_outputs % num_columns == 0
+        ):  # r2 compares with the mean of each column
+            return prediction.reshape(-1, num_columns), truth.reshape(-1, num_columns)
         return prediction.flatten(), truth.flatten()
 
     def metrics(self) -> dict[str, Metric]:
