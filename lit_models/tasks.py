@@ -14,9 +14,8 @@ from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, R2Score
 from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy, MultilabelAccuracy
 
 from lit_models.class_weights import BALANCED, PosWeight, Weights, as_buffer
+from lit_models.targets import IGNORED, check_classes, check_zero_to_one
 from lit_models.task import Task as Task
-
-IGNORED = -100  # class of positions that count for nothing, such as padding; PyTorch's default
 
 
 class Binary(Task):
@@ -41,6 +40,9 @@ class Binary(Task):
         return F.binary_cross_entropy_with_logits(
             logit, target, pos_weight=self.pos_weight, reduction=reduction
         )
+
+    def check_target(self, target: Tensor) -> None:
+        check_zero_to_one(target, "a binary")
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
         logit = logits.squeeze(-1).float()
@@ -101,15 +103,27 @@ class Multiclass(Task):
         logits = self.logits_for_metrics(logits)
         check_positions(logits, target, self.num_classes)
         smoothing = self.label_smoothing if self.training else 0.0
-        return F.cross_entropy(
-            logits, target, self.class_weights, label_smoothing=smoothing, reduction=reduction
-        )
+        try:
+            return F.cross_entropy(
+                logits, target, self.class_weights, label_smoothing=smoothing, reduction=reduction
+            )
+        except IndexError:
+            self.check_target(target)
+            raise
+
+    def check_target(self, target: Tensor) -> None:
+        if not target.is_floating_point():
+            check_classes(target, self.num_classes)
 
     def entry_weights(self, target: Tensor) -> Tensor | None:
         if target.is_floating_point():  # probabilities of the classes
             return None
         kept = target != IGNORED
-        return kept if self.class_weights is None else self.class_weights[target.clamp(min=0)] * kept
+        return (
+            kept
+            if self.class_weights is None
+            else self.class_weights[target.clamp(0, self.num_classes - 1)] * kept
+        )
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
         logits = self.logits_for_metrics(logits)
@@ -165,6 +179,9 @@ class Multilabel(Task):
         return F.binary_cross_entropy_with_logits(
             logits, target.to(logits.dtype), pos_weight=self.pos_weight, reduction=reduction
         )
+
+    def check_target(self, target: Tensor) -> None:
+        check_zero_to_one(target, "a multilabel")
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
         return {"prediction": (logits > 0).long(), "probability": logits.float().sigmoid()}
