@@ -112,6 +112,7 @@ def _run(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    multiprocessing.set_start_method(None, force=True)  # the workers of its loaders start as anywhere else
     sys.path.insert(0, str(folder))  # as `python -m` would; models of one's own lie there
     if "RANK" in environment:
         from pytorch_lightning.utilities.rank_zero import rank_zero_only
