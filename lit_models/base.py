@@ -136,8 +136,9 @@ class LitModel(pl.LightningModule):
         freeze(self, self.frozen)
         if self.compile_network:
             self.compile()
-        if stage == "fit" and type(self).unpack is LitModel.unpack and type(self).target is LitModel.target:
-            check_targets(self.trainer, self.task)
+        knows_batch = type(self).unpack is LitModel.unpack and type(self).target is LitModel.target
+        if stage == "fit" and knows_batch and self._trainer is not None:
+            check_targets(self._trainer, self.task)
         if stage == "fit" and self.task.balances:
             self.task.balance(training_class_counts(self.trainer, self.task.balances))
 
