@@ -116,6 +116,7 @@ class Copy:
             ) from error
         self.module, self.optimizers, self.schedulers = copies
         self.trainer = trainer
+        self.dtype = torch.get_default_dtype()  # of the numbers that its steps draw
         self.still = False  # whether optimizers leave the weights alone
         # what a manual step did: ("backward", loss), ("step", optimizer)
         self.events: list[tuple[str, Any]] = []
@@ -160,6 +161,11 @@ class Copy:
         """Call the hooks with which a module prepares itself for the first batch."""
         for name in ("on_train_start", "on_train_epoch_start"):
             getattr(self.module, name)()
+
+    def to_double(self) -> None:
+        """Compute in float64, also with the noise that a step draws."""
+        self.module.double()
+        self.dtype = torch.float64
 
     def trace(self, batch: Any, batch_idx: int = 0) -> Traced:
         """Run `training_step`, seeded, without moving a weight; nothing goes backward but in manual optimization.
@@ -240,13 +246,18 @@ class Copy:
         except CannotCheckError:
             raise
         except Exception as error:
+            where = (
+                "a copy in float64, as exact comparisons need" if self.dtype == torch.float64 else "a copy"
+            )
             raise CannotCheckError(
-                f"{name} failed on a copy ({type(error).__name__}: {_first_line(error)})"
+                f"{name} failed on {where} ({type(error).__name__}: {_first_line(error)})"
             ) from error
 
     def _as_trained(self) -> contextlib.AbstractContextManager:
         """The precision of the training, without compiled code."""
         stack = contextlib.ExitStack()
+        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+        torch.set_default_dtype(self.dtype)
         stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(self.trainer.precision_plugin.forward_context())
         stack.enter_context(_Backwards(self.events, keep=self.still))

@@ -170,10 +170,14 @@ def overfits(record: TrainingRecord) -> Iterator[Verdict]:
         return
     message = (
         f"the validation loss was lowest at {curve.when(best)}, {curve.losses[best]:.4g}, and has risen to "
-        f"{curve.level:.4g}; the training loss is {record.training.level:.4g}."
+        f"{curve.level:.4g}"
     )
+    if record.training.losses:  # a step with manual optimization may return no loss
+        message += f"; the training loss is {record.training.level:.4g}"
     yield _note(
-        "overfits", message, "the checkpoint `best.ckpt`, fewer epochs, weight decay, dropout, or more data"
+        "overfits",
+        f"{message}.",
+        "the checkpoint `best.ckpt`, fewer epochs, weight decay, dropout, or more data",
     )
 
 

@@ -246,6 +246,15 @@ def test_weight_decay_stronger_than_the_gradient(kind):
     )
 
 
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+def test_weight_decay_where_a_last_layer_of_zeros_holds_back_all_other_gradients(kind):
+    network = net()
+    nn.init.zeros_(network[-1].weight)
+    assert "weight decay stronger than the gradient" not in run(
+        network, optimizer=lambda p: kind(p, lr=1e-3, weight_decay=1e-5)
+    )
+
+
 class Scheduled(Plain):
     gamma = 1e-3
 
@@ -333,3 +342,40 @@ def test_weights_and_logged_values_are_the_same_without_it():
     (weights, loss), (weights_without, loss_without) = trained(Diagnosis(every_n_steps=3)), trained()
     assert all(torch.equal(a, b) for a, b in zip(weights.values(), weights_without.values(), strict=True))
     assert torch.equal(loss, loss_without)
+
+
+class ByHand(Plain):
+    """A step that returns nothing, and logs a loss of a part of it; `validated` has what each validation logs."""
+
+    def __init__(self):
+        super().__init__(net())
+        self.automatic_optimization = False
+        self.validated = iter([1.0] * 4 + [1.0 + 0.1 * k for k in range(12)])
+
+    def training_step(self, batch, batch_idx):
+        loss = F.cross_entropy(self(batch[0]), batch[1])
+        self.optimizers().zero_grad()
+        self.manual_backward(loss)
+        self.optimizers().step()
+        self.log("g_loss", loss + 100)
+
+    def validation_step(self, batch, batch_idx):
+        if batch_idx == 0:
+            self.log("quality_loss", next(self.validated))
+
+
+def test_a_rising_validation_loss_of_a_step_that_returns_no_loss():
+    diagnosis = Diagnosis(every_n_steps=8)
+    fit(
+        ByHand(),
+        rows(X, labels(X), batch_size=64),
+        diagnosis,
+        steps=128,
+        val=rows(X_VAL, labels(X_VAL), batch_size=100),
+        num_sanity_val_steps=0,
+    )
+    validated = diagnosis.record.validation.losses
+    assert validated[:5] == pytest.approx([1.0] * 5)
+    assert len(validated) == 16
+    overfits = next(each for each in diagnosis.verdicts if each.kind == "overfits")
+    assert "training loss" not in overfits.message
