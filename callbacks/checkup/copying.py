@@ -118,8 +118,8 @@ class Copy:
         self.trainer = trainer
         self.dtype = torch.get_default_dtype()  # of the numbers that its steps draw
         self.still = False  # whether optimizers leave the weights alone
-        # what a manual step did: ("backward", loss), ("step", optimizer)
-        self.events: list[tuple[str, Any]] = []
+        self.logged: set[str] = set()  # names of the metrics that its steps logged
+        self.events: list[tuple[str, Any]] = []  # of a manual step: ("backward", loss), ("step", optimizer)
         vars(stand_in)["optimizers"] = self.optimizers
         for each in self.module.modules():
             if isinstance(each, pl.LightningModule):
@@ -136,10 +136,16 @@ class Copy:
             self._make_manual(optimizer)
         everything = self.optimizers[0] if len(self.optimizers) == 1 else self.optimizers
         schedulers = self.schedulers[0] if len(self.schedulers) == 1 else self.schedulers
-        own.update(log=nothing, log_dict=nothing, print=nothing)
+        own.update(log=self._note_name, log_dict=self._note_names, print=nothing)
         own["optimizers"] = lambda use_pl_optimizer=True: everything
         own["lr_schedulers"] = lambda: schedulers or None
         own["manual_backward"] = self._backward
+
+    def _note_name(self, name: str, *args: Any, **kwargs: Any) -> None:
+        self.logged.add(name)
+
+    def _note_names(self, metrics: Any, *args: Any, **kwargs: Any) -> None:
+        self.logged.update(metrics.keys())
 
     def _make_manual(self, optimizer: Any) -> None:
         """Give a plain optimizer what `self.optimizers()` of a module returns has besides, and note its steps."""
