@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
@@ -47,6 +48,8 @@ class ModelGraph(pl.Callback):
         if self._done:
             return
         self._done = True
+        if not is_overridden("forward", pl_module):
+            return  # there is nothing to trace
         try:
             write_graph(trainer, pl_module, batch)
         except Exception as error:

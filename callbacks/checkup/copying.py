@@ -116,9 +116,10 @@ class Copy:
             ) from error
         self.module, self.optimizers, self.schedulers = copies
         self.trainer = trainer
+        self.dtype = torch.get_default_dtype()  # of the numbers that its steps draw
         self.still = False  # whether optimizers leave the weights alone
-        # what a manual step did: ("backward", loss), ("step", optimizer)
-        self.events: list[tuple[str, Any]] = []
+        self.logged: set[str] = set()  # names of the metrics that its steps logged
+        self.events: list[tuple[str, Any]] = []  # of a manual step: ("backward", loss), ("step", optimizer)
         vars(stand_in)["optimizers"] = self.optimizers
         for each in self.module.modules():
             if isinstance(each, pl.LightningModule):
@@ -135,10 +136,16 @@ class Copy:
             self._make_manual(optimizer)
         everything = self.optimizers[0] if len(self.optimizers) == 1 else self.optimizers
         schedulers = self.schedulers[0] if len(self.schedulers) == 1 else self.schedulers
-        own.update(log=nothing, log_dict=nothing, print=nothing)
+        own.update(log=self._note_name, log_dict=self._note_names, print=nothing)
         own["optimizers"] = lambda use_pl_optimizer=True: everything
         own["lr_schedulers"] = lambda: schedulers or None
         own["manual_backward"] = self._backward
+
+    def _note_name(self, name: str, *args: Any, **kwargs: Any) -> None:
+        self.logged.add(name)
+
+    def _note_names(self, metrics: Any, *args: Any, **kwargs: Any) -> None:
+        self.logged.update(metrics.keys())
 
     def _make_manual(self, optimizer: Any) -> None:
         """Give a plain optimizer what `self.optimizers()` of a module returns has besides, and note its steps."""
@@ -160,6 +167,11 @@ class Copy:
         """Call the hooks with which a module prepares itself for the first batch."""
         for name in ("on_train_start", "on_train_epoch_start"):
             getattr(self.module, name)()
+
+    def to_double(self) -> None:
+        """Compute in float64, also with the noise that a step draws."""
+        self.module.double()
+        self.dtype = torch.float64
 
     def trace(self, batch: Any, batch_idx: int = 0) -> Traced:
         """Run `training_step`, seeded, without moving a weight; nothing goes backward but in manual optimization.
@@ -240,13 +252,18 @@ class Copy:
         except CannotCheckError:
             raise
         except Exception as error:
+            where = (
+                "a copy in float64, as exact comparisons need" if self.dtype == torch.float64 else "a copy"
+            )
             raise CannotCheckError(
-                f"{name} failed on a copy ({type(error).__name__}: {_first_line(error)})"
+                f"{name} failed on {where} ({type(error).__name__}: {_first_line(error)})"
             ) from error
 
     def _as_trained(self) -> contextlib.AbstractContextManager:
         """The precision of the training, without compiled code."""
         stack = contextlib.ExitStack()
+        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+        torch.set_default_dtype(self.dtype)
         stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(self.trainer.precision_plugin.forward_context())
         stack.enter_context(_Backwards(self.events, keep=self.still))

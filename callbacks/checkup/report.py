@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from callbacks.checkup.check import MORE_TIME
+from callbacks.diagnostics.report import notes_in_words
 from callbacks.diagnostics.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ def summary(checkup: Checkup) -> str:
     heading = f"Check-up, {len(made)} checks in {checkup.seconds:.1f} s{left}"
     if not checkup.verdicts:
         return f"{heading}: nothing found."
-    return "\n".join([f"{heading}:", *(paragraph(verdict) for verdict in checkup.verdicts)])
+    notes = notes_in_words(checkup.verdicts)
+    heading = f"{heading}: {notes}:" if notes else f"{heading}:"
+    return "\n".join([heading, *(paragraph(verdict) for verdict in checkup.verdicts)])
 
 
 def full(checkup: Checkup) -> str:

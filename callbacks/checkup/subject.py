@@ -112,7 +112,7 @@ class Subject:
                 f"the module's hooks failed on a copy ({type(error).__name__}: {error})"
             ) from error
         if double:
-            made.module.double()
+            made.to_double()
         if not train:
             made.module.eval()
         return made
@@ -222,5 +222,20 @@ def rows_of(batch: Any, rows: Any) -> Any:
 
 def predict(copy: Copy, batch: Any, batch_idx: int = 0) -> Tensor:
     """What a copy predicts for a batch, without a graph; seeded, so that two calls draw the same random numbers."""
+    traced = trace_without_graph(copy, batch, batch_idx)
     with torch.no_grad():
-        return copy.trace(batch, batch_idx).prediction
+        return traced.prediction.detach()
+
+
+def trace_without_graph(copy: Copy, batch: Any, batch_idx: int = 0) -> Traced:
+    """A step of a copy without a graph, unless the step itself goes backward (by hand, or for a gradient penalty).
+
+    Raises:
+        CannotCheckError: if the step fails.
+    """
+    try:
+        with torch.no_grad():
+            return copy.trace(batch, batch_idx)
+    except CannotCheckError:
+        with torch.enable_grad():
+            return copy.trace(batch, batch_idx)

@@ -22,7 +22,7 @@ from callbacks.diagnostics.evidence import Evidence
 from callbacks.diagnostics.gradients import GradientMonitor
 from callbacks.diagnostics.history import History
 from callbacks.diagnostics.learning import in_words, judge_learning
-from callbacks.diagnostics.losses import LossMonitor, ValidationWatch, logged_loss
+from callbacks.diagnostics.losses import LossMonitor, ValidationWatch
 from callbacks.diagnostics.monitor import checked_cadence
 from callbacks.diagnostics.observer import Observer
 from callbacks.diagnostics.presence import Presence
@@ -132,7 +132,7 @@ class Diagnosis(pl.Callback):
         if not _is_validating(trainer):
             return
         found = self.record.validated = self._watch.end()
-        loss = found.loss if isinstance(found, Evidence) else logged_loss(trainer)
+        loss = found.loss if isinstance(found, Evidence) else self._watch.logged_loss(trainer)
         if loss is not None:
             self.record.validation.add(steps_done(trainer), trainer.current_epoch, loss)
         self.record.update(trainer)
@@ -188,7 +188,7 @@ class Diagnosis(pl.Callback):
         record.clipped += latest.get("clip_factor", {}).get("", 1.0) < 0.999
         decay = decay_over_gradient(trainer.optimizers, self._gradients.probe.layers, latest)
         record.decayed += decay > 1
-        if record.probes == 1:
+        if record.probes == 1 and math.isfinite(decay):
             record.decay_at_start = decay
         record.note_rate(step, trainer.optimizers)
 

@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from callbacks.diagnostics.comparison import (
+    ENOUGH_STEPS,
+    against_constant,
+    answers_rare_classes,
+    is_sure,
+)
 from callbacks.diagnostics.curve import slope
 from callbacks.diagnostics.evidence import Evidence
 from callbacks.diagnostics.loss_calls import CLASS_LOSSES
 from callbacks.diagnostics.record import TrainingRecord
 from callbacks.diagnostics.verdict import Verdict
 
-ENOUGH_STEPS = 200  # healthy recurrent networks and imbalanced data may need dozens to beat a constant answer
 FEW_STEPS = 20  # below, nothing is said about learning
 RATE_AT_END = 0.05  # of the peak; below, a schedule leaves the loss nearly as it is
 
@@ -46,48 +51,15 @@ def judge_learning(record: TrainingRecord, ended: bool) -> list[Verdict]:
     return found if ended else [each for each in found if each.severity != "info"]
 
 
-def is_sure(record: TrainingRecord) -> bool:
-    """Whether it is beyond doubt that the network is no better than a constant answer, and that it should be."""
-    evidence = record.evidence
-    return (
-        isinstance(evidence, Evidence)
-        and evidence.surely_no_better
-        and record.step >= ENOUGH_STEPS
-        and is_fair(record, evidence)
-    )
-
-
-def is_fair(record: TrainingRecord, evidence: Evidence) -> bool:
-    """Whether the network was trained for these classes as they are.
-
-    Weights of classes or rows, or a sampler that draws the rare class more often, make it answer the rare class more
-    often on purpose.
-    """
-    trained = record.trained
-    if not isinstance(trained, Evidence):
-        return False
-    return record.given and evidence.fair and trained.fair and evidence.resembles(trained)
-
-
 def no_better(record: TrainingRecord) -> Iterator[Verdict]:
     evidence = record.evidence
     if not isinstance(evidence, Evidence) or not evidence.is_judged or evidence.beats_constant:
         return
+    if answers_rare_classes(record, evidence):  # then it is asked for other answers than the constant gives
+        return
     message = f"on {evidence.counted} of the {record.where}, {against_constant(record, evidence)}."
     advice = "`python train.py check`, which looks for the usual mistakes; or a learning rate 10 times higher or lower"
     yield Verdict(NO_BETTER, [], message, advice, "warn" if is_sure(record) else "info")
-
-
-def against_constant(record: TrainingRecord, evidence: Evidence) -> str:
-    """The result in numbers, next to that of the best constant answer."""
-    plain = "" if evidence.fair else "unweighted "  # the logged loss is weighted
-    if evidence.accuracy is None:
-        numbers = f"{evidence.loss:.3g} against {evidence.constant:.3g}"
-        return f"the {plain}error is {numbers} for always the mean of the targets"
-    return (
-        f"accuracy {evidence.accuracy:.3f} against {evidence.majority:.3f} for always {record.name_of(evidence.answer)}, "
-        f"{plain}loss {evidence.loss:.3f} against {evidence.constant:.3f} for the shares of the classes"
-    )
 
 
 def one_class(record: TrainingRecord) -> Iterator[Verdict]:
@@ -172,10 +144,14 @@ def overfits(record: TrainingRecord) -> Iterator[Verdict]:
         return
     message = (
         f"the validation loss was lowest at {curve.when(best)}, {curve.losses[best]:.4g}, and has risen to "
-        f"{curve.level:.4g}; the training loss is {record.training.level:.4g}."
+        f"{curve.level:.4g}"
     )
+    if record.training.losses:  # a step with manual optimization may return no loss
+        message += f"; the training loss is {record.training.level:.4g}"
     yield _note(
-        "overfits", message, "the checkpoint `best.ckpt`, fewer epochs, weight decay, dropout, or more data"
+        "overfits",
+        f"{message}.",
+        "the checkpoint `best.ckpt`, fewer epochs, weight decay, dropout, or more data",
     )
 
 

@@ -150,6 +150,7 @@ class ValidationWatch:
     def __init__(self, step: str = "validation_step", batches: float = BATCHES) -> None:
         self.step, self.batches = step, batches
         self.active = False  # whether the next batch is watched
+        self._of_training: set[str] | None = None  # names that were logged before the first validation
         self.obstacle = ""
         self._whole = True  # whether all batches so far were watched
         self._center: Tensor | None = None
@@ -157,6 +158,8 @@ class ValidationWatch:
 
     def begin(self, model: pl.LightningModule) -> None:
         """Before the first batch."""
+        if self._of_training is None:
+            self._of_training = set(model.trainer.callback_metrics)
         self._tally: Tally | None = None
         self.obstacle, self.active, self._whole, self._model = "", False, True, None
         if is_compiled(model):
@@ -183,6 +186,14 @@ class ValidationWatch:
         is_seen = batch_idx < self.batches and dataloader_idx == 0
         self._whole = self._whole and is_seen
         self.active = is_seen and not self.obstacle
+
+    def logged_loss(self, trainer: pl.Trainer) -> float | None:
+        """The loss that the validation logged: the metric with "loss" in its name, and if possible "val"."""
+        of_training = self._of_training or set()  # such as `g_loss` of a GAN
+        names = [name for name in trainer.callback_metrics if "loss" in name.lower()]
+        names = [name for name in names if "train" not in name.lower() and name not in of_training]
+        names.sort(key=lambda name: "val" not in name.lower())
+        return float(trainer.callback_metrics[names[0]]) if names else None
 
     def end(self) -> Evidence | str:
         """After the last batch: restore the model; returns what was seen, or why nothing was."""
@@ -214,12 +225,3 @@ class ValidationWatch:
         elif calls:
             with torch.no_grad():
                 self._tally, self.obstacle = count(calls[0], self._tally, self._center)
-
-
-def logged_loss(trainer: pl.Trainer) -> float | None:
-    """The loss that the validation logged: the metric with "loss" in its name, and if possible "val"."""
-    names = [
-        name for name in trainer.callback_metrics if "loss" in name.lower() and "train" not in name.lower()
-    ]
-    names.sort(key=lambda name: "val" not in name.lower())
-    return float(trainer.callback_metrics[names[0]]) if names else None

@@ -27,7 +27,7 @@ class TrainingRecord:
         given: whether the targets of a regression came with the batch.
         probes, clipped, decayed: number of probe steps; of those with clipped gradients; of those where weight decay
             was stronger than the gradient.
-        decay_at_start: weight decay over gradient at the first probe step.
+        decay_at_start: weight decay over gradient at the first probe step; 0 if no weight had a gradient there.
         peak_rate, rate: the highest learning rate so far, and that of now.
         rate_gone_after: the last probe step with at least 1 % of the peak.
         step, epoch: done so far.
@@ -145,13 +145,13 @@ def decay_over_gradient(
     for layer in layers:
         weights = [groups[id(p)] for name, p in layer.parameters() if "bias" not in name and id(p) in groups]
         norm = measured.get("weight_norm", {}).get(layer.tag, 0.0)
-        if not weights or norm == 0:
+        if not weights:
             continue
         group, kind = weights[0]
         own = group.get("weight_decay", 0.0) * norm
         if kind == "AdamW" or group.get("decoupled_weight_decay", False):
             own *= float(group["lr"])
-            step = measured.get("update_ratio", {}).get(layer.tag, 0.0) * norm
+            step = measured.get("update_ratio", {}).get(layer.tag, 0.0) * norm if norm else 0.0
             rest = max(step**2 - own**2, 0.0)
         else:
             rest = measured.get("grad_norm", {}).get(layer.tag, 0.0) ** 2

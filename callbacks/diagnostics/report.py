@@ -49,7 +49,17 @@ def _heading(history: History, num_steps: int, summary: str) -> str:
     heading = f"Diagnosis, {num_steps} probe step{'s' if num_steps != 1 else ''}:"
     if history.problems:
         return heading
-    return f"{heading} nothing found. Gradients, activations and step sizes are in range{summary and '; '}{summary}."
+    notes = notes_in_words(history.holding) or "nothing found"
+    return (
+        f"{heading} {notes}. Gradients, activations and step sizes are in range{summary and '; '}{summary}."
+    )
+
+
+def notes_in_words(verdicts: list[Verdict]) -> str:
+    """How many notes there are, if there is nothing but notes; else nothing."""
+    if not verdicts or any(each.severity != "info" for each in verdicts):
+        return ""
+    return f"no fault, {len(verdicts)} note{'s' if len(verdicts) > 1 else ''}"
 
 
 def _label(verdict: Verdict, history: History) -> str:

@@ -78,6 +78,13 @@ def accuracy(pl_module: pl.LightningModule, task: str, x: Tensor, y: Tensor) -> 
     return float(np.mean(probabilities(pl_module, task, x).argmax(1) == array(y)))
 
 
+def balanced_accuracy(pl_module: pl.LightningModule, task: str, x: Tensor, y: Tensor) -> float:
+    """The mean over the classes of the share of their samples that are recognized; arguments as for `accuracy`."""
+    labels = array(y)
+    right = probabilities(pl_module, task, x).argmax(1) == labels
+    return float(np.mean([right[labels == each].mean() for each in np.unique(labels)]))
+
+
 def dense_layers(pl_module: pl.LightningModule, x: Tensor) -> list[tuple[nn.Linear, Tensor]]:
     """The linear layers in order of the forward pass, each with its input: hidden units, except for the first layer."""
     calls: list[tuple[Any, Tensor]] = []

@@ -13,7 +13,7 @@ from callbacks.checkup.batches import leaves, size_of
 from callbacks.checkup.check import Check
 from callbacks.checkup.copying import CannotCheckError
 from callbacks.checkup.functions import SOFTMAX, VIEWS, FunctionCall, FunctionRecorder
-from callbacks.checkup.subject import Subject, as_double, rows_of
+from callbacks.checkup.subject import Subject, as_double, predict, rows_of
 from callbacks.diagnostics.probe import clean_path, forward_hooks, tensors_in
 from callbacks.diagnostics.verdict import Verdict
 
@@ -53,7 +53,9 @@ def number_of_samples(subject: Subject) -> int:
     """
     size, loader = size_of(subject.batch), subject.trainer.train_dataloader
     wanted = getattr(loader, "batch_size", None) or getattr(loader, "global_batch_size", None)
-    known = getattr(loader, "dataset", None) or getattr(loader, "tensors", [()])[0]
+    known = getattr(loader, "dataset", None)  # a bare tensor is a data set, too, and has no truth value
+    if known is None:
+        known = getattr(loader, "tensors", [()])[0]
     held = len(known) if hasattr(known, "__len__") else None
     if wanted is None or size not in (wanted, held):
         raise CannotCheckError("it is not clear which axis of a batch counts its samples")
@@ -127,8 +129,8 @@ def _run(subject: Subject, batch: Any) -> Run:
         if made is not None:
             calls.append((names[module] or "root", module, made[:0] if given is None else given, made))
 
-    with torch.no_grad(), forward_hooks(names, note), FunctionRecorder() as recorder:
-        prediction = copy.trace(as_double(batch)).prediction
+    with forward_hooks(names, note), FunctionRecorder() as recorder:
+        prediction = predict(copy, as_double(batch))
     if not bool(prediction.isfinite().all()):
         raise CannotCheckError("the predictions are not finite")
     return Run(prediction, calls, recorder.calls)

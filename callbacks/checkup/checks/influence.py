@@ -11,7 +11,7 @@ from callbacks.checkup.batches import leaves, with_leaf
 from callbacks.checkup.check import Check
 from callbacks.checkup.checks.independence import number_of_samples
 from callbacks.checkup.copying import CannotCheckError, Traced
-from callbacks.checkup.subject import Subject, as_double, rows_of
+from callbacks.checkup.subject import Subject, as_double, rows_of, trace_without_graph
 from callbacks.diagnostics.verdict import Verdict
 
 KIND = "inputs that cannot matter"
@@ -103,8 +103,7 @@ def _gradient(traced: Traced, inputs: Tensor) -> Tensor:
 
 def _numbers(subject: Subject, batch: Any) -> list[Tensor]:
     """What a step predicts, and its losses."""
-    with torch.no_grad():
-        traced = subject.exact.trace(batch)
+    traced = trace_without_graph(subject.exact, batch)
     return [traced.prediction, *traced.losses, *(call.input for call in traced.calls)]
 
 

@@ -7,6 +7,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from callbacks.checkup.checks.independence import samples_are_independent
+from callbacks.checkup.checks.influence import inputs_matter
 from tests.callbacks.checkup.examine import examine, found
 from tests.callbacks.plain import Plain, mlp, rows
 
@@ -224,3 +225,38 @@ def test_batches_with_time_first_are_recognized():
     loader = DataLoader(TensorDataset(X, Y), batch_size=8, collate_fn=time_first)
     observer = examine(model, loader, samples_are_independent)
     assert observer.why_not == ["it is not clear which axis of a batch counts its samples"]
+
+
+class Denoiser(Plain):
+    """A batch is one bare tensor, to which the step adds noise of its own.
+
+    Args:
+        by_hand: with manual optimization and a gradient penalty.
+    """
+
+    def __init__(self, by_hand):
+        super().__init__(mlp(6, 8, 6, activation=nn.Tanh))
+        self.automatic_optimization = not by_hand
+
+    def training_step(self, x, batch_idx):
+        noisy = (x + 0.1 * torch.randn(len(x), 6)).requires_grad_()
+        output = self(noisy)
+        loss = self.loss(output, x)
+        if self.automatic_optimization:
+            return loss
+        (gradient,) = torch.autograd.grad(output.sum(), noisy, create_graph=True)
+        self.optimizers().zero_grad()
+        self.manual_backward(loss + gradient.square().mean())
+        self.optimizers().step()
+        return None
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_batches_that_are_one_tensor_and_noise_of_the_step_can_be_checked(by_hand):
+    noise = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
+    observer = examine(
+        Denoiser(by_hand), DataLoader(noise, batch_size=8), samples_are_independent, inputs_matter
+    )
+    assert not observer.verdicts
+    assert not observer.why_not
+    assert torch.get_default_dtype() == torch.float32

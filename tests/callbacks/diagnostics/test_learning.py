@@ -116,7 +116,7 @@ def test_rare_classes_whose_probability_is_learned_are_no_alarm():
 
 
 @pytest.mark.parametrize("weighted", [True, False])
-def test_classes_made_equal_on_purpose_are_no_alarm(weighted):
+def test_classes_made_equal_on_purpose_are_no_alarm(weighted, capsys):
     """5 % positives, hard to tell: class weights or a balanced training set make the network answer "positive" often."""
     y, y_val = ((x[:, 0] + 2 * torch.randn(len(x), generator=G) > 3.6).long() for x in (X, X_VAL))
     if weighted:
@@ -128,7 +128,9 @@ def test_classes_made_equal_on_purpose_are_no_alarm(weighted):
         order = torch.cat([torch.where(y == 0)[0], positives])
         order = order[torch.randperm(len(order), generator=G)]
         found = run(data=(X[order], y[order]), val=(X_VAL, y_val))
+    assert "unweighted loss" in capsys.readouterr().out
     assert not problems(found)
+    assert "no better than a constant answer" not in found
 
 
 def test_one_class_predicted(healthy):
@@ -246,6 +248,15 @@ def test_weight_decay_stronger_than_the_gradient(kind):
     )
 
 
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+def test_weight_decay_where_a_last_layer_of_zeros_holds_back_all_other_gradients(kind):
+    network = net()
+    nn.init.zeros_(network[-1].weight)
+    assert "weight decay stronger than the gradient" not in run(
+        network, optimizer=lambda p: kind(p, lr=1e-3, weight_decay=1e-5)
+    )
+
+
 class Scheduled(Plain):
     gamma = 1e-3
 
@@ -293,7 +304,9 @@ def test_a_loss_written_by_hand_is_followed_but_not_compared(capsys):
 def test_what_is_right_is_said(capsys):
     run(nn.Linear(6, 2), optimizer=lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.01), steps=400)
     out = capsys.readouterr().out
-    assert "nothing found. Gradients, activations and step sizes are in range; converged since epoch" in out
+    assert (
+        " no fault, 1 note. Gradients, activations and step sizes are in range; converged since epoch" in out
+    )
     assert "for always class" in out
     assert "on 600 rows of the validation" in out
 
@@ -333,3 +346,40 @@ def test_weights_and_logged_values_are_the_same_without_it():
     (weights, loss), (weights_without, loss_without) = trained(Diagnosis(every_n_steps=3)), trained()
     assert all(torch.equal(a, b) for a, b in zip(weights.values(), weights_without.values(), strict=True))
     assert torch.equal(loss, loss_without)
+
+
+class ByHand(Plain):
+    """A step that returns nothing, and logs a loss of a part of it; `validated` has what each validation logs."""
+
+    def __init__(self):
+        super().__init__(net())
+        self.automatic_optimization = False
+        self.validated = iter([1.0] * 4 + [1.0 + 0.1 * k for k in range(12)])
+
+    def training_step(self, batch, batch_idx):
+        loss = F.cross_entropy(self(batch[0]), batch[1])
+        self.optimizers().zero_grad()
+        self.manual_backward(loss)
+        self.optimizers().step()
+        self.log("g_loss", loss + 100)
+
+    def validation_step(self, batch, batch_idx):
+        if batch_idx == 0:
+            self.log("quality_loss", next(self.validated))
+
+
+def test_a_rising_validation_loss_of_a_step_that_returns_no_loss():
+    diagnosis = Diagnosis(every_n_steps=8)
+    fit(
+        ByHand(),
+        rows(X, labels(X), batch_size=64),
+        diagnosis,
+        steps=128,
+        val=rows(X_VAL, labels(X_VAL), batch_size=100),
+        num_sanity_val_steps=0,
+    )
+    validated = diagnosis.record.validation.losses
+    assert validated[:5] == pytest.approx([1.0] * 5)
+    assert len(validated) == 16
+    overfits = next(each for each in diagnosis.verdicts if each.kind == "overfits")
+    assert "training loss" not in overfits.message

@@ -11,6 +11,7 @@ from sklearn.metrics import confusion_matrix
 from callbacks.pictures import Calibration, Confusion, Importance, Roc
 from callbacks.pictures.calibration import reliability
 from callbacks.pictures.importance import REPEATS, accuracy_lost
+from callbacks.pictures.network import balanced_accuracy
 from tests.callbacks.pictures.plain import data_like, draw, network
 
 RNG = np.random.default_rng(0)
@@ -148,6 +149,17 @@ def test_the_bars_are_the_mean_losses_in_points_largest_on_top():
     assert dict(zip(names, widths, strict=True)) == pytest.approx(
         dict(zip(["a", "bc", "d"], 100 * lost, strict=True))
     )
+
+
+def test_the_balanced_accuracy_counts_if_classes_are_weighed():
+    model, rare = network(4, 3, 1), (torch.arange(200) % 10 == 0).long()
+    model.save_hyperparameters({"pos_weight": 9.0})
+    (axes,) = draw(Importance(), model, table(), X, rare)["fit/importance"].axes
+    assert axes.get_xlabel() == "balanced accuracy lost (percentage points)"
+    model.net = torch.nn.Sequential(torch.nn.Linear(4, 1).double())
+    torch.nn.init.zeros_(model.net[0].weight)
+    torch.nn.init.constant_(model.net[0].bias, -1.0)
+    assert balanced_accuracy(model, "binary", X, rare) == 0.5  # one class for all; the plain accuracy is 0.9
 
 
 @pytest.mark.parametrize("kind", [Roc, Calibration, Importance])
