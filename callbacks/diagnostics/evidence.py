@@ -36,6 +36,7 @@ class Evidence:
         fair: whether the loss counts all classes alike, so that the most frequent class is a fair rival.
         loss_error: standard error of `loss`.
         loss_name: the loss function, as torch calls it.
+        loss_half, accuracy_half: half of their 95 % intervals, for rows that depend on each other; else NaN.
         whole: whether all rows of an evaluation were counted, not only those of its first batches.
     """
 
@@ -54,6 +55,8 @@ class Evidence:
     fair: bool = True
     loss_error: float = math.nan
     loss_name: str = ""
+    loss_half: float = math.nan
+    accuracy_half: float = math.nan
     whole: bool = False
 
     @property
