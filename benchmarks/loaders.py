@@ -57,12 +57,16 @@ def by_hand(data_dir: str, num_workers: int, end_turn: EndTurn) -> None:
         end_turn()
 
 
-def ours(data_dir: str, num_workers: int, end_turn: EndTurn) -> None:
-    """`train.py fit` with the example's config; its schedule is left out, as the training has no end."""
+def ours(data_dir: str, num_workers: int, every: int, end_turn: EndTurn) -> None:
+    """`train.py fit` with the example's config, which logs and probes `every` so many steps.
+
+    Its schedule is left out, as the training has no end.
+    """
     words = ["fit", f"--config={ROOT}/examples/image_folder/image_folder.yaml", "--model.scheduler=null"]
     words += [f"--model.optimizer.lr={LR}", f"--data.batch_size={BATCH_SIZE}", f"--data.data_dir={data_dir}"]
     words += [f"--data.num_images={NUM_IMAGES}", f"--data.num_workers={num_workers}"]
     words += ["--trainer.accelerator=cpu", "--trainer.max_epochs=-1", "--pictures=false", "--checkup=false"]
+    words += [f"--trainer.log_every_n_steps={every}"]
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         run = build(prepare(words))
@@ -75,6 +79,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2], help="processes that read")
+    parser.add_argument("--every", type=int, default=50, help="steps between two that are logged and probed")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--data_dir", help="where the images are or go; default: a temporary folder")
     clock_options(parser)
@@ -87,12 +92,12 @@ def main() -> None:
             contenders: dict[str, Contender] = {
                 "plain loop": partial(by_hand, data_dir, num_workers),
                 "plain loop once more": partial(by_hand, data_dir, num_workers),
-                "this template": partial(ours, data_dir, num_workers),
+                "this template": partial(ours, data_dir, num_workers, options.every),
             }
             title = f"{num_workers} workers"
             results = time_interleaved(contenders, options.rounds, clock=options.clock, title=title)
             for name, ratio in results.items():
-                speed = f"{IMAGES_PER_TURN / ratio.seconds:6.0f} images per second"
+                speed = f"{IMAGES_PER_TURN / ratio.seconds:6.0f} images per second ({options.clock})"
                 print(f"{title:10}  {name:22}  {ratio}   {speed}", flush=True)
     print(machine(options.threads))
 

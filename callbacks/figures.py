@@ -2,7 +2,7 @@
 
 A metric is recognized by its value, not only by its name: an accuracy whose value is not a whole number of rows is no
 share of rows, and a loss that differs from the one that was counted row by row is another quantity. Such metrics have no
-interval and no constant answer.
+interval and no constant answer. Where a row has many targets, such as pixels, the unit of the interval is the row.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from callbacks.diagnostics.evidence import Evidence
+from callbacks.diagnostics.loss_calls import CLASS_LOSSES
 
 Z = 1.959964  # of the standard normal distribution: 95 % lie within
 PREFIX = re.compile(r"^(val|valid|validation|test)[/_]")
+ACCURACY = re.compile(r"acc(uracy)?$")
 NOT_METRICS = ("epoch", "step")
 
 
@@ -61,7 +63,13 @@ def figure(
     """`low`, `high`, `constant` and `constant_words` of one metric."""
     low = high = constant = None
     words = ""
-    if is_share(name, value, rows):
+    several = evidence is not None and evidence.targets_per_row != 1
+    if several and evidence is not None and is_accuracy(name, value, evidence):
+        constant, words = evidence.majority, f"always {most_frequent(evidence, class_name)}"
+        if independent and evidence.clusters > 1 and math.isfinite(evidence.accuracy_error):
+            error = t_quantile(evidence.clusters - 1) * evidence.accuracy_error
+            low, high = max(value - error, 0.0), min(value + error, 1.0)
+    elif not several and is_share(name, value, rows):
         assert rows is not None
         if independent:
             low, high = wilson(round(value * rows), rows)
@@ -79,16 +87,32 @@ def figure(
         words = "the shares of the classes" if evidence.classes else "always the mean"
         if evidence.loss_name == "l1_loss":
             constant, words = None, ""  # the best constant answer is the median, which was not counted
-        half = Z * evidence.loss_error if independent else evidence.loss_half
-        if math.isfinite(half) and evidence.targets_per_row == 1:
-            error = half * factor
-            low, high = value - error, value + error
+        half = half_of_loss(evidence, rows, independent) * factor
+        if math.isfinite(half):
+            low, high = value - half, value + half
     return {"low": low, "high": high, "constant": constant, "constant_words": words}
+
+
+def is_accuracy(name: str, value: float, evidence: Evidence) -> bool:
+    """Whether it is the share of correct classes among all positions that were counted."""
+    return ACCURACY.search(name.lower()) is not None and is_close(value, evidence.accuracy or math.nan)
+
+
+def most_frequent(evidence: Evidence, class_name: str) -> str:
+    """The constant answer; of labels or pixels with a logit each it is 0 or 1, and not a class with a name."""
+    return class_name or "the same class" if evidence.loss_name in CLASS_LOSSES else str(evidence.answer)
+
+
+def t_quantile(degrees: int) -> float:
+    """Of Student's distribution: 95 % lie within."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.975))
 
 
 def is_share(name: str, value: float, rows: int | None) -> bool:
     """Whether it is an accuracy that is a share of these rows, up to the precision of float32."""
-    if not rows or not re.search(r"acc(uracy)?$", name.lower()) or not 0 <= value <= 1:
+    if not rows or not ACCURACY.search(name.lower()) or not 0 <= value <= 1:
         return False
     hits = value * rows
     return abs(hits - round(hits)) < 1e-3 + 1e-6 * rows and rows < 100_000
@@ -108,6 +132,16 @@ def factor_of(name: str, value: float, evidence: Evidence, target_std: float) ->
 def is_close(value: float, other: float) -> bool:
     """Whether two numbers are the same up to the precision of float32 sums."""
     return math.isclose(value, other, rel_tol=1e-4, abs_tol=1e-9)
+
+
+def half_of_loss(evidence: Evidence, rows: int | None, independent: bool) -> float:
+    """Half of the 95 % interval of the loss; NaN if unknown."""
+    if not independent:
+        return evidence.loss_half
+    several = evidence.targets_per_row != 1
+    if evidence.clusters > 1 or (not several and rows is not None and evidence.rows <= rows):
+        return (t_quantile(evidence.clusters - 1) if several else Z) * evidence.loss_error
+    return math.nan
 
 
 def worth_in_rows(value: float, evidence: Evidence | None) -> float | None:

@@ -32,6 +32,7 @@ from callbacks.prediction_files import (
     write_array,
     write_images,
 )
+from callbacks.prediction_positions import by_position, has_positions, names_of_classes, one_row_per_position
 from callbacks.staging import put_in_place, staging
 
 NAMES = ("predictions.csv", "submission.csv", "predictions.pt", FOLDER)
@@ -42,7 +43,8 @@ class PredictionWriter(Callback):
     """Collects what `predict_step` returns, from all processes, and writes it as a table.
 
     `predict_step` returns named columns: tensors (N,), or (N, K), which become K columns `name_0`, `name_1`, ..., or N
-    words (a single value is called `prediction`, several of a tuple `prediction_0`, ...). What has more than 128 numbers
+    words (a single value is called `prediction`, several of a tuple `prediction_0`, ...). A class for each position of a
+    sequence has a row for each position, see `by_position`. What else has more than 128 numbers
     for each row goes into the folder predictions: masks (N, H, W) and images (N, 1 or 3, H, W) as PNG files, whose
     names are then the column, other arrays as `name.npy`. Whatever has another form is saved in predictions.pt: a list
     with a mapping for each batch. It uses three values of the data module (see `spec_of`): `id_name`, the heading of the
@@ -77,7 +79,8 @@ class PredictionWriter(Callback):
         if spec_of(trainer.datamodule).id_name and found.columns:
             found.columns = {"id": as_column(batch[1]), **found.columns}
         if not has_steps(found.columns):
-            found.columns = {name: as_cells(column) for name, column in found.columns.items()}
+            columns = by_position(found.columns, batch)
+            found.columns = {name: as_cells(column) for name, column in columns.items()}
         self._batches.append(found)
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -111,7 +114,12 @@ class PredictionWriter(Callback):
             return
         self._note("predictions.csv")
         self._write_cells(staged, loaders)
-        tables = {number: to_table(columns, spec.class_values) for number, columns in loaders.items()}
+        tables = {
+            number: to_table(one_row_per_position(columns), names_of_classes(columns, spec))
+            if has_positions(columns)
+            else to_table(columns, spec.class_values)
+            for number, columns in loaders.items()
+        }
         if len(tables) > 1:
             for number, table in tables.items():
                 table.insert(0, "dataloader", number)

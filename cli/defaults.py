@@ -119,7 +119,7 @@ def loggers_of(run: "Run") -> list[Logger]:
     if command != "fit":
         step = max(first_step_to_log(checkpoint) - 1, 0) if checkpoint else 0
         own = "validate" if command == "validate" else ""
-        return [EvaluationLogger(**place, folder=own, step=step), MetricsCSV(folder)]
+        return [EvaluationLogger(**place, folder=own, step=step), MetricsCSV(folder, step=step)]
     purge_step = first_step_to_log(checkpoint) if run.resumed and checkpoint else None
     return [BufferedTensorBoardLogger(**place, purge_step=purge_step), MetricsCSV(folder, purge_step)]
 

@@ -64,7 +64,7 @@ def main(args: Sequence[str], description: str = "") -> int:
             if debug:
                 raise
             error = malformed_checkpoint(error) or wrong_settings(error) or error
-            print(explain(error), file=sys.stderr)
+            print(explain(error, rank()), file=sys.stderr)
             return exit_code(error)
 
 
@@ -122,7 +122,8 @@ def run_request(request: Request) -> int:
         with page_at_end(run):
             method()
     report(run)
-    if request.job_file is not None:
+    if request.job_file is not None and not run.is_finished:
+        run.trainer.strategy.barrier()  # if a process fails, all are restarted, and must find that the run has ended
         forget_run(request.job_file)
     return 0
 

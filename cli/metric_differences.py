@@ -4,7 +4,7 @@ Such a metric is no mean over rows, so it is computed on bootstrap samples of th
 networks (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 6).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from callbacks.dependent_rows import resampled
 from cli.paired_tests import t_test
 from cli.row_scores import RowScores
 from cli.score_tables import p_text
+from lit_models.metrics import measured
 from runtime.tables import number
 
 SAMPLES = 200  # as many as a standard error takes (section 6.4 of the book)
@@ -32,33 +33,42 @@ def metric_rows(a: RowScores, b: RowScores, length: float | None) -> Table:
     groups = None if a.rows.groups is None else a.rows.groups.numpy()
     num_units = num_rows / (length or 1) if groups is None else int(groups.max()) + 1
     table: Table = {}
-    for name in [name for name in a.metrics if name in b.metrics]:
-        metric = a.metrics[name].cpu()
+    for metric_name in [name for name in a.metrics if name in b.metrics]:
+        metric = {metric_name: a.metrics[metric_name].cpu()}
         random = np.random.default_rng(0)
         samples = (resampled(num_rows, groups, length, random) for _ in range(SAMPLES))
         values = [values_on(places, metric, a, b) for places in (np.arange(num_rows), *samples)]
-        if values[0] is None:
-            continue
-        of_a, of_b = values[0]
-        gains = [each[1] - each[0] for each in values[1:] if each is not None]
-        p_value, low, high = t_test(of_b - of_a, float(np.nanstd(gains, ddof=1)), max(num_units - 1, 1))
-        table |= {f"{name} of A": number(of_a), f"{name} of B": number(of_b)}
-        table[f"{name} of B - A"] = (
-            f"{of_b - of_a:+.4g} (95 % {low:+.4g} to {high:+.4g}); {p_text(p_value)} (paired bootstrap)"
-        )
+        for name, (of_a, of_b) in values[0].items():  # several if there is one for each class
+            gains = [each[name][1] - each[name][0] for each in values[1:]]
+            p_value, low, high = t_test(of_b - of_a, float(np.nanstd(gains, ddof=1)), max(num_units - 1, 1))
+            table |= {f"{name} of A": number(of_a), f"{name} of B": number(of_b)}
+            table[f"{name} of B - A"] = (
+                f"{of_b - of_a:+.4g} (95 % {low:+.4g} to {high:+.4g}); {p_text(p_value)} (paired bootstrap)"
+            )
     return table
 
 
-def values_on(places: np.ndarray, metric: Any, a: RowScores, b: RowScores) -> tuple[float, float] | None:
-    """A metric of both networks on some rows; None if it is no single number."""
-    values = [value_of(metric, each.metric_inputs, torch.from_numpy(places)) for each in (a, b)]
-    return (float(values[0]), float(values[1])) if all(each.numel() == 1 for each in values) else None
+def values_on(
+    places: np.ndarray, metric: Mapping[str, Any], a: RowScores, b: RowScores
+) -> dict[str, tuple[float, float]]:
+    """A metric of both networks on some rows, by its name; one for each class if it has them."""
+    of_a, of_b = (
+        values_of(metric, each.metric_inputs, torch.from_numpy(places), a.class_names) for each in (a, b)
+    )
+    return {name: (of_a[name], of_b[name]) for name in of_a if name in of_b}
 
 
-def value_of(metric: Any, inputs: Mapping[str, Tensor], places: Tensor) -> Tensor:
-    """A metric on some rows."""
-    metric.reset()
-    metric.update(*(inputs[part][places].flatten(0, 1) for part in ("scores", "truth")))
-    value = metric.compute()
-    metric.reset()
-    return torch.as_tensor(value) if isinstance(value, Tensor | float) else torch.empty(0)
+def values_of(
+    metric: Mapping[str, Any], inputs: Mapping[str, Tensor], places: Tensor, class_names: Sequence[str]
+) -> dict[str, float]:
+    """A metric on some rows; nothing if it is no number, and not one for each class."""
+    for each in metric.values():
+        each.reset()
+        each.update(*(inputs[part][places].flatten(0, 1) for part in ("scores", "truth")))
+    try:
+        values = measured(metric, class_names)
+    except ValueError:  # a matrix
+        values = {}
+    for each in metric.values():
+        each.reset()
+    return {name: float(value) for name, value in values.items()}

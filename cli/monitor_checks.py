@@ -11,6 +11,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
 from lit_models.base import LitModel
+from lit_models.task import Task
 from runtime.commands import train_py
 from runtime.direction import direction, nearest
 from runtime.errors import UsageError, did_you_mean
@@ -40,7 +41,10 @@ def check_logged(
     if not isinstance(model, LitModel) or overrides(model, VALIDATION):
         return
     known = [f"val/{name}" for name in model.val_metrics]
-    if metric in known or (overrides(model, TRAINING) and not metric.startswith("val/")):
+    if type(model.task).terms is not Task.terms:  # logged by names that only a batch shows
+        return
+    of_a_class = any(metric.startswith(f"{name}/") for name in known)
+    if metric in known or of_a_class or (overrides(model, TRAINING) and not metric.startswith("val/")):
         return
     short = [name.removeprefix("val/") for name in known]
     is_slip = difflib.get_close_matches(metric, [*known, *short], n=1, cutoff=0.7)

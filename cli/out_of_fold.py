@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from callbacks.predictions import to_table
 from cli.predicted_rows import Collector, predict_split
 from cli.request import evaluation_request
 from lit_models.base import LitModel
+from lit_models.metrics import measured, names_in
 from runtime.tables import number, print_table
 from sweeps.plan import Plan
 from sweeps.run_all import SUMMARY
@@ -35,6 +37,7 @@ class PooledMetrics(Callback):
 
     def __init__(self) -> None:
         self.metrics: Any = None
+        self.names: Sequence[Any] = ()  # of classes
 
     def on_predict_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *args: Any
@@ -42,12 +45,12 @@ class PooledMetrics(Callback):
         if isinstance(pl_module, LitModel):
             if self.metrics is None:
                 self.metrics = copy.deepcopy(pl_module.val_metrics)
+                self.names = names_in(getattr(trainer, "datamodule", None))
             pl_module.update_metrics(self.metrics.to(pl_module.device), batch)
 
     def values(self) -> dict[str, float]:
-        """Each metric that is a single number; none of a module that is no LitModel."""
-        computed = {name: metric.compute() for name, metric in (self.metrics or {}).items()}
-        return {name: float(value) for name, value in computed.items() if value.numel() == 1}
+        """Each metric; none of a module that is no LitModel."""
+        return {name: float(value) for name, value in measured(self.metrics or {}, self.names).items()}
 
 
 def write_out_of_fold(plan: Plan, runs: pd.DataFrame) -> None:

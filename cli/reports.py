@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -12,6 +13,8 @@ from cli.page_at_end import page_of
 from runtime.checkpoint import BestCheckpoint
 from runtime.commands import tensorboard, train_py
 from runtime.tables import number, print_table
+
+MOST_PARTS = 12  # of one metric, in a table
 
 if TYPE_CHECKING:
     from cli.build import Run
@@ -51,7 +54,7 @@ def report_fit(run: "Run") -> None:
     if checkpoint.name != "best.ckpt":
         title = title_of(run, "nothing was validated, so there is no best")
     drawing = sum(picture.seconds for picture in pictures_of(run.trainer))
-    rows = {name: number(value) for name, value in best.items()} | times
+    rows = metric_rows(best) | times
     if drawing:
         rows["of that drawing"] = f"{drawing:.1f} s"
     rows["run folder"] = str(run.folder)
@@ -59,6 +62,28 @@ def report_fit(run: "Run") -> None:
     rows["test it"] = train_py("test", "--ckpt_path", checkpoint)
     rows["look inside"] = tensorboard(run.folder.parent.parent)
     print_table(title, rows)
+
+
+def metric_rows(metrics: Mapping[str, float]) -> dict[str, str]:
+    """Each metric by its name; of one with many numbers, such as one for each class, only the range."""
+    parts: dict[str, list[float]] = {}
+    for name, value in metrics.items():
+        parts.setdefault(metric_of(name), []).append(value)
+    rows = {}
+    for name, value in metrics.items():
+        whole = metric_of(name)
+        if len(parts[whole]) <= MOST_PARTS:
+            rows[name] = number(value)
+        else:
+            low, high = number(min(parts[whole])), number(max(parts[whole]))
+            rows[f"{whole}/..."] = f"{low} to {high}, {len(parts[whole])} values in result.json"
+    return rows
+
+
+def metric_of(name: str) -> str:
+    """`val/f1_score` of `val/f1_score/disc`; other names as they are."""
+    whole = name.rpartition("/")[0]
+    return whole if "/" in whole else name
 
 
 def extreme(saver: BestCheckpoint | None) -> str:
@@ -71,7 +96,7 @@ def extreme(saver: BestCheckpoint | None) -> str:
 
 def report_metrics(run: "Run") -> None:
     """Print what was measured on the validation or test split."""
-    rows = {name: number(float(value)) for name, value in run.trainer.callback_metrics.items()}
+    rows = metric_rows({name: float(value) for name, value in run.trainer.callback_metrics.items()})
     rows = (rows or {"nothing": "was measured"}) | report_row(run)
     print_table(title_of(run, str(run.settings.ckpt_path)), rows)
 

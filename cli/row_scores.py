@@ -1,7 +1,7 @@
 """How well a run predicts each row of its test split."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from callbacks.dependent_rows import Rows, rows_of
 from cli.predicted_rows import Collector, MetricInputs, named_metrics, predict_split
 from cli.request import Request
 from datamodules.base import TensorDataModule
+from lit_models.metrics import names_in
 from runtime.errors import UsageError
 
 IGNORED = -100  # class of positions that count for nothing, as in PyTorch
@@ -31,6 +32,7 @@ class RowScores:
         rows: what a row is called, and which rows depend on each other.
         outputs: names of the K outputs; none if their errors are averaged.
         metrics: those asked for by name, to be computed from `metric_inputs`.
+        class_names: of metrics with a number for each class.
         metric_inputs: `scores` and `truth` (N, M, ...), as these metrics take them after `flatten(0, 1)`.
         names: of the input columns, if the data module has them.
         inputs: (N, ...) as they come from the source, if the data module keeps them.
@@ -45,6 +47,7 @@ class RowScores:
     rows: Rows = dataclasses.field(default_factory=Rows)
     outputs: tuple[str, ...] = ()
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    class_names: Sequence[Any] = ()
     metric_inputs: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
     names: Any = None
     inputs: Tensor | None = None
@@ -75,6 +78,7 @@ def scores_on_test_rows(request: Request) -> RowScores:
         rows=checked_rows(data, len(columns["truth"])),
         outputs=outputs,
         metrics=named_metrics(run.model),
+        class_names=names_in(data),
         metric_inputs=metric_inputs.columns,
         names=getattr(data, "features", None),
         inputs=inputs,

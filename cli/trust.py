@@ -29,6 +29,7 @@ ALLOWED = (  # their classes run no code from elsewhere
     "lit_models",
     "datamodules",
     "callbacks",
+    "runtime.averaging",
     "examples",
     "torch.nn",
     "torch.optim",

@@ -16,6 +16,7 @@ from datamodules.checks import check_seed
 from datamodules.checks import closest_name as closest_name
 from datamodules.loader import TensorLoader
 from datamodules.normalization import (
+    by_output,
     input_statistics,
     may_be_ids,
     nonzero,
@@ -92,10 +93,10 @@ class TensorDataModule(pl.LightningDataModule):
     def fit_statistics(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """Means and deviations in the training split.
 
-        Of x (N, ..., F) for each of the F columns, of images (N, C, H, W) for each channel; of y (N, K) for each of its
-        columns if there are several, else as a whole.
+        Of x (N, ..., F) for each of the F columns, of images (N, C, H, W) for each channel; of y for each of its outputs
+        (see `by_output`).
         """
-        target = y.double() if y.ndim == 2 and y.shape[1] > 1 else y.double().flatten()
+        target = by_output(y.double(), self.spec.out_features)
         mean, std = input_statistics(x)
         if self.normalize:
             report_scaled_integers(x, type(self).__name__)

@@ -62,3 +62,14 @@ def report_tiny_deviations(x: Tensor, mean: Tensor, std: Tensor) -> None:
 def nonzero(std: Tensor) -> Tensor:
     """A constant column has deviation 0; dividing it by 1 leaves it at 0 after centering."""
     return torch.where(std > 0, std, torch.ones_like(std))
+
+
+def by_output(target: Tensor, out_features: int) -> Tensor:
+    """A target with a column for each output that has a unit of its own: (N, K); of (N, H, K), for H steps, (N * H, K).
+
+    All numbers of another target, such as a value for each pixel (N, H, W), are in one unit: (N * H * W,).
+    """
+    num_columns = target.shape[-1] if target.ndim > 1 else 1
+    if num_columns > 1 and (target.ndim == 2 or out_features % num_columns == 0):
+        return target.reshape(-1, num_columns)
+    return target.flatten()

@@ -13,10 +13,11 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from lit_models.class_weights import PosWeight, Weights, training_class_counts
-from lit_models.groups import finish_groups, freeze, parameter_groups
-from lit_models.metrics import MetricNames, new_metrics, update_metrics
+from lit_models.groups import build_optimizer, finish_groups, freeze, parameter_groups
+from lit_models.metrics import MetricNames, measured, names_in, new_metrics, update_metrics
 from lit_models.pretrained import load_pretrained
 from lit_models.schedules import CYCLES, SchedulerCallable, build_scheduler, counts_steps
+from lit_models.targets import check_targets
 from lit_models.task_choice import make_task
 
 Metrics = Any  # an nn.ModuleDict of torchmetrics objects; mypy would treat them as plain modules
@@ -135,6 +136,8 @@ class LitModel(pl.LightningModule):
         freeze(self, self.frozen)
         if self.compile_network:
             self.compile()
+        if stage == "fit" and type(self).unpack is LitModel.unpack and type(self).target is LitModel.target:
+            check_targets(self.trainer, self.task)
         if stage == "fit" and self.task.balances:
             self.task.balance(training_class_counts(self.trainer, self.task.balances))
 
@@ -165,6 +168,8 @@ class LitModel(pl.LightningModule):
         # Lightning's progress bar reads the last logged tensor at every step: a copy on the host is cheaper to read.
         if self.is_logged_step():
             self.log("train/loss", loss.detach().cpu(), prog_bar=True, batch_size=len(target))
+            for name, term in task.terms(logits.detach(), target).items():
+                self.log(f"train/{name}", term, batch_size=len(target))
         return loss
 
     def is_logged_step(self) -> bool:
@@ -191,6 +196,10 @@ class LitModel(pl.LightningModule):
         logits, target = self(*inputs), self.target(inputs[0], y)
         loss, total = self.task.mean_and_weight(logits, target, weight)
         metrics["loss"].update(loss, weight=total)
+        for name, term in self.task.terms(logits, target).items():
+            if name not in metrics:  # only now it is known which terms there are
+                metrics[name] = MeanMetric().to(loss.device)
+            metrics[name].update(term, weight=total)
         update_metrics(metrics, self.task, logits, target)
 
     def on_validation_epoch_end(self) -> None:
@@ -277,24 +286,8 @@ class LitModel(pl.LightningModule):
         updated = any(metric.update_called for metric in metrics.values())
         if not self.trainer.strategy.reduce_boolean_decision(updated, all=False):
             return
-        values = {f"{stage}/{name}": metric.compute() for name, metric in metrics.items()}
-        self.log_dict(values, prog_bar=True)
+        values = measured(metrics, names_in(getattr(self.trainer, "datamodule", None)))
+        for name, value in values.items():
+            self.log(f"{stage}/{name}", value, prog_bar=name in metrics)  # not those of single classes
         for metric in metrics.values():
             metric.reset()
-
-
-def build_optimizer(factory: OptimizerCallable, parameters: Any) -> Optimizer:
-    """The optimizer of these parameters.
-
-    Raises:
-        ValueError: for arguments that it does not accept, and for learning rates beyond float32, which it would accept.
-    """
-    try:
-        optimizer = factory(parameters)
-    except ValueError as error:
-        raise ValueError(f"model.optimizer: {error}") from None
-    largest = torch.finfo(torch.float32).max
-    for group in optimizer.param_groups:
-        if not 0 <= group["lr"] <= largest:
-            raise ValueError(f"model.optimizer.lr is {group['lr']}; it must be from 0 to {largest:.1e}")
-    return optimizer

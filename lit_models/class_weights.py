@@ -46,7 +46,8 @@ def training_class_counts(trainer: pl.Trainer, option: str) -> list[int]:
         ValueError: if the data module does not know them, or a class has no rows.
     """
     data = getattr(trainer, "datamodule", None)
-    counts = list(getattr(data, "class_counts", None) or [])
+    given = getattr(data, "class_counts", None)
+    counts = [] if given is None else torch.as_tensor(given).flatten().tolist()
     if not counts:
         raise ValueError(
             f'model.{option} is "balanced", but {type(data).__name__} has no `class_counts`; '

@@ -1,4 +1,4 @@
-"""Parameter groups by pattern: rates and decays of their own, and parameters that are not trained.
+"""The optimizer, and parameter groups by pattern: rates and decays of their own, and parameters that are not trained.
 
 A pattern is matched against the whole name of a parameter, as `named_parameters` gives it: "encoder.*", "*.bias".
 """
@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
+import torch
+from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -128,3 +130,20 @@ def check_matches(option: str, pattern: str, names: Iterable[str]) -> None:
 
 def first_match_of(pattern: str, names: Iterable[str]) -> str | None:
     return next((name for name in names if fnmatchcase(name, pattern)), None)
+
+
+def build_optimizer(factory: OptimizerCallable, parameters: Any) -> Optimizer:
+    """The optimizer of these parameters.
+
+    Raises:
+        ValueError: for arguments that it does not accept, and for learning rates beyond float32, which it would accept.
+    """
+    try:
+        optimizer = factory(parameters)
+    except ValueError as error:
+        raise ValueError(f"model.optimizer: {error}") from None
+    largest = torch.finfo(torch.float32).max
+    for group in optimizer.param_groups:
+        if not 0 <= group["lr"] <= largest:
+            raise ValueError(f"model.optimizer.lr is {group['lr']}; it must be from 0 to {largest:.1e}")
+    return optimizer

@@ -1,7 +1,9 @@
 """Metrics by name: `--model.metrics [F1Score, AUROC]` adds torchmetrics' class of that name for the model's task."""
 
+import contextlib
 import inspect
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -11,12 +13,14 @@ import torchmetrics
 import torchmetrics.segmentation
 import torchmetrics.text
 from torch import Tensor
-from torchmetrics import Metric
+from torchmetrics import MeanMetric, Metric
 
 from lit_models.class_path import class_at
 from lit_models.task import Task
 
 MetricNames = Sequence[str] | Mapping[str, Mapping[str, Any]]
+# Of classes that are counted over all rows or pixels together, both are the same.
+SAME = {"dice": "F1Score", "iou": "JaccardIndex"}
 GETS = ("prediction", "logits")  # what a metric may get instead of what `Task.for_metrics` returns
 
 
@@ -80,8 +84,24 @@ def new_metric(name: str, options: Mapping[str, Any], task: Task) -> Metric:
         metric = kind(**given)
     except (TypeError, ValueError) as error:
         raise ValueError(f"model.metrics: {kind.__name__}: {error}") from None
+    check_is_logged(name, metric)
     metric.gets = gets
     return metric
+
+
+def check_is_logged(name: str, metric: Metric) -> None:
+    """Refuse a metric of torchmetrics whose value is a matrix or a curve, if it has a value without any rows.
+
+    Raises:
+        ValueError: with the shape of the value.
+    """
+    if not type(metric).__module__.startswith("torchmetrics."):
+        return
+    value: Any = 0.0
+    with warnings.catch_warnings(), contextlib.suppress(ValueError, RuntimeError, IndexError):
+        warnings.simplefilter("ignore")  # of a value before the first batch
+        value = metric.clone().compute()
+    single_numbers(name, value)
 
 
 def metric_class(name: str, prefix: str) -> type[Metric]:
@@ -95,30 +115,85 @@ def metric_class(name: str, prefix: str) -> type[Metric]:
         (torchmetrics.classification, torchmetrics) if prefix else (torchmetrics, torchmetrics.regression)
     )
     named = [getattr(place, prefix + name, None) for place in places]
-    for kind in [*named, getattr(torchmetrics.segmentation, name, None)]:
+    if prefix == "Multiclass":  # those of segmentation ask for the number of classes
+        named.append(getattr(torchmetrics.segmentation, name, None))
+    for kind in named:
         if isinstance(kind, type) and issubclass(kind, Metric):
             return kind
     choices = [each[len(prefix) :] for place in places for each in dir(place) if each.startswith(prefix)]
     close = get_close_matches(name, [*choices, *torchmetrics.segmentation.__all__, "Perplexity"], n=1)
     hint = f"did you mean {close[0]!r}?" if close else "see torchmetrics for the names"
+    if prefix and (word := next((word for word in SAME if word in name.lower()), "")):
+        hint = f"{SAME[word]} is the same over all rows and pixels together"
     raise ValueError(f"torchmetrics has no {prefix}{name} for model.metrics; {hint}")
 
 
 def update_metrics(metrics: Mapping[str, Metric], task: Task, logits: Tensor, target: Tensor) -> None:
-    """Add a batch to all metrics but the loss.
+    """Add a batch to all metrics but the loss and its terms.
 
     They get what `task.for_metrics` returns: of classes the probabilities, and the truth. A metric whose attribute `gets`
     is "prediction" gets the classes, one with "logits" the logits (N, K, ...).
     """
     scores, truth = task.for_metrics(logits, target)
-    for name, metric in metrics.items():
+    for metric in metrics.values():
         gets = getattr(metric, "gets", None)
         if gets == "prediction":
             metric.update(task.predict(logits)["prediction"], truth)
         elif gets == "logits":
             metric.update(task.logits_for_metrics(logits), truth)
-        elif name != "loss":
+        elif type(metric) is not MeanMetric:  # those of the loss and its terms
             metric.update(scores, truth)
+
+
+def measured(metrics: Mapping[str, Metric], names: Sequence[Any] = ()) -> dict[str, Tensor]:
+    """What an evaluation logs: for each metric its value, or one for each class, such as `f1_score/disc`.
+
+    Args:
+        metrics: by name.
+        names: of the classes or outputs, see `names_in`; without them the values are numbered.
+    """
+    values: dict[str, Tensor] = {}
+    for name, metric in metrics.items():
+        values |= single_numbers(name, metric.compute(), names)
+    return values
+
+
+def names_in(data: Any) -> Sequence[Any]:
+    """The names of a data module's classes; if it has none, of its several outputs."""
+    names = getattr(data, "class_names", ()) or getattr(data, "target_name", ())
+    return () if isinstance(names, str) else names
+
+
+def single_numbers(name: str, value: Any, names: Sequence[Any] = ()) -> dict[str, Any]:
+    """A metric's value by its name; if it is several numbers, each as `name/part`.
+
+    Args:
+        name: of the metric.
+        value: one number, one for each class (K,), or a mapping of such values.
+        names: of the classes, taken if there are K different ones.
+
+    Raises:
+        ValueError: for a matrix or a curve.
+    """
+    if isinstance(value, Mapping):
+        parts = [single_numbers(f"{name}/{as_part(key)}", each, names) for key, each in value.items()]
+        return {long: number for part in parts for long, number in part.items()}
+    if isinstance(value, int | float) or (isinstance(value, Tensor) and value.numel() == 1):
+        return {name: value}
+    if isinstance(value, Tensor) and value.ndim == 1:
+        words = list(dict.fromkeys(map(as_part, names)))
+        keys: Sequence[Any] = words if len(words) == len(value) else range(len(value))
+        return {f"{name}/{key}": number for key, number in zip(keys, value, strict=True)}
+    form = f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    raise ValueError(
+        f"model.metrics: the value of {name} is {form}, but only a number, or one for each class, can be logged; "
+        "compute it from what `python train.py predict` writes"
+    )
+
+
+def as_part(name: Any) -> str:
+    """A class name as the last part of a metric's name, which a slash would divide and a space would end."""
+    return re.sub(r"[\s/=<>!,]+", "_", str(name))
 
 
 def snake_case(name: str) -> str:

@@ -35,13 +35,33 @@ class Task(nn.Module, ABC):
     def metrics(self) -> dict[str, Metric]:
         """New torchmetrics objects, to be updated with what `for_metrics` returns."""
 
+    def terms(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Terms of the loss, each a scalar, that are logged by their names, such as `train/label_loss`."""
+        return {}
+
+    def check_target(self, target: Tensor) -> None:
+        """Refuse a target of a whole split with values that the loss does not know.
+
+        Raises:
+            ValueError: with one of them.
+        """
+
     def truth(self, target: Tensor) -> Tensor:
         """The target in the form and the units of `prediction`."""
         return target
 
     def for_metrics(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """What metrics compare: of classes the probabilities, which ranking metrics need, and the truth."""
+        """What metrics compare: of classes the probabilities, which ranking metrics need, and the truth.
+
+        Raises:
+            ValueError: if `predict` has no column `prediction`.
+        """
         columns = self.predict(logits)
+        if "prediction" not in columns:
+            raise ValueError(
+                f"{type(self).__name__}.predict returns {', '.join(columns)}, but no `prediction` to compare with the "
+                "truth: name a column so, or add the method `for_metrics`, as in docs/tasks.md"
+            )
         return columns.get("probability", columns["prediction"]), self.truth(target)
 
     def logits_for_metrics(self, logits: Tensor) -> Tensor:

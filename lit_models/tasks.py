@@ -14,9 +14,8 @@ from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, R2Score
 from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy, MultilabelAccuracy
 
 from lit_models.class_weights import BALANCED, PosWeight, Weights, as_buffer
+from lit_models.targets import IGNORED, check_classes, check_zero_to_one
 from lit_models.task import Task as Task
-
-IGNORED = -100  # class of positions that count for nothing, such as padding; PyTorch's default
 
 
 class Binary(Task):
@@ -41,6 +40,9 @@ class Binary(Task):
         return F.binary_cross_entropy_with_logits(
             logit, target, pos_weight=self.pos_weight, reduction=reduction
         )
+
+    def check_target(self, target: Tensor) -> None:
+        check_zero_to_one(target, "a binary")
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
         logit = logits.squeeze(-1).float()
@@ -101,15 +103,27 @@ class Multiclass(Task):
         logits = self.logits_for_metrics(logits)
         check_positions(logits, target, self.num_classes)
         smoothing = self.label_smoothing if self.training else 0.0
-        return F.cross_entropy(
-            logits, target, self.class_weights, label_smoothing=smoothing, reduction=reduction
-        )
+        try:
+            return F.cross_entropy(
+                logits, target, self.class_weights, label_smoothing=smoothing, reduction=reduction
+            )
+        except IndexError:
+            self.check_target(target)
+            raise
+
+    def check_target(self, target: Tensor) -> None:
+        if not target.is_floating_point():
+            check_classes(target, self.num_classes)
 
     def entry_weights(self, target: Tensor) -> Tensor | None:
         if target.is_floating_point():  # probabilities of the classes
             return None
         kept = target != IGNORED
-        return kept if self.class_weights is None else self.class_weights[target.clamp(min=0)] * kept
+        return (
+            kept
+            if self.class_weights is None
+            else self.class_weights[target.clamp(0, self.num_classes - 1)] * kept
+        )
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
         logits = self.logits_for_metrics(logits)
@@ -166,6 +180,9 @@ class Multilabel(Task):
             logits, target.to(logits.dtype), pos_weight=self.pos_weight, reduction=reduction
         )
 
+    def check_target(self, target: Tensor) -> None:
+        check_zero_to_one(target, "a multilabel")
+
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
         return {"prediction": (logits > 0).long(), "probability": logits.float().sigmoid()}
 
@@ -185,10 +202,11 @@ class Multilabel(Task):
 class Regression(Task):
     """K real numbers; the loss uses the normalized target, every metric the units of the table.
 
-    With several outputs (N, K) mse and mae are means over all of them, and r2 is the mean of the outputs' own r2.
+    With several outputs mse and mae are means over all of them, and r2 is the mean of the outputs' own r2. The
+    outputs are the columns of a target (N, K), or of K series over H steps (N, H, K).
 
     Args:
-        out_features: K.
+        out_features: K, or H * K if the network returns all steps at once.
         target_mean: what the data module subtracted from the target, in its units; (K,) for several outputs.
         target_std: what the data module then divided by; likewise.
     """
@@ -217,6 +235,9 @@ class Regression(Task):
         return F.mse_loss(logits.reshape(target.shape), target, reduction=reduction)
 
     def predict(self, logits: Tensor) -> dict[str, Tensor]:
+        num_columns = self.target_mean.numel()
+        if num_columns > 1 and logits.shape[-1] != num_columns:  # all steps of several series
+            logits = logits.unflatten(-1, (-1, num_columns))
         return {"prediction": self._in_units(logits.squeeze(-1))}
 
     def truth(self, target: Tensor) -> Tensor:
@@ -225,8 +246,11 @@ class Regression(Task):
     def for_metrics(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         # In float32 the sums of squares of a target around 1000 with a deviation of 1 put r2 wrong by 5 %.
         prediction, truth = (each.double() for each in super().for_metrics(logits, target))
-        if truth.ndim == 2 and truth.shape[1] == self.num_outputs > 1:
-            return prediction, truth  # r2 compares with the mean of each column
+        num_columns = truth.shape[-1] if truth.ndim > 1 else 1
+        if (
+            num_columns > 1 and self.num_outputs % num_columns == 0
+        ):  # r2 compares with the mean of each column
+            return prediction.reshape(-1, num_columns), truth.reshape(-1, num_columns)
         return prediction.flatten(), truth.flatten()
 
     def metrics(self) -> dict[str, Metric]:

@@ -43,8 +43,12 @@ def metrics_called(name: str, model: nn.Module | None) -> Iterator[Metric]:
     if model is None:
         return
     own = getattr(model, "val_metrics", None)
-    if isinstance(own, nn.ModuleDict) and name.startswith("val/") and name.removeprefix("val/") in own:
-        found: Any = own[name.removeprefix("val/")]
+    short = name.removeprefix("val/")
+    key = (
+        short if isinstance(own, nn.ModuleDict) and short in own else short.partition("/")[0]
+    )  # of one class
+    if isinstance(own, nn.ModuleDict) and name.startswith("val/") and key in own:
+        found: Any = own[key]
         if isinstance(found, Metric):
             yield found
     for module in model.modules():

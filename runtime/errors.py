@@ -1,6 +1,7 @@
 """Errors for people: what is wrong, where, the value found, and how to fix it; never a traceback."""
 
 import difflib
+import sysconfig
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,6 +43,10 @@ OTHER_NAMES = {
     "cv2": "opencv-python",
     "skimage": "scikit-image",
 }  # packages, by their module
+
+
+PROJECT = Path(__file__).parents[1]
+PARTS = ("callbacks", "cli", "datamodules", "lit_models", "pages", "runtime", "sweeps", "train.py")
 
 
 class UsageError(Exception):
@@ -93,6 +98,17 @@ def place_of_import(error: BaseException) -> str:
     return f" ({path.parent.name}/{path.name}, line {line})"
 
 
+def place_in_users_code(error: BaseException) -> str:
+    """Where code that is no library's and not this project's was last, as " (mine/net.py, line 3)"; "" if none was."""
+    ours = [PROJECT / name for name in PARTS]
+    libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        path = Path(frame.f_code.co_filename)
+        if path.is_file() and not any(path.is_relative_to(each) for each in [*ours, *libraries]):
+            return f" ({path.parent.name}/{path.name}, line {line})"
+    return ""
+
+
 def exit_code(error: Exception) -> int:
     """2 if the user can fix it, else 1."""
     names = {cls.__name__ for cls in type(error).__mro__}
@@ -100,8 +116,8 @@ def exit_code(error: Exception) -> int:
     return 2 if names & (wrong_input | {"MisconfigurationException", "UnpicklingError"}) else 1
 
 
-def explain(error: Exception) -> str:
-    """The message for standard error, at most a dozen lines."""
+def explain(error: Exception, rank: int = 0) -> str:
+    """The message for standard error, at most a dozen lines; of several processes, all but the first name themselves."""
     text = str(error).strip("«» \n") or type(error).__name__
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     if len(lines) > MAX_LINES:
@@ -109,8 +125,10 @@ def explain(error: Exception) -> str:
     if exit_code(error) == 1 and not isinstance(error, RunError):
         place = place_of_import(error)
         is_users = place.startswith((" (lit_models/", " (datamodules/"))
-        lines[0] = f"{type(error).__name__}: {lines[0]}{place if is_users else ''}"
+        lines[0] = f"{type(error).__name__}: {lines[0]}{place if is_users else place_in_users_code(error)}"
         hints = [hint for cause, hint in HINTS.items() if cause in text]
         hints += [install] if (install := how_to_install(error)) else []
         lines += hints or ["--debug shows where this comes from"]
-    return "error: " + "\n  ".join(lines)
+    elif isinstance(error, OSError):
+        lines[0] += place_in_users_code(error)
+    return f"error{f' in process {rank}' if rank else ''}: " + "\n  ".join(lines)

@@ -117,10 +117,12 @@ class MetricsCSV(BufferedLogger):
         folder: of the run; `metrics.csv` in it gets a column for `step`, `epoch` and each tag.
         purge_step: step at which a resumed run starts; rows from this step on are removed before the first new row is
             written, as they are logged again. A run that fails before it trains loses none.
+        step: of all rows, in an evaluation: that of the checkpoint, as Lightning counts no steps then.
     """
 
-    def __init__(self, folder: Path, purge_step: int | None = None) -> None:
+    def __init__(self, folder: Path, purge_step: int | None = None, step: int | None = None) -> None:
         super().__init__()
+        self._step = step
         self.path = folder / "metrics.csv"
         self.rows = []
         self._purge_step = purge_step
@@ -141,6 +143,9 @@ class MetricsCSV(BufferedLogger):
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Do nothing: config.yaml holds them."""
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        super().log_metrics(metrics, step if self._step is None else self._step)
 
     def write(self, rows: list[Row]) -> None:
         """Append rows; a tag seen for the first time gets a column."""

@@ -12,6 +12,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only, rank_zero_warn
 from callbacks.files import write_whole
 from runtime.errors import UsageError
 from runtime.loggers import BufferedLogger, MetricsCSV
+from runtime.run_folder import OTHER_RANK
+from runtime.tensorboard import BufferedTensorBoardLogger
 
 
 class RunTrainer(Trainer):
@@ -25,6 +27,30 @@ class RunTrainer(Trainer):
     @property
     def log_dir(self) -> str | None:
         return super().log_dir if self.run_folder is None else str(self.run_folder)
+
+    @property
+    def default_root_dir(self) -> str:
+        given = super().default_root_dir
+        return str(self.run_folder) if self.run_folder and Path(given).name == OTHER_RANK else given
+
+
+class SameFolder(Callback):
+    """Gives all processes the folder that the first one chose. It comes first: callbacks may write there from `setup` on.
+
+    Args:
+        run_trainer: that of the run.
+    """
+
+    def __init__(self, run_trainer: RunTrainer) -> None:
+        self.run_trainer = run_trainer
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.run_trainer.run_folder = folder = trainer.strategy.broadcast(self.run_trainer.run_folder)
+        for logger in trainer.loggers if trainer.global_rank else ():
+            if isinstance(logger, MetricsCSV):
+                logger.path = folder / logger.path.name
+            elif isinstance(logger, BufferedTensorBoardLogger):
+                logger.run_version = folder.name
 
 
 def all_loggers(given: Any, own: Callable[[], list[Logger]], folder: Path) -> list[Logger] | bool:
@@ -56,6 +82,8 @@ def keep_files(trainer: RunTrainer, folder: Path, purge_step: int | None) -> Non
     """
     if trainer.loggers and not trainer.fast_dev_run:
         trainer.run_folder = folder
+        if trainer.world_size > 1:
+            trainer.callbacks.insert(0, SameFolder(trainer))
     if purge_step is not None:
         keep_all_rows(trainer, math.inf)  # a run that fails before it trains loses none
         trainer.callbacks.append(KeepRows(purge_step))

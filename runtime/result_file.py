@@ -53,9 +53,11 @@ class RowCounter:
 
     def rows(self, trainer: Trainer, loader: Any) -> int | None:
         """Of all processes, which must call it together; None if there are several loaders, or rows are repeated."""
-        is_known = self._is_known and (trainer.world_size == 1 or gives_each_row_once(loader))
-        counts = torch.tensor([self._count, int(not is_known)], device=trainer.strategy.root_device)
-        count, unknown = trainer.strategy.reduce(counts, reduce_op="sum").tolist()
+        count, unknown = self._count, not self._is_known
+        if trainer.world_size > 1:
+            own = [count, int(unknown or not gives_each_row_once(loader))]
+            counts = torch.tensor(own, device=trainer.strategy.root_device)
+            count, unknown = trainer.strategy.reduce(counts, reduce_op="sum").tolist()
         return count if count and not unknown else None
 
 

@@ -9,17 +9,19 @@ from pathlib import Path
 from runtime.errors import UsageError
 
 ROOT = Path("runs")
+OTHER_RANK = "other_rank"  # stands for the folder's name until the first process has said it
 _VARIABLE = "LIGHTNING_INSIDE_RUN"  # passes the folder from the first process to those it launches
 
 
 def new_run_folder(experiment: str, rank: int) -> Path:
     """Claim the next free number. `mkdir` either makes the folder or fails, so no two launches get the same.
 
-    Only the first process of a launch writes. Ranks started from outside (torchrun, SLURM) never need the name.
+    Only the first process of a launch writes. Ranks started from outside (torchrun, SLURM) get the name once they are
+    connected; see `own_loggers.SameFolder`.
     """
     parent = ROOT / experiment
     if rank != 0:
-        return Path(os.environ.get(_VARIABLE, parent / "other_rank"))
+        return Path(os.environ.get(_VARIABLE, parent / OTHER_RANK))
     number = max(map(version, newest_first(parent)[:1]), default=-1)
     while True:
         number += 1

@@ -23,11 +23,17 @@ class BufferedTensorBoardLogger(BufferedLogger, TensorBoardLogger):
         args, kwargs: see `TensorBoardLogger`.
     """
 
+    run_version: str | None = None  # set in processes that learn late what the first one chose
+
     def __init__(self, *args: Any, purge_step: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, purge_step=purge_step, **kwargs)
         self.rows = []
         self._purge_step = purge_step
         self._writers: dict[str, Any] = {}  # by folder
+
+    @property
+    def version(self) -> int | str:
+        return self.run_version or super().version
 
     def log_learning(self, metrics: Mapping[str, float], step: int) -> None:
         """Add metrics of a training step to the learning curves only; what the module logs itself comes first.

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.optim import Optimizer
 
-from lit_models.base import LitModel, build_optimizer
+from lit_models.base import LitModel
+from lit_models.groups import build_optimizer
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # logits (N, ...) and targets (N, ...) -> their mean loss
 

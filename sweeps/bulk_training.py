@@ -8,7 +8,9 @@ import pytorch_lightning as pl
 import torch
 from torch.func import vmap
 
+from datamodules.base import TensorDataModule
 from lit_models.base import Batch, LitModel
+from lit_models.metrics import measured, names_in
 from sweeps.bulk_results import Curves
 from sweeps.bulk_stack import Stack, Stepper
 from sweeps.plan import Plan
@@ -69,7 +71,7 @@ def train_rows(plan: Plan, groups: list[Group], tick: Callable[[float], None]) -
                 curves.log(step - 1, epoch, all_losses(logits.detach(), target))
         for stepper in steppers:
             stepper.step_schedules("epoch")
-        curves.validate(step, epoch, list(measure(stack, model, val_batches)))
+        curves.validate(step, epoch, list(measure(stack, model, data, val_batches)))
         tick((epoch + 1) / max_epochs)
     curves.final = {"epoch": max_epochs - 1, "step": step}
     return curves
@@ -88,14 +90,18 @@ def make_steppers(stack: Stack, groups: list[Group], total_steps: int, total_epo
 
 
 @torch.no_grad()
-def measure(stack: Stack, model: LitModel, batches: list[Batch]) -> Iterator[dict[str, float]]:
+def measure(
+    stack: Stack, model: LitModel, data: TensorDataModule, batches: list[Batch]
+) -> Iterator[dict[str, float]]:
     """Each run's validation metrics; the model computes them with the run's weights instead of its own."""
     model.eval()
     for row in range(stack.num_runs):
         stack.copy_to(model, row)
         for batch in batches:
             model.update_metrics(model.val_metrics, batch)
-        yield {f"val/{name}": float(metric.compute()) for name, metric in model.val_metrics.items()}
+        yield {
+            f"val/{name}": float(value) for name, value in measured(model.val_metrics, names_in(data)).items()
+        }
         for metric in model.val_metrics.values():
             metric.reset()
 

@@ -112,6 +112,7 @@ def _run(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    multiprocessing.set_start_method(None, force=True)  # the workers of its loaders start as anywhere else
     sys.path.insert(0, str(folder))  # as `python -m` would; models of one's own lie there
     if "RANK" in environment:
         from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -134,8 +135,8 @@ def run(words: list[str], folder: Path, **environment: str) -> Outcome:
     return Forked(train_py, *words, folder=folder, **environment).outcome()
 
 
-def run_two(function: Callable[..., int], *args: Any, folder: Path) -> None:
-    """Run a function in two processes that find each other, as torchrun starts them."""
+def run_two(function: Callable[..., int], *args: Any, folder: Path) -> str:
+    """Run a function in two processes that find each other, as torchrun starts them; what the first printed."""
     common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "none"}
     common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "GLOO_SOCKET_IFNAME": "lo"}
     ranks = [
@@ -143,6 +144,7 @@ def run_two(function: Callable[..., int], *args: Any, folder: Path) -> None:
     ]
     outcomes = [rank.outcome() for rank in ranks]
     assert [each.code for each in outcomes] == [0, 0], "\n".join(each.err[-3000:] for each in outcomes)
+    return outcomes[0].out
 
 
 def start_alone(folder: Path, *words: str) -> "subprocess.Popen[str]":

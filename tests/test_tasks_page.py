@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from sklearn.metrics import roc_auc_score
 from torch.utils.data import DataLoader, TensorDataset
 
 from cli import main
@@ -22,7 +23,7 @@ BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE, re.DOTALL)
 CLASSES = {
     re.findall(r"^class (\w+)", text, re.MULTILINE)[0]: text for kind, text in BLOCKS if kind == "python"
 }
-TRIED = {"FlippedTogether", "Confidence", "Survey", "LitPacked", "Counts"}
+TRIED = {"FlippedTogether", "Confidence", "Survey", "LitPacked", "Counts", "SickAndHeight"}
 
 
 @pytest.fixture
@@ -125,3 +126,21 @@ def test_a_task_of_ones_own(written: Any) -> None:
     assert task.mean_and_weight(logits, target, weight)[0].item() == pytest.approx(
         ((losses * weight).sum() / 4).item()
     )
+
+
+def test_two_heads_with_two_terms(written: Any, tmp_path: Path) -> None:
+    written("plants", "SickAndHeight")
+    torch.manual_seed(0)
+    model = LitLinear(in_shape=[4], out_features=2, task="plants.SickAndHeight")
+    x = torch.randn(30, 4)
+    target = torch.stack([(x[:, 0] > 0).float(), x[:, 1]], 1)
+    loader = DataLoader(TensorDataset(x, target), batch_size=7)
+    trainer = make_trainer(tmp_path, max_epochs=1, log_every_n_steps=1)
+    trainer.fit(model, loader, loader)
+    found = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    assert found["val/loss"] == pytest.approx(found["val/sick_loss"] + 0.5 * found["val/height_loss"])
+    assert found["train/loss"] == pytest.approx(found["train/sick_loss"] + 0.5 * found["train/height_loss"])
+    with torch.no_grad():
+        sick, height = model(x).T
+    assert found["val/height_mae"] == pytest.approx((height - target[:, 1]).abs().mean().item(), rel=1e-5)
+    assert found["val/sick_auroc"] == pytest.approx(roc_auc_score(target[:, 0], sick), rel=1e-5)

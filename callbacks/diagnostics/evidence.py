@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from callbacks.diagnostics.loss_calls import CLASS_LOSSES
+
 FEWEST_ROWS = 50
 
 # Beyond sampling error: 3.7 standard errors, which chance exceeds in 1 of 10,000 cases.
@@ -35,6 +37,8 @@ class Evidence:
         shares: of the classes among the targets.
         fair: whether the loss counts all classes alike, so that the most frequent class is a fair rival.
         loss_error: standard error of `loss`.
+        accuracy_error: standard error of `accuracy`, if rows have several targets.
+        clusters: number of rows with several targets, which both errors take for the unit; 0 if each has one.
         loss_name: the loss function, as torch calls it.
         loss_half, accuracy_half: half of their 95 % intervals, for rows that depend on each other; else NaN.
         whole: whether all rows of an evaluation were counted, not only those of its first batches.
@@ -54,10 +58,18 @@ class Evidence:
     shares: list[float] = field(default_factory=list)
     fair: bool = True
     loss_error: float = math.nan
+    accuracy_error: float = math.nan
+    clusters: int = 0
     loss_name: str = ""
     loss_half: float = math.nan
     accuracy_half: float = math.nan
     whole: bool = False
+
+    @property
+    def counted(self) -> str:
+        """How many targets there were, in words: "600 rows", or positions (pixels, tokens) of rows that have several."""
+        several = "positions" if self.loss_name in CLASS_LOSSES else "targets"
+        return f"{self.rows} {'rows' if self.targets_per_row == 1 else several}"
 
     @property
     def is_judged(self) -> bool:

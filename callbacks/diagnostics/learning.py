@@ -73,18 +73,20 @@ def no_better(record: TrainingRecord) -> Iterator[Verdict]:
     evidence = record.evidence
     if not isinstance(evidence, Evidence) or not evidence.is_judged or evidence.beats_constant:
         return
-    message = f"on {evidence.rows} rows of the {record.where}, {against_constant(record, evidence)}."
+    message = f"on {evidence.counted} of the {record.where}, {against_constant(record, evidence)}."
     advice = "`python train.py check`, which looks for the usual mistakes; or a learning rate 10 times higher or lower"
     yield Verdict(NO_BETTER, [], message, advice, "warn" if is_sure(record) else "info")
 
 
 def against_constant(record: TrainingRecord, evidence: Evidence) -> str:
     """The result in numbers, next to that of the best constant answer."""
+    plain = "" if evidence.fair else "unweighted "  # the logged loss is weighted
     if evidence.accuracy is None:
-        return f"the error is {evidence.loss:.3g} against {evidence.constant:.3g} for always the mean of the targets"
+        numbers = f"{evidence.loss:.3g} against {evidence.constant:.3g}"
+        return f"the {plain}error is {numbers} for always the mean of the targets"
     return (
         f"accuracy {evidence.accuracy:.3f} against {evidence.majority:.3f} for always {record.name_of(evidence.answer)}, "
-        f"loss {evidence.loss:.3f} against {evidence.constant:.3f} for the shares of the classes"
+        f"{plain}loss {evidence.loss:.3f} against {evidence.constant:.3f} for the shares of the classes"
     )
 
 
@@ -93,7 +95,7 @@ def one_class(record: TrainingRecord) -> Iterator[Verdict]:
     if not isinstance(evidence, Evidence) or not evidence.is_judged or evidence.only is None:
         return
     message = (
-        f"all {evidence.rows} rows of the {record.where} are predicted to be {record.name_of(evidence.only)}, though "
+        f"all {evidence.counted} of the {record.where} are predicted to be {record.name_of(evidence.only)}, though "
         f"{evidence.classes} classes occur; {1 - evidence.majority:.1%} are not {record.name_of(evidence.answer)}."
     )
     if evidence.beats_constant:
@@ -187,7 +189,7 @@ def memorized(record: TrainingRecord) -> Iterator[Verdict]:
     if validated.beats_constant:
         return
     message = (
-        f"the training loss is {trained.loss:.3g} on {trained.rows} rows, and on {validated.rows} rows of the validation "
+        f"the training loss is {trained.loss:.3g} on {trained.counted}, and on {validated.counted} of the validation "
         f"{against_constant(record, validated)}."
     )
     advice = "to prepare validation rows as training rows are, and to check that inputs and targets belong together"
@@ -280,7 +282,7 @@ def in_words(record: TrainingRecord) -> str:
     if not isinstance(evidence, Evidence):
         said.append(f"not compared with a constant answer: the training step {evidence}" if evidence else "")
     elif evidence.is_judged:
-        said.append(f"{against_constant(record, evidence)}, on {evidence.rows} rows of the {record.where}")
+        said.append(f"{against_constant(record, evidence)}, on {evidence.counted} of the {record.where}")
     return "; ".join(filter(None, said))
 
 

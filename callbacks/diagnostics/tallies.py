@@ -31,9 +31,8 @@ class ClassTally:
         self.name = ""  # of the loss function
         self.sums: Any = None  # Tensor (5, K); None before the first call
         self.soft: Any = None  # number of targets that are not one class
-        self.each_row: list[Tensor] | None = (
-            None  # if wanted: (n, 2) cross-entropy and correct answers of each call
-        )
+        self.each_row: list[Tensor] | None = None  # if wanted: (n, 2) loss and correct answers of each call
+        self.by_row: Any = 0.0  # Tensor (6,), see `row_sums`; 0 if no row has several targets
 
     def add(self, call: LossCall) -> bool:
         """Add a call; returns whether it could be counted."""
@@ -52,13 +51,17 @@ class ClassTally:
         self.soft = soft if self.soft is None else self.soft + soft
         if self.each_row is not None:
             self.each_row.append(torch.stack([losses, hits], 1))
-        self.targets_per_row = target.numel() / max(len(call.target) if call.target.ndim else 1, 1)
+        num_rows = max(len(call.target) if call.target.ndim else 1, 1)
+        self.targets_per_row = target.numel() / num_rows
+        if target.numel() > num_rows and target.numel() % num_rows == 0:
+            self.by_row = self.by_row + row_sums(valid, hits * valid, losses, num_rows)
         return True
 
     def merge(self, other: ClassTally) -> None:
         """Add the rows of another tally of the same classes."""
         if self.sums is not None and other.sums is not None and self.sums.shape == other.sums.shape:
             self.sums, self.soft = self.sums + other.sums, self.soft + other.soft
+            self.by_row = self.by_row + other.by_row
 
     def evidence(self) -> Evidence | str:
         """What the counts say, or why they say nothing."""
@@ -79,7 +82,7 @@ class ClassTally:
         changed = (hits.sum() - hits[answer]) + (counts[answer] - hits[answer])  # rows with another outcome
         chosen = predicted.nonzero().flatten().tolist()
         loss = float(sums.sum() / rows)
-        return Evidence(
+        found = Evidence(
             rows=int(rows),
             loss=loss,
             constant=float((shares * constant).sum()),
@@ -96,6 +99,48 @@ class ClassTally:
             loss_error=standard_error(float(squares.sum()) / rows - loss**2, rows),
             loss_name=self.name,
         )
+        if isinstance(self.by_row, Tensor):
+            add_errors(found, self.by_row.tolist())
+        return found
+
+
+def row_sums(valid: Tensor, hits: Tensor, losses: Tensor, num_rows: int) -> Tensor:
+    """What the errors of means over targets need if those of a row depend on each other, as neighboring pixels do.
+
+    Args:
+        valid, hits, losses: of each target, row by row; 0 where a target is ignored.
+        num_rows: of the batch.
+
+    Returns:
+        (6,): rows with a target, and sums over rows of n n, n h, h h, n l, l l, where n are a row's targets, h its
+        hits and l its loss.
+    """
+    n, h, loss = (each.reshape(num_rows, -1).sum(1) for each in (valid, hits, losses))
+    return torch.stack(
+        [(n > 0).sum(), *((a * b).sum() for a, b in ((n, n), (n, h), (h, h), (n, loss), (loss, loss)))]
+    )
+
+
+def add_errors(found: Evidence, sums: list[float]) -> None:
+    """Standard errors of accuracy and loss, with the row as the unit: those of a ratio of two sums over rows.
+
+    W. G. Cochran, Sampling Techniques (1977), section 2.11.
+
+    Args:
+        found: gets `clusters`, `accuracy_error` and `loss_error`.
+        sums: of `row_sums`.
+    """
+    rows, nn, nh, hh, nl, ll = sums
+    found.clusters = int(rows)
+    if rows < 2 or found.accuracy is None:
+        found.loss_error = math.nan
+        return
+    factor = math.sqrt(rows / (rows - 1)) / found.rows
+    for name, mean, mixed, square in (
+        ("accuracy_error", found.accuracy, nh, hh),
+        ("loss_error", found.loss, nl, ll),
+    ):
+        setattr(found, name, factor * math.sqrt(max(square - 2 * mean * mixed + mean**2 * nn, 0.0)))
 
 
 def _classes(call: LossCall) -> tuple[Any, ...] | None:

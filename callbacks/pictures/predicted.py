@@ -32,7 +32,7 @@ class Predicted(Picture):
     def figures(self, pl_module: pl.LightningModule, data: Any, batch: Any) -> Iterable[tuple[str, Figure]]:
         x, y, *_ = batch
         truth = raw_targets(data, y).reshape(len(y), -1)
-        prediction = raw_targets(data, pl_module(x)).reshape(truth.shape)
+        prediction = raw_targets(data, pl_module(x).reshape(y.shape)).reshape(truth.shape)
         yield "fit/predicted", draw_predicted(prediction, truth, spec_of(data).target_name)
 
 

@@ -57,10 +57,6 @@ class SentencesDataModule(TensorDataModule):
         splits = {name: (x[chosen], y[chosen]) for name, chosen in rows.items()}
         return {**splits, "predict": (x[rows["test"], :NUM_KNOWN], rows["test"])}
 
-    def prepare_inputs(self, x: Tensor) -> Tensor:
-        """Characters stay integers."""
-        return x
-
 
 def sentence(choose: random.Random) -> str:
     """A sentence of the grammar, each word chosen with equal chances."""

@@ -1,9 +1,10 @@
 """Intervals against scipy's; a metric that is not what its name says has none."""
 
 import math
+from dataclasses import replace
 
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 
 from callbacks.diagnostics.evidence import Evidence
 from callbacks.figures import figures, wilson
@@ -99,3 +100,30 @@ def test_what_has_no_simple_interval_or_constant() -> None:
     found = figures({"val/loss": 0.5}, absolute, 50)["loss"]
     assert (found["constant"], found["constant_words"]) == (None, "")
     assert found["low"] is not None
+
+
+def test_positions_have_an_interval_over_rows() -> None:
+    pixels = replace(
+        CLASSES,
+        rows=9000,
+        accuracy=0.9,
+        targets_per_row=100.0,
+        loss_error=0.03,
+        accuracy_error=0.01,
+        clusters=90,
+    )
+    found = figures(
+        {"val/accuracy": 0.9, "val/loss": 0.5}, replace(pixels, loss_name="cross_entropy"), 90, "'road'"
+    )
+    assert found["accuracy"]["low"] == pytest.approx(0.9 - t.ppf(0.975, 89) * 0.01)
+    assert found["accuracy"]["high"] == pytest.approx(0.9 + t.ppf(0.975, 89) * 0.01)
+    assert found["accuracy"]["constant_words"] == "always 'road'"
+    assert found["loss"]["high"] == pytest.approx(0.5 + t.ppf(0.975, 89) * 0.03)
+    labels = figures({"val/accuracy": 0.9}, pixels, 90, "'sick'")  # of several labels, "sick" is one
+    assert labels["accuracy"]["constant_words"] == "always 0"
+
+
+def test_tokens_that_a_module_flattened_are_no_rows() -> None:
+    flat = replace(CLASSES, rows=9000)
+    assert figures({"val/loss": 0.5}, flat, 90)["loss"]["low"] is None
+    assert figures({"val/loss": 0.5}, flat, 9000)["loss"]["low"] is not None

@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import WeightAveraging
 from cli import main
 from cli.build import build
 from cli.request import prepare
+from cli.trust import MARK
 from tests.cli.end_to_end.commands import assert_same_weights, weights
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +84,11 @@ def test_checkpoints_are_evaluated_with_the_average(capsys: pytest.CaptureFixtur
     measured = re.findall(r"val/loss +([\d.]+)", output.out)
     assert float(measured[-1]) == pytest.approx(best, rel=1e-3)
     assert len(pd.read_csv(run / "predictions.csv")) > 1
+
+    config = run / "config.yaml"
+    lines = config.read_text().splitlines(keepends=True)
+    config.write_text("".join(line for line in lines if not line.startswith(MARK)))  # as if somebody else's
+    assert main(["test", str(run)]) == 0
 
 
 def test_the_training_itself_is_the_same(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,6 @@
 """Batches with weights of rows, with lengths of sequences, and dictionaries: through every command."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +21,7 @@ from cli.request import prepare
 from datamodules.base import Split, TensorDataModule
 from lit_models import LitModel
 from tests.cli.end_to_end.commands import assert_same_weights, weights
-from tests.test_ddp import DRIVER, ROOT
+from tests.processes import run_two, train_py
 
 HERE = __name__
 COMMON = "--trainer.accelerator cpu --trainer.enable_progress_bar false --trainer.enable_model_summary false"
@@ -227,16 +224,8 @@ def test_two_processes_weigh_rows_as_one_does(capsys: pytest.CaptureFixture[str]
     words = f"{KINDS['weights']} {FIT} --trainer.max_epochs 1 --pictures false --checkup false"
     run(f"fit {words} --run_name one --data.batch_size null", capsys)
     by_two = "--trainer.strategy ddp --trainer.devices 2 --data.eval_batch_size 9"
-    Path("driver.py").write_text(
-        DRIVER.format(lines=[f"test --ckpt_path runs/one/version_0 {COMMON} {by_two}"])
-    )
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    for name in ("LIGHTNING_INSIDE_RUN", "MASTER_ADDR", "MASTER_PORT"):
-        environment.pop(name, None)
-    done = subprocess.run(
-        [sys.executable, "driver.py"], env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
+    words = f"test --ckpt_path runs/one/version_0 {COMMON} {by_two}"
+    printed_by_two = run_two(train_py, *words.split(), folder=Path())
     printed, _ = run(f"test --ckpt_path runs/one/version_0 {COMMON}", capsys)
-    losses = [float(re.findall(r"test/loss +([\d.]+)", text)[0]) for text in (printed, done.stdout)]
+    losses = [float(re.findall(r"test/loss +([\d.]+)", text)[0]) for text in (printed, printed_by_two)]
     assert losses[0] == pytest.approx(losses[1], abs=2e-6)

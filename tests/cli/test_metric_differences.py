@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, roc_auc_score
 from torchmetrics import MeanMetric
-from torchmetrics.classification import BinaryAUROC, BinaryConfusionMatrix, BinaryF1Score
+from torchmetrics.classification import BinaryAUROC, BinaryConfusionMatrix, BinaryF1Score, MulticlassF1Score
 
 from callbacks.dependent_rows import Rows
 from cli.metric_differences import metric_rows
@@ -35,6 +35,24 @@ def test_values_are_those_of_scikit_learn() -> None:
     assert table["auroc of B - A"].startswith(f"{gain:+.4g} (95 % ")
     assert table["auroc of B - A"].endswith("(paired bootstrap)")
     assert not any("confusion" in name for name in table)  # no single number
+
+
+def test_one_difference_for_each_class() -> None:
+    truth, poor, good = made()
+    a, b = (
+        RowScores(
+            "",
+            truth,
+            metrics={"f1_score": MulticlassF1Score(2, average="none")},
+            class_names=["no", "yes"],
+            metric_inputs={"scores": (each > 0.5).long()[:, None], "truth": truth[:, None]},
+        )
+        for each in (poor, good)
+    )
+    table = metric_rows(a, b, None)
+    assert float(table["f1_score/no of A"]) == pytest.approx(f1_score(1 - truth, poor <= 0.5), abs=1e-6)
+    assert float(table["f1_score/yes of B"]) == pytest.approx(f1_score(truth, good > 0.5), abs=1e-6)
+    assert {name.partition(" ")[0] for name in table} == {"f1_score/no", "f1_score/yes"}
 
 
 def interval(words: str) -> tuple[float, float]:

@@ -12,6 +12,7 @@ import lit_models
 from callbacks import GradientMonitor
 from cli.monitor_checks import check_logged, logs_itself, nearest, warn_of_direction
 from lit_models import LitMLP
+from runtime.direction import direction
 from runtime.errors import UsageError
 
 ARGUMENTS: dict[str, Any] = {"in_shape": [2], "hidden_sizes": [2]}
@@ -45,6 +46,19 @@ def callbacks_of_ours() -> list[pl.Callback]:
 @pytest.mark.parametrize("metric", ["val/loss", "val/accuracy", "train/loss"])
 def test_a_metric_that_comes(metric: str) -> None:
     check_logged(metric, LitMLP(**ARGUMENTS), callbacks_of_ours())
+
+
+def test_the_figure_of_one_class_may_be_waited_for() -> None:
+    model = LitMLP(
+        **ARGUMENTS,
+        out_features=3,
+        task="multiclass",
+        metrics={"CohenKappa": {}, "F1Score": {"average": "none"}},
+    )
+    check_logged("val/f1_score/B-PER", model, callbacks_of_ours())
+    assert direction("val/f1_score/a loss", model) == "max"
+    with pytest.raises(UsageError, match="is not measured"):
+        check_logged("val/recall/B-PER", model, callbacks_of_ours())
 
 
 @pytest.mark.parametrize("metric", ["train/anything", "f1", "lr-Adam"])

@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import torch
 
 from cli import main
 from runtime.run_record import read_record
+from tests.conftest import ROOT
 from tests.pages.reading import Reader, section_of, text_of
 
 FIT = ["fit", "--config", "quick.yaml"]
@@ -195,3 +198,9 @@ def test_a_run_in_training_says_so_while_it_trains(monkeypatch: pytest.MonkeyPat
     assert record["launches"][0]["error"] is None
     html = Path("runs/watched/version_0/report.html").read_text(encoding="utf-8")
     assert "finished" in text_of(html)
+
+
+def test_pytorch_is_not_imported() -> None:
+    """It would take ten times as long."""
+    code = "import sys, cli.report; sys.exit('torch' in sys.modules or 'pytorch_lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False).returncode == 0

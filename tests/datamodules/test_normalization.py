@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
+from datamodules.normalization import by_output
 
 
 class Given(TensorDataModule):
@@ -116,3 +117,21 @@ def test_a_checkpoint_from_when_images_were_scaled_by_pixel_column_keeps_its_sta
     torch.testing.assert_close(found, (data.splits["val"][0] - torch.arange(5.0)) / 2)
     with pytest.raises(ValueError, match="other inputs"):
         data.load_state_dict({**old, "input_mean": torch.zeros(4)})
+
+
+@pytest.mark.parametrize(
+    ("shape", "out_features", "expected"),
+    [
+        ((6,), 1, (6,)),
+        ((6, 1), 1, (6,)),
+        ((6, 3), 3, (6, 3)),
+        ((6, 4, 3), 12, (24, 3)),  # four steps of three series
+        ((6, 4, 3), 3, (24, 3)),
+        ((6, 4, 1), 1, (24,)),
+        ((6, 8, 8), 1, (384,)),  # a value for each pixel
+    ],
+)
+def test_columns_of_a_target_that_have_their_own_units(
+    shape: tuple[int, ...], out_features: int, expected: tuple[int, ...]
+) -> None:
+    assert by_output(torch.zeros(shape), out_features).shape == expected

@@ -29,7 +29,7 @@ def test_the_loss_by_its_formula() -> None:
     assert float(nt_xent(z, temperature)) == pytest.approx(total / 10, rel=1e-5)
 
 
-def tested_probe(data: str, *flags: str) -> tuple[Run, float]:
+def accuracy_of_probe(data: str, *flags: str) -> tuple[Run, float]:
     trained = build(prepare(["fit", f"--config={PROBE}", data, *QUIET, "--checkup=false", *flags]))
     trained.fit()
     run = build(prepare(["test", f"--ckpt_path={trained.folder}", *QUIET]))
@@ -47,8 +47,8 @@ def test_a_hundred_steps_without_labels_make_better_codes(
         prepare(["fit", f"--config={EXAMPLES}/contrastive/contrastive.yaml", data, *QUIET, *short])
     )
     pretrained.fit()
-    run, accuracy = tested_probe(data)
-    _, of_random_codes = tested_probe(
+    run, accuracy = accuracy_of_probe(data)
+    _, of_random_codes = accuracy_of_probe(
         data, "--model.pretrained=null", "--model.pretrained_parts=null", "--run_name=random"
     )
     assert accuracy > of_random_codes + 0.05

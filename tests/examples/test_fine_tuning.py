@@ -51,7 +51,6 @@ def test_the_backbone_comes_from_the_task_before(mnist_dir: str, capsys: pytest.
 
     shutil.rmtree("runs/pretraining")
     build(prepare(["test", str(after.folder), *QUIET])).test()
-    build(prepare(["fit", f"--resume={after.folder}", "--trainer.max_epochs=2"])).fit()
     assert "loaded from" not in capsys.readouterr().out
 
 

@@ -145,6 +145,17 @@ def test_balanced_weights_come_from_the_training_split(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", [list, np.array, torch.tensor])
+def test_class_counts_may_be_an_array(kind: Any, tmp_path: Path) -> None:
+    class Counted(ToyDataModule):
+        class_counts = kind([30, 10, 10, 10])
+
+    data = Counted(name="blobs")
+    model = LitMLP(in_shape=[2], out_features=4, task="multiclass", class_weights="balanced")
+    make_trainer(tmp_path, max_steps=1).fit(model, data)
+    assert model.task.state_dict()["class_weights"].tolist() == pytest.approx([0.5, 1.5, 1.5, 1.5])
+
+
 def test_balanced_weights_without_counts(tmp_path: Path) -> None:
     model = make("mlp-image", class_weights="balanced")
     with pytest.raises(ValueError, match="class_counts"):

@@ -172,6 +172,19 @@ def test_r2_of_several_outputs_is_that_of_each_column() -> None:
     assert values["mse"] == pytest.approx(sk.mean_squared_error(truth, prediction), rel=1e-4)
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_each_series_has_its_own_units_and_r2(flat: bool) -> None:
+    """Four steps of three series of noise; a network returns them as (N, 4, 3), or flat."""
+    generator = torch.Generator().manual_seed(0)
+    mean, std = torch.tensor([0.0, 100.0, 4000.0]), torch.tensor([1.0, 10.0, 500.0])
+    logits, target = torch.randn(2, 200, 4, 3, generator=generator)
+    task = make_task("regression", out_features=12, target_mean=mean.tolist(), target_std=std.tolist())
+    r2 = task.metrics()["r2"]
+    r2.update(*task.for_metrics(logits.flatten(1) if flat else logits, target))
+    truth, prediction = ((each * std + mean).reshape(-1, 3).numpy() for each in (target, logits))
+    assert r2.compute().item() == pytest.approx(sk.r2_score(truth, prediction), rel=1e-4)
+
+
 def test_each_output_has_its_own_units() -> None:
     task = Regression(target_mean=[0.0, 100.0], target_std=[1.0, 10.0], out_features=2)
     assert task.predict(torch.ones(1, 2))["prediction"].tolist() == [[1.0, 110.0]]

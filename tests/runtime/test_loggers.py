@@ -22,6 +22,13 @@ def test_rows_of_one_step_are_one_row(tmp_path: Path) -> None:
     assert (tmp_path / "metrics.csv").read_text() == "step,train/loss,epoch,val/loss\n3,0.5,0,0.25\n"
 
 
+def test_rows_of_an_evaluation_are_at_the_checkpoints_step(tmp_path: Path) -> None:
+    logger = MetricsCSV(tmp_path, step=360)
+    logger.log_metrics({"test/loss": 0.5}, step=0)
+    logger.finalize("success")
+    assert (tmp_path / "metrics.csv").read_text() == "step,test/loss\n360,0.5\n"
+
+
 def test_a_column_that_comes_later_leaves_earlier_rows_as_they_are(tmp_path: Path) -> None:
     logger = MetricsCSV(tmp_path)
     logger.log_metrics({"a": 1}, step=0)

@@ -30,6 +30,8 @@ def samples_are_independent(subject: Subject) -> list[Verdict]:
     size = size_of(few)
     _refuse_graphs(subject, few, size)
     before = _run(subject, few)
+    if _compares_samples(subject, few, before.prediction):
+        raise CannotCheckError("the predictions compare the samples of the batch with each other")
     one = size // 2
     after = _run(subject, _exchanged(few, size, one))
     moved = _moved_rows(before.prediction, after.prediction, size, one)
@@ -132,18 +134,27 @@ def _run(subject: Subject, batch: Any) -> Run:
     return Run(prediction, calls, recorder.calls)
 
 
+def _compares_samples(subject: Subject, batch: Any, prediction: Tensor) -> bool:
+    """Whether predictions are one for each pair of samples: their second axis is as long as the first in any batch.
+
+    In one batch alone it may be the classes that are as many as the samples.
+    """
+    if prediction.ndim < 2 or len(prediction) != prediction.shape[1]:
+        return False
+    fewer = _run(subject, rows_of(batch, slice(0, size_of(batch) - 1))).prediction
+    return fewer.ndim > 1 and len(fewer) == fewer.shape[1]
+
+
 def _moved_rows(before: Tensor, after: Tensor, size: int, one: int) -> Tensor:
     """Which samples' predictions moved: (N,), of the layout that has the fewest.
 
     Predictions are (N, ...), or have been flattened from (N, T, ...) or (T, N, ...).
 
     Raises:
-        CannotCheckError: if they are not one or several for each sample, or compare samples with each other.
+        CannotCheckError: if they are not one or several for each sample.
     """
     if before.ndim == 0 or len(before) % size or before.shape != after.shape or not len(before):
         raise CannotCheckError("the predictions are not one for each sample")
-    if before.ndim > 1 and len(before) == before.shape[1]:
-        raise CannotCheckError("the predictions compare the samples of the batch with each other")
     moved = ((after - before).abs() > _ROUNDING * before.abs().max()).reshape(len(before), -1).any(1)
     layouts = [moved.reshape(size, -1).any(1), moved.reshape(-1, size).any(0)]
     return min(layouts, key=lambda rows: (int(rows.sum()), not bool(rows[one])))

@@ -58,8 +58,14 @@ def token_targets(subject: Subject) -> list[Verdict]:
     """A language model learns the next token: not the one that it is given, nor the one after the next."""
     found = all_tokens(subject)
     lags = {tokens.lag for tokens in found}
-    if 1 in lags or not lags & {0, 2}:  # also networks that predict several tokens ahead
+    if 1 in lags:  # also networks that predict several tokens ahead
         return []
+    if lags == {None}:
+        if all(tokens.is_monotonous for tokens in found):
+            raise CannotCheckError("neighboring tokens are mostly the same")
+        raise DoesNotApplyError(
+            "the targets are not the tokens there or just after, as with tags or masked tokens"
+        )
     tokens = next(each for each in found if each.lag in (0, 2))
     share = f"{tokens.agreement(tokens.lag or 0):.1%} of the positions"
     if tokens.lag == 2:

@@ -39,11 +39,12 @@ class Tokens:
         length = min(len(targets), len(ids) - lag)
         ids, targets = ids[lag : lag + length], targets[:length]
         counted = targets >= 0
-        if length < 2 or counted.sum() < _FEWEST or self._is_monotonous():
+        if length < 2 or counted.sum() < _FEWEST or self.is_monotonous:
             return 0.0
         return (ids == targets)[counted].double().mean().item()
 
-    def _is_monotonous(self) -> bool:
+    @property
+    def is_monotonous(self) -> bool:
         """Whether neighbours in time or in the batch are mostly the same token."""
         steps = [self.ids.diff(dim=axis) for axis in (0, 1) if self.ids.shape[axis] > 1]
         return any((step != 0).double().mean() < 0.1 for step in steps)

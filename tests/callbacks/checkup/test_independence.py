@@ -134,6 +134,30 @@ def test_what_cannot_be_checked(step, reason):
     assert (observer.verdicts, observer.why_not) == ([], [reason])
 
 
+class Tagger(Plain):
+    """A tag of 7 for each position; padding is packed away. Logits are (N, 7, T), as `cross_entropy` takes them."""
+
+    def __init__(self, batch_first):
+        super().__init__(nn.LSTM(4, 4, batch_first=batch_first, bidirectional=True))
+        self.head, self.batch_first = nn.Linear(8, 7), batch_first
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        num, length = x.shape[:2] if self.batch_first else x.shape[1::-1]
+        lengths = torch.full((num,), length)
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, self.batch_first, enforce_sorted=False)
+        z, _ = nn.utils.rnn.pad_packed_sequence(self.net(packed)[0], self.batch_first)
+        return F.cross_entropy(self.head(z).movedim(-1, 1), y[:, None].expand(-1, x.shape[1]))
+
+
+@pytest.mark.parametrize("size", [7, 16])  # the check takes 7 samples of a larger batch
+@pytest.mark.parametrize(("batch_first", "kinds"), [(True, []), (False, INFO)])
+def test_as_many_classes_as_samples_are_no_comparison(size, batch_first, kinds):
+    observer = examine(Tagger(batch_first), rows(X, Y, batch_size=size), samples_are_independent)
+    assert not observer.why_not
+    assert [(each.kind, each.severity) for each in observer.verdicts] == kinds
+
+
 def test_negatives_from_the_batch_is_only_mentioned():
     assert found(Step(negatives), rows(X, Y, batch_size=8), samples_are_independent) == INFO
 

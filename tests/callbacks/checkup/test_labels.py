@@ -84,11 +84,25 @@ def test_other_targets_are_not_accused(kind):
     assert found(kind(Attention(8, causal=kind is TwoAhead)), texts(), token_targets) == []
 
 
+class Tagger(LanguageModel):
+    """One tag for each token: whether its number is even."""
+
+    def training_step(self, batch, batch_idx):
+        ids = batch[0][:, :LENGTH]
+        return self.loss(self(ids).flatten(0, 1), (ids % 2).flatten())
+
+
+@pytest.mark.parametrize("kind", [Masked, Tagger])
+def test_targets_that_are_no_next_tokens_are_not_in_order_either(kind):
+    observer = examine(kind(Recurrent(8)), texts(), token_targets)
+    reason = "the targets are not the tokens there or just after, as with tags or masked tokens"
+    assert (observer.verdicts, observer.why_not) == ([], [reason])
+
+
 def test_constant_texts_say_nothing():
-    assert (
-        found(LanguageModel(Recurrent(8), shift=2), texts(TEXT[:, :1].expand(-1, LENGTH + 2)), token_targets)
-        == []
-    )
+    constant = texts(TEXT[:, :1].expand(-1, LENGTH + 2))
+    observer = examine(LanguageModel(Recurrent(8), shift=2), constant, token_targets)
+    assert (observer.verdicts, observer.why_not) == ([], ["neighboring tokens are mostly the same"])
 
 
 def test_a_classifier_of_texts_cannot_be_checked():

@@ -1,12 +1,14 @@
 """Evidence against the closed forms: entropy, variance, shares, and their standard errors."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from callbacks.diagnostics.curve import Curve
+from callbacks.diagnostics.learning import against_constant
 from callbacks.diagnostics.loss_calls import LossRecorder
 from callbacks.diagnostics.tallies import evidence_of, new_tally
 
@@ -118,6 +120,43 @@ def test_weights_make_the_comparison_unfair():
         lambda: F.mse_loss(x, y, reduction="none"),
     ):
         assert not evidence(rows).fair  # the step gives rows weights of their own
+
+
+def test_pixels_of_an_image_are_counted_together():
+    """The error of the accuracy and of the loss is that of images drawn at random, here by the bootstrap."""
+    logits = torch.randn(80, 2, 50, generator=G)
+    blurred = torch.rand(80, 1, generator=G) < 0.4  # images in which nothing can be recognized
+    labels = torch.randint(0, 2, (80, 50), generator=G).where(blurred, logits.argmax(1))
+    labels[:, 40:] = labels[:, 40:].where(torch.rand(80, 1, generator=G) < 0.5, -100)
+    parts = [
+        lambda part=part: F.cross_entropy(logits[part], labels[part]) for part in torch.arange(80).split(32)
+    ]
+    found = evidence(*parts)
+    kept = labels >= 0
+    hits = (logits.argmax(1) == labels) & kept
+    losses = F.cross_entropy(logits, labels, reduction="none").double()
+    samples = torch.randint(80, (4000, 80), generator=G)
+    sizes = kept.sum(1)[samples].sum(1)
+    errors = [(each.sum(1)[samples].sum(1) / sizes).std().item() for each in (hits, losses)]
+    assert (found.clusters, found.counted) == (80, f"{int(kept.sum())} positions")
+    assert found.accuracy == pytest.approx((hits.sum() / kept.sum()).item())
+    assert [found.accuracy_error, found.loss_error] == pytest.approx(errors, rel=0.06)
+    alone = math.sqrt(found.accuracy * (1 - found.accuracy) / found.rows)
+    assert found.accuracy_error > 1.5 * alone  # what independent pixels would say
+
+
+def test_words_say_what_was_counted_and_whether_the_loss_is_weighted():
+    record = SimpleNamespace(name_of=str)
+    weight = torch.ones(K)
+    plain, weighted = (
+        evidence(lambda: F.cross_entropy(LOGITS, LABELS)),
+        evidence(lambda: F.cross_entropy(LOGITS, LABELS, weight=weight)),
+    )
+    assert plain.counted == f"{N} rows"
+    assert ", loss " in against_constant(record, plain)
+    assert ", unweighted loss " in against_constant(record, weighted)
+    labels = evidence(lambda: F.binary_cross_entropy_with_logits(LOGITS, (LOGITS > 0).float()))
+    assert labels.counted == f"{N * K} targets"
 
 
 def test_chance_is_not_accused_by_few_rows():
