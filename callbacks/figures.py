@@ -27,15 +27,17 @@ def figures(
     rows: int | None,
     class_name: str = "",
     target_std: float = 1.0,
+    independent: bool = True,
 ) -> dict[str, dict[str, Any]]:
     """For each metric, without its prefix: `value`, `low`, `high`, `constant`, `constant_words`; None where unknown.
 
     Args:
         metrics: as they were logged, such as `val/loss`.
         evidence: of all the rows; anything else is no evidence.
-        rows: number of independent rows; None if unknown.
+        rows: their number; None if unknown.
         class_name: of the most frequent class.
         target_std: by which a target was divided; the errors of metrics are in the units of the table.
+        independent: whether the rows are. Otherwise intervals are those that the evidence has.
     """
     known = evidence if isinstance(evidence, Evidence) and evidence.whole and rows else None
     found = {}
@@ -43,12 +45,20 @@ def figures(
         if name in NOT_METRICS:
             continue
         short = PREFIX.sub("", name)
-        found[short] = {"value": value} | figure(short, value, known, rows, class_name, target_std)
+        found[short] = {"value": value} | figure(
+            short, value, known, rows, class_name, target_std, independent
+        )
     return found
 
 
 def figure(
-    name: str, value: float, evidence: Evidence | None, rows: int | None, class_name: str, target_std: float
+    name: str,
+    value: float,
+    evidence: Evidence | None,
+    rows: int | None,
+    class_name: str,
+    target_std: float,
+    independent: bool,
 ) -> dict[str, Any]:
     """`low`, `high`, `constant` and `constant_words` of one metric."""
     low = high = constant = None
@@ -56,12 +66,15 @@ def figure(
     several = evidence is not None and evidence.targets_per_row != 1
     if several and evidence is not None and is_accuracy(name, value, evidence):
         constant, words = evidence.majority, f"always {most_frequent(evidence, class_name)}"
-        if evidence.clusters > 1 and math.isfinite(evidence.accuracy_error):
+        if independent and evidence.clusters > 1 and math.isfinite(evidence.accuracy_error):
             error = t_quantile(evidence.clusters - 1) * evidence.accuracy_error
             low, high = max(value - error, 0.0), min(value + error, 1.0)
     elif not several and is_share(name, value, rows):
         assert rows is not None
-        low, high = wilson(round(value * rows), rows)
+        if independent:
+            low, high = wilson(round(value * rows), rows)
+        elif worth := worth_in_rows(value, evidence):
+            low, high = wilson(value * worth, worth)
         if evidence is not None and evidence.accuracy is not None and is_close(value, evidence.accuracy):
             constant, words = (
                 evidence.majority,
@@ -74,9 +87,9 @@ def figure(
         words = "the shares of the classes" if evidence.classes else "always the mean"
         if evidence.loss_name == "l1_loss":
             constant, words = None, ""  # the best constant answer is the median, which was not counted
-        if evidence.clusters > 1 or (not several and rows is not None and evidence.rows <= rows):
-            error = (t_quantile(evidence.clusters - 1) if several else Z) * evidence.loss_error * factor
-            low, high = (value - error, value + error) if math.isfinite(error) else (None, None)
+        half = half_of_loss(evidence, rows, independent) * factor
+        if math.isfinite(half):
+            low, high = value - half, value + half
     return {"low": low, "high": high, "constant": constant, "constant_words": words}
 
 
@@ -121,7 +134,29 @@ def is_close(value: float, other: float) -> bool:
     return math.isclose(value, other, rel_tol=1e-4, abs_tol=1e-9)
 
 
-def wilson(hits: int, rows: int) -> tuple[float, float]:
+def half_of_loss(evidence: Evidence, rows: int | None, independent: bool) -> float:
+    """Half of the 95 % interval of the loss; NaN if unknown."""
+    if not independent:
+        return evidence.loss_half
+    several = evidence.targets_per_row != 1
+    if evidence.clusters > 1 or (not several and rows is not None and evidence.rows <= rows):
+        return (t_quantile(evidence.clusters - 1) if several else Z) * evidence.loss_error
+    return math.nan
+
+
+def worth_in_rows(value: float, evidence: Evidence | None) -> float | None:
+    """How many independent rows would say as much of an accuracy as these rows, which depend on each other.
+
+    It is the number whose usual interval is as wide (Korn & Graubard 1998, Survey Methodology 24, 193-201). None if
+    that is unknown, or all rows were answered alike.
+    """
+    if evidence is None or evidence.accuracy is None or not is_close(value, evidence.accuracy):
+        return None
+    half = evidence.accuracy_half
+    return Z**2 * value * (1 - value) / half**2 if half > 0 and 0 < value < 1 else None
+
+
+def wilson(hits: float, rows: float) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson 1927), which also holds close to 0 and 1."""
     share, spread = hits / rows, Z**2 / rows
     center = (share + spread / 2) / (1 + spread)

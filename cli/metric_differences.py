@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cli.dependent_rows import resampled
+from callbacks.dependent_rows import resampled
 from cli.paired_tests import t_test
 from cli.row_scores import RowScores
 from cli.score_tables import p_text

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import optimize, stats
 
-from cli.dependent_rows import Rows, block_error, group_error
+from callbacks.dependent_rows import FEWEST_IN_ORDER, Rows, block_error, group_error
 
 CONFIDENCE = 0.95
-FEWEST_IN_ORDER = 8  # rows in the order of time; fewer do not show how they depend on each other
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:

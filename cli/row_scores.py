@@ -4,12 +4,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from callbacks.data_spec import spec_of
-from cli.dependent_rows import Rows
+from callbacks.dependent_rows import Rows, rows_of
 from cli.predicted_rows import Collector, MetricInputs, named_metrics, predict_split
 from cli.request import Request
 from datamodules.base import TensorDataModule
@@ -76,7 +75,7 @@ def scores_on_test_rows(request: Request) -> RowScores:
         checkpoint=checkpoint,
         truth=columns["truth"],
         **score(columns, checkpoint, len(outputs)),
-        rows=rows_of(data, len(columns["truth"])),
+        rows=checked_rows(data, len(columns["truth"])),
         outputs=outputs,
         metrics=named_metrics(run.model),
         class_names=names_in(data),
@@ -93,22 +92,19 @@ def output_names(data: Any) -> tuple[str, ...]:
     return () if isinstance(names, str) else tuple(names)
 
 
-def rows_of(data: Any, num_rows: int) -> Rows:
+def checked_rows(data: Any, num_rows: int) -> Rows:
     """What the data module says of its test rows.
 
     Raises:
         UsageError: if it has another number of groups.
     """
-    spec, by_split = spec_of(data), getattr(data, "row_groups", None)
-    groups = by_split.get("test") if isinstance(by_split, Mapping) else None
-    if groups is not None and len(groups) != num_rows:
+    rows = rows_of(data, "test")
+    if rows.groups is not None and len(rows.groups) != num_rows:
         raise UsageError(
-            f"row_groups of {type(data).__name__} names the groups of {len(groups)} test rows, but there are {num_rows}"
+            f"row_groups of {type(data).__name__} names the groups of {len(rows.groups)} test rows, "
+            f"but there are {num_rows}"
         )
-    numbers = None
-    if groups is not None:
-        numbers = torch.from_numpy(np.unique(np.asarray(groups), return_inverse=True)[1])
-    return Rows(spec.sample_name, spec.in_time_order, numbers)
+    return rows
 
 
 def check_finite(columns: Mapping[str, Tensor], checkpoint: str) -> None:

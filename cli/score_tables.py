@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from cli.dependent_rows import Rows
+from callbacks.dependent_rows import Rows
 from cli.paired_tests import MeanTest, holm, mcnemar_exact, mean_test, tango_interval
 from cli.row_scores import RowScores
 from runtime.tables import number
@@ -27,7 +27,7 @@ def compare_classes(a: RowScores, b: RowScores) -> tuple[Table, str, MeanTest]:
     num_rows = len(a.right)
     only_a, only_b = int((a.right & ~b.right).sum()), int((~a.right & b.right).sum())
     test = mean_test(100 * (b.right.double() - a.right.double()).numpy(), a.rows)
-    if a.rows.groups is None and not a.rows.in_time_order:
+    if a.rows.independent:
         low, high = (100 * limit for limit in tango_interval(only_a, only_b, num_rows))
         p_value = mcnemar_exact(only_a, only_b)
         test = MeanTest(test.mean, p_value, low, high, "McNemar's exact test", "Tango's score interval")

@@ -26,11 +26,11 @@ class DataSpec:
         in_sample: whether the validation rows are training rows on purpose, to say how well the model can fit.
         sample_name: of one sample in the words of `compare`, such as "image", "sequence" or "series".
         in_time_order: whether the test samples follow each other in time, such as windows that slide over a series.
-            Neighbors are then alike, and `compare` does not take them for independent.
+            Neighbors are then alike, and neither `compare` nor the intervals in result.json take them for independent.
 
     Two further attributes of a data module hold something for each row of a split, once it is set up:
-    `row_groups = {"test": (N,)}` what rows belong to that are not independent, such as the patient of an image (for
-    `compare`); `row_ids = {"val": (N,)}` their ids (for the table out of fold of a cross-validation).
+    `row_groups = {"test": (N,)}` (also for "val") what rows belong to that are not independent, such as the patient of an
+    image; `row_ids = {"val": (N,)}` their ids (for the table out of fold of a cross-validation).
     """
 
     task: str

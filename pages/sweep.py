@@ -30,6 +30,7 @@ from runtime.run_folder import ROOT
 SUMMARY = "sweep.json"
 MOST_ROWS = 200  # of a table
 MOST_CURVES = 24
+MOST_METRICS = 4  # of a table, next to the score
 BUDGET = 2_500_000  # bytes of all pictures
 KINDS = {"complete": "good", "pruned": "info", "failed": "fail", "running": "running"}  # of chips, by state
 HOW = {
@@ -165,6 +166,7 @@ def settings_section(settings: pd.DataFrame, flags: Sequence[str], monitor: str)
         return Section("settings", "Settings", "", note("settings.csv is missing or damaged."))
     extra = [name for name in ("pruned", "failed") if name in settings and settings[name].any()]
     extra += [name for name in ("seconds", "gradient_ratio", "diagnosis") if name in settings]
+    extra += [name for name in map(str, settings) if name.startswith("mean ")][:MOST_METRICS]
     rows = [
         [*(value(row[flag]) for flag in flags), *map(value, (row["mean"], row["deviation"], row["runs"]))]
         + [value(row[name]) for name in extra]

@@ -21,6 +21,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from callbacks.data_spec import spec_of
+from callbacks.dependent_rows import rows_of
 from callbacks.diagnostics import Diagnosis
 from callbacks.diagnostics.evidence import Evidence
 from callbacks.diagnostics.losses import ValidationWatch
@@ -124,7 +125,7 @@ class BestResult(Callback):
             "step": int(metrics["step"]),
             "epoch": int(metrics["epoch"]),
             "rows": kept["rows"],
-            "metrics": figures_of(metrics, evidence, kept["rows"], trainer),
+            "metrics": figures_of(metrics, evidence, kept["rows"], trainer, "validation"),
         }
         write_part(self.folder, "validation", found)
 
@@ -175,7 +176,7 @@ class EvaluationResult(Callback):
             "step": self.step,
             "epoch": self.epoch,
             "rows": rows,
-            "metrics": figures_of(metrics, evidence, rows, trainer),
+            "metrics": figures_of(metrics, evidence, rows, trainer, self.split),
         }
         write_part(self.folder, self.split, found)
 
@@ -193,9 +194,13 @@ def best_metrics(trainer: Trainer) -> Mapping[str, float]:
 
 
 def figures_of(
-    metrics: Mapping[str, float], evidence: Evidence | str | None, rows: int | None, trainer: Trainer
+    metrics: Mapping[str, float],
+    evidence: Evidence | str | None,
+    rows: int | None,
+    trainer: Trainer,
+    split: str,
 ) -> dict[str, Any]:
-    """The figures of an evaluation of this Trainer's data."""
+    """The figures of an evaluation of this Trainer's data, of the split "validation" or "test"."""
     data = getattr(trainer, "datamodule", None)
     evidence = (
         evidence if trainer.world_size == 1 else None
@@ -204,7 +209,9 @@ def figures_of(
     names = spec_of(data).class_names
     name = f"'{names[answer]}'" if answer < len(names) else f"class {answer}"
     std = getattr(data, "target_std", 1.0)  # a list for several outputs, whose errors have different units
-    return figures(metrics, evidence, rows, name, std if isinstance(std, float) else math.nan)
+    std = std if isinstance(std, float) else math.nan
+    independent = rows_of(data, "test" if split == "test" else "val").independent
+    return figures(metrics, evidence, rows, name, std, independent)
 
 
 def read_result(folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
+from callbacks.dependent_rows import rows_of
 from callbacks.figures import figures
 from callbacks.files import replacing
 from runtime.end_record import End, write_end
@@ -99,7 +100,9 @@ def write_result(fit: Fit, best: dict[str, Any]) -> None:
         "epoch": best["epoch"],
         "rows": rows,
     }
-    write_part(fit.folder, "validation", {**found, "metrics": figures(best, None, rows)})
+    independent = rows_of(fit.datamodule, "val").independent
+    metrics = figures(best, None, rows, independent=independent)
+    write_part(fit.folder, "validation", {**found, "metrics": metrics})
 
 
 def write_ending(fit: Fit, final: dict[str, int], seconds: float) -> None:

@@ -22,12 +22,14 @@ from sweeps.study import Queue, Run
 from sweeps.summary import (
     comparison,
     lines,
+    metrics_in,
     runs_table,
     setting_in,
     settings_table,
     shared_rows,
     short,
     standard_error,
+    with_deviations,
     write_hparams,
 )
 from sweeps.trials import Build, train
@@ -176,12 +178,14 @@ def write_summary(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame, comman
 
 def report_mean(plan: Plan, settings: pd.DataFrame) -> None:
     """The mean over all runs, where they are replicates of one setting."""
-    mean, deviation, count = (settings[name].iloc[0] for name in ("mean", "deviation", "runs"))
-    rows = {plan.monitor: f"{number(mean)} ± {number(deviation)}" if count > 1 else number(mean)}
+    count = settings["runs"].iloc[0]
+    rows = {plan.monitor: with_deviations(settings, "mean", "deviation")[0]}
     if count > 1:
         why = "; folds share training rows, so it is larger than that of independent runs" * bool(
             shared_rows(plan)
         )
         rows["standard error"] = f"{number(standard_error(plan, settings))} of the mean{why}"
+    for name in metrics_in(settings):
+        rows[name] = with_deviations(settings, f"mean {name}", f"deviation {name}")[0]
     rows |= {"runs": str(plan.folder / "runs.csv"), "look inside": tensorboard(plan.folder)}
     print_table(f"mean and deviation over {count} runs", rows)

@@ -24,6 +24,16 @@ STATES = {
     TrialState.WAITING: "waiting",
 }
 MAX_ROWS = 20
+MAX_METRICS = 4  # next to the score in the printed table; settings.csv has all
+NOT_METRICS = (
+    "trial",
+    "seed",
+    "score",
+    "epoch",
+    "step",
+    "seconds",
+    "gradient_ratio",
+)  # other numbers of a run
 
 
 def runs_table(trials: list[FrozenTrial], replicated: Collection[str] = ()) -> pd.DataFrame:
@@ -54,6 +64,9 @@ def runs_table(trials: list[FrozenTrial], replicated: Collection[str] = ()) -> p
 def settings_table(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
     """One row per setting, the best first: `mean` and sample `deviation` of the score over seeds and replicates.
 
+    For the other metrics of validation, which are those of the state in best.ckpt, there are `mean NAME` and
+    `deviation NAME`.
+
     `runs` counts complete runs. A setting with missing seeds (failed, pruned, not yet run) comes after all complete
     ones, because a mean over only its lucky seeds says little.
     """
@@ -71,10 +84,19 @@ def settings_table(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
         if "diagnosis" in group:
             findings = group["diagnosis"].dropna()
             row["diagnosis"] = findings.mode().iloc[0] if len(findings) else ""
+        for name in other_metrics(plan, runs):
+            values = group.loc[group["score"].notna(), name]
+            row |= {f"mean {name}": values.mean(), f"deviation {name}": values.std()}
         rows.append({**row, "setting": group["setting"].iloc[0]})
     table = pd.DataFrame(rows)
     order = table.assign(lacking=-table["runs"], by=table["mean"] * (1 if plan.mode == "min" else -1))
     return table.loc[order.sort_values(["lacking", "by"], kind="stable").index].reset_index(drop=True)
+
+
+def other_metrics(plan: Plan, runs: pd.DataFrame) -> list[str]:
+    """Names of the validation metrics of the runs, without the one that is the score."""
+    others = {*NOT_METRICS, plan.monitor, *(axis.flag for axis in plan.all_axes())}
+    return [name for name in map(str, runs.select_dtypes("number")) if name not in others]
 
 
 def comparison(plan: Plan, runs: pd.DataFrame, settings: pd.DataFrame) -> str:
@@ -132,12 +154,9 @@ def lines(plan: Plan, settings: pd.DataFrame) -> list[str]:
     """The table for the terminal."""
     columns = [axis.flag for axis in plan.axes]
     shown = settings[columns].map(short)
-    shown[plan.monitor] = [
-        f"{number(mean)} ± {number(deviation)}" if count > 1 else number(mean) if count else "-"
-        for mean, deviation, count in zip(
-            settings["mean"], settings["deviation"], settings["runs"], strict=True
-        )
-    ]
+    shown[plan.monitor] = with_deviations(settings, "mean", "deviation")
+    for name in metrics_in(settings)[:MAX_METRICS]:
+        shown[name] = with_deviations(settings, f"mean {name}", f"deviation {name}")
     shown["runs"] = settings["runs"]
     for name in ("pruned", "failed"):
         if settings[name].any():
@@ -150,6 +169,23 @@ def lines(plan: Plan, settings: pd.DataFrame) -> list[str]:
     text = shown[:MAX_ROWS].to_string(index=False, max_colwidth=60).splitlines()
     hidden = len(shown) - MAX_ROWS
     return [*text, f"... and {hidden} more in {plan.folder / 'settings.csv'}"] if hidden > 0 else text
+
+
+def metrics_in(settings: pd.DataFrame) -> list[str]:
+    """Names of the metrics other than the score."""
+    return [name.removeprefix("mean ") for name in map(str, settings) if name.startswith("mean ")]
+
+
+def with_deviations(settings: pd.DataFrame, mean: str, deviation: str) -> list[str]:
+    """The cells of a column of the printed table."""
+    return [
+        f"{number(row[mean])} ± {number(row[deviation])}"
+        if row["runs"] > 1
+        else number(row[mean])
+        if row["runs"]
+        else "-"
+        for _, row in settings.iterrows()
+    ]
 
 
 def short(value: Any) -> str:

@@ -40,6 +40,7 @@ class Evidence:
         accuracy_error: standard error of `accuracy`, if rows have several targets.
         clusters: number of rows with several targets, which both errors take for the unit; 0 if each has one.
         loss_name: the loss function, as torch calls it.
+        loss_half, accuracy_half: half of their 95 % intervals, for rows that depend on each other; else NaN.
         whole: whether all rows of an evaluation were counted, not only those of its first batches.
     """
 
@@ -60,6 +61,8 @@ class Evidence:
     accuracy_error: float = math.nan
     clusters: int = 0
     loss_name: str = ""
+    loss_half: float = math.nan
+    accuracy_half: float = math.nan
     whole: bool = False
 
     @property

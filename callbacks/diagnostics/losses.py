@@ -7,6 +7,7 @@ ValidationWatch  in the first batches of each validation, or in all batches of a
 from __future__ import annotations
 
 import functools
+import math
 from collections import deque
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from callbacks.dependent_rows import Rows, half_interval, rows_of
 from callbacks.diagnostics.evidence import Evidence
 from callbacks.diagnostics.loss_calls import REGRESSION_LOSSES, LossCall, LossRecorder
 from callbacks.diagnostics.monitor import Monitor
@@ -25,6 +27,7 @@ from callbacks.tensorboard import write_learning
 
 BATCHES = 20  # of a validation that are watched
 RECENT = 10  # probe steps whose rows are counted together
+SPLITS = {"validation_step": "val", "test_step": "test"}
 NO_CALL = "calls no loss function of torch"
 SEVERAL_CALLS = "calls several loss functions"
 NOT_WATCHED = "could not be watched"
@@ -100,11 +103,19 @@ class LossMonitor(Monitor):
         return evidence_of(list(self._tallies)[skipped:])
 
 
-def count(call: LossCall, tally: Tally | None, center: Tensor | None) -> tuple[Tally | None, str]:
-    """Add a call to its tally, or to a new one; returns the tally, and what is in the way."""
+def count(
+    call: LossCall, tally: Tally | None, center: Tensor | None, each_row: bool = False
+) -> tuple[Tally | None, str]:
+    """Add a call to its tally, or to a new one; returns the tally, and what is in the way.
+
+    Args:
+        each_row: whether a new tally keeps the errors of each row.
+    """
     new = new_tally(call, center) if tally is None else tally
     if isinstance(new, str):
         return None, new
+    if tally is None and each_row:
+        new.each_row = []
     if not new.add(call):
         return None, f"gives {call.name} shapes that have no constant answer: {_shapes(call)}"
     return new, ""
@@ -161,6 +172,7 @@ class ValidationWatch:
         if self._of_training is None:
             self._of_training = set(model.trainer.callback_metrics)
         self._tally: Tally | None = None
+        self._rows = rows_of(model.trainer.datamodule, SPLITS[self.step])
         self.obstacle, self.active, self._whole, self._model = "", False, True, None
         if is_compiled(model):
             self.obstacle = "is compiled"
@@ -204,7 +216,10 @@ class ValidationWatch:
             return NO_CALL
         self._center = getattr(self._tally, "mean", None)
         found = self._tally.evidence()
-        return replace(found, whole=self._whole) if isinstance(found, Evidence) else found
+        if not isinstance(found, Evidence):
+            return found
+        found = replace(found, whole=self._whole)
+        return with_intervals(found, self._tally.each_row, self._rows) if self._tally.each_row else found
 
     def restore(self) -> None:
         """Give the model its own step back."""
@@ -224,4 +239,18 @@ class ValidationWatch:
             self.obstacle = SEVERAL_CALLS
         elif calls:
             with torch.no_grad():
-                self._tally, self.obstacle = count(calls[0], self._tally, self._center)
+                keep = not self._rows.independent
+                self._tally, self.obstacle = count(calls[0], self._tally, self._center, keep)
+
+
+def with_intervals(found: Evidence, each_row: list[Tensor], rows: Rows) -> Evidence:
+    """Add `loss_half` and `accuracy_half`, for rows that depend on each other.
+
+    Args:
+        each_row: of each call (n, 1 or 2), the errors of its rows, and whether they were answered correctly.
+    """
+    values = torch.cat(each_row).cpu().numpy()
+    if not found.whole or found.targets_per_row != 1 or found.rows != len(values):
+        return found
+    halves = [half_interval(column, rows) for column in values.T]
+    return replace(found, loss_half=halves[0], accuracy_half=halves[1] if len(halves) > 1 else math.nan)

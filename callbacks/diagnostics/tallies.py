@@ -31,6 +31,7 @@ class ClassTally:
         self.name = ""  # of the loss function
         self.sums: Any = None  # Tensor (5, K); None before the first call
         self.soft: Any = None  # number of targets that are not one class
+        self.each_row: list[Tensor] | None = None  # if wanted: (n, 2) loss and correct answers of each call
         self.by_row: Any = 0.0  # Tensor (6,), see `row_sums`; 0 if no row has several targets
 
     def add(self, call: LossCall) -> bool:
@@ -48,6 +49,8 @@ class ClassTally:
             return False
         self.sums = sums if self.sums is None else self.sums + sums
         self.soft = soft if self.soft is None else self.soft + soft
+        if self.each_row is not None:
+            self.each_row.append(torch.stack([losses, hits], 1))
         num_rows = max(len(call.target) if call.target.ndim else 1, 1)
         self.targets_per_row = target.numel() / num_rows
         if target.numel() > num_rows and target.numel() % num_rows == 0:
@@ -198,6 +201,7 @@ class ValueTally:
         # Tensor (5,): errors of the answers, of the center, difference, squares of the difference and of the errors
         self.sums: Any = None
         self.total: Any = None  # sum of the targets, of each output
+        self.each_row: list[Tensor] | None = None  # if wanted: (n, 1) error of each row, for each call
 
     def add(self, call: LossCall) -> bool:
         if call.input.shape != call.target.shape or call.target.ndim == 0:
@@ -222,6 +226,8 @@ class ValueTally:
         self.sums = sums if self.sums is None else self.sums + sums
         self.total = target.sum(0) if self.total is None else self.total + target.sum(0)
         self.rows += len(target)
+        if self.each_row is not None:
+            self.each_row.append(own[:, None])
         return True
 
     def _error(self, difference: Tensor) -> Tensor:

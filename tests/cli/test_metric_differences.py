@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAUROC, BinaryConfusionMatrix, BinaryF1Score, MulticlassF1Score
 
-from cli.dependent_rows import Rows
+from callbacks.dependent_rows import Rows
 from cli.metric_differences import metric_rows
 from cli.row_scores import RowScores
 

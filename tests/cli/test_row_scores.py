@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cli.row_scores import output_names, rows_of, score
+from cli.row_scores import checked_rows, output_names, score
 from runtime.errors import UsageError
 
 
@@ -36,13 +36,13 @@ def test_errors_of_named_outputs_are_not_averaged() -> None:
 
 def test_what_a_data_module_says_of_its_rows() -> None:
     data = SimpleNamespace(sample_name="image", row_groups={"test": np.array(["ann", "bob", "ann"])})
-    rows = rows_of(data, 3)
+    rows = checked_rows(data, 3)
     assert (rows.plural, rows.in_time_order) == ("images", False)
     assert rows.groups is not None
     assert rows.groups.tolist() == [0, 1, 0]
-    assert rows_of(SimpleNamespace(row_groups="another thing"), 3).groups is None
+    assert checked_rows(SimpleNamespace(row_groups="another thing"), 3).groups is None
     with pytest.raises(UsageError, match="names the groups of 3 test rows, but there are 4"):
-        rows_of(data, 4)
+        checked_rows(data, 4)
 
 
 def test_nothing_to_compare() -> None:

@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from cli.dependent_rows import Rows
+from callbacks.dependent_rows import Rows
 from cli.row_scores import RowScores, score
 from cli.score_tables import compare_scores
 

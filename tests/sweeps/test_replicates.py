@@ -48,6 +48,12 @@ def test_the_mean_and_deviation_over_folds(
     runs = pd.read_csv("runs/cv/runs.csv")
     assert runs["data.fold"].tolist() == [0, 1, 2]
     assert runs["score"].tolist() == pytest.approx(scores)
+    accuracies = runs["val/accuracy"]
+    accuracy = f"val/accuracy {accuracies.mean():.6f} ± {accuracies.std():.6f}"
+    assert accuracy in " ".join(printed.partition("mean and deviation over")[2].split())
+    assert pd.read_csv("runs/cv/settings.csv")["mean val/accuracy"].tolist() == pytest.approx(
+        [accuracies.mean()]
+    )
     assert main(["sweep", *TITANIC, *FOLDS, "--run_name=cv"]) == 0  # nothing is left to do
     assert len(pd.read_csv("runs/cv/runs.csv")) == 3
     assert main(["sweep", *TITANIC, "--replicate", "data.fold=0,1", "--run_name=cv"]) == 2

@@ -33,11 +33,15 @@ def tables(plan: Read) -> Callable[..., tuple[Plan, pd.DataFrame, pd.DataFrame]]
             if score is None:
                 queue.fail(run, "ValueError: no", seconds=1.0)
             else:
-                queue.complete(run, score, seconds=2.0, metrics={"val/loss": score, "epoch": 3})
+                queue.complete(run, score, seconds=2.0, metrics=metrics_at(score))
         runs = runs_table(queue.trials())
         return read, runs, settings_table(read, runs)
 
     return make
+
+
+def metrics_at(score: float) -> dict[str, float]:
+    return {"val/loss": score, "accuracy": 1 - score / 100, "epoch": 3, "step": 9}
 
 
 Tables = Callable[..., tuple[Plan, pd.DataFrame, pd.DataFrame]]
@@ -62,6 +66,30 @@ def test_mean_and_deviation_over_seeds_the_best_first_what_lacks_seeds_last(
     found = settings.set_index("a")
     assert found.loc["x", ["mean", "deviation", "runs", "failed"]].tolist() == [3.0, 2.0, 3, 0]
     assert found.loc["y", ["mean", "runs", "failed"]].tolist() == [4.5, 2, 1]
+
+
+def test_mean_and_deviation_of_every_validation_metric(tables: Tables) -> None:
+    read, _, settings = tables({"x": [1.0, 3.0, 5.0], "y": [2.0, None, 9.0]})
+    assert [name for name in settings if name.endswith("accuracy")] == ["mean accuracy", "deviation accuracy"]
+    assert not {"mean epoch", "mean step", "mean seed", "mean val/loss"} & {*settings}
+    found = settings.set_index("a")
+    assert found.loc["x", "mean accuracy"] == pytest.approx(0.97)
+    assert found.loc["x", "deviation accuracy"] == pytest.approx(0.02)
+    assert found.loc["y", "mean accuracy"] == pytest.approx(0.945)  # of the two that ended
+    assert "0.970000 ± 0.020000" in lines(read, settings)[1]
+
+
+def test_a_metric_that_some_runs_lack_does_not_hide_the_others(plan: Read) -> None:
+    read = plan("--vary", "a=x,y", "--sweep.seeds", "2")
+    queue = Queue(read)
+    while (run := queue.next()) is not None:
+        others = {f"val/m{k}": run.seed - 42.0 for k in range(6)} if run.setting["a"] == "x" else {}
+        queue.complete(run, 1.0, seconds=2.0, metrics={"val/loss": 1.0, **others})
+    settings = settings_table(read, runs_table(queue.trials()))
+    assert settings.set_index("a")["mean val/m5"].fillna(-1).to_dict() == {"x": 0.5, "y": -1}
+    printed = lines(read, settings)
+    assert "val/m3" in printed[0]
+    assert "val/m4" not in printed[0]
 
 
 def test_a_paired_test_where_the_seeds_are_the_same(tables: Tables) -> None:
@@ -114,11 +142,11 @@ def test_where_there_is_nothing_to_test(tables: Tables, scores: Scores, said: st
 def test_the_table_for_the_terminal(tables: Tables) -> None:
     read, _, settings = tables({"x": [1.0, 2.0], "y": [5.0, None], "z": [None, None]})
     head, *rows = lines(read, settings)
-    assert head.split() == ["a", "val/loss", "runs", "failed", "s", "each"]
+    assert head.split() == ["a", "val/loss", "accuracy", "runs", "failed", "s", "each"]
     assert [row.split() for row in rows] == [
-        ["x", "1.500000", "±", "0.707107", "2", "0", "2.0"],
-        ["y", "5", "1", "1", "1.5"],
-        ["z", "-", "0", "2", "1.0"],
+        ["x", "1.500000", "±", "0.707107", "0.985000", "±", "0.007071", "2", "0", "2.0"],
+        ["y", "5", "0.950000", "1", "1", "1.5"],
+        ["z", "-", "-", "0", "2", "1.0"],
     ]
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import signal
 
-from cli.dependent_rows import (
+from callbacks.dependent_rows import (
     Rows,
     autocovariances,
     block_error,

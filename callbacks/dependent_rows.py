@@ -1,22 +1,28 @@
 """Test rows that are not independent: those of one group, such as a patient's images, and those in the order of time.
 
 Errors of such rows are alike, so that N of them say less than N independent ones. Student's test does not know that, and
-takes chance for a difference.
+takes chance for a difference; an interval from the deviation of single rows is too narrow.
 """
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
+
+from callbacks.data_spec import spec_of
 
 LONGER = 3  # see `block_length`
 FEWEST_BLOCKS = 4
+FEWEST_IN_ORDER = 8  # rows in the order of time; fewer do not show how they depend on each other
 
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """What the data module says of its test rows.
+    """What the data module says of the rows of a split.
 
     Args:
         name: what one is called, such as "image".
@@ -32,12 +38,41 @@ class Rows:
     def plural(self) -> str:
         return self.name if self.name.endswith("s") else f"{self.name}s"
 
+    @property
+    def independent(self) -> bool:
+        return self.groups is None and not self.in_time_order
+
     def kept(self, which: np.ndarray) -> "Rows":
         """Some of the rows; `which` (N,) is true for them."""
         if self.groups is None:
             return self
         left = self.groups[which]
         return dataclasses.replace(self, groups=left.unique(return_inverse=True)[1])
+
+
+def rows_of(data: Any, split: str) -> Rows:
+    """What any data module says of the rows of a split, such as "test"."""
+    spec, by_split = spec_of(data), getattr(data, "row_groups", None)
+    groups = by_split.get(split) if isinstance(by_split, Mapping) else None
+    numbers = None
+    if groups is not None:
+        numbers = torch.from_numpy(np.unique(np.asarray(groups), return_inverse=True)[1])
+    return Rows(spec.sample_name, spec.in_time_order, numbers)
+
+
+def half_interval(values: np.ndarray, rows: Rows) -> float:
+    """Half of the 95 % interval of a mean over rows (N,) that are not independent; NaN for too few of them."""
+    from scipy import stats  # not at the start of every command, because it loads slowly
+
+    if rows.groups is not None:
+        if len(rows.groups) != len(values) or int(rows.groups.max()) < 1:
+            return math.nan
+        error, freedom = group_error(values, rows.groups.numpy())
+    elif len(values) < FEWEST_IN_ORDER:
+        return math.nan
+    else:
+        error, freedom, _ = block_error(values)
+    return float(stats.t.ppf(0.975, freedom)) * error
 
 
 def group_error(differences: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
