@@ -62,8 +62,6 @@ def rows_of(data: Any, split: str) -> Rows:
 
 def half_interval(values: np.ndarray, rows: Rows) -> float:
     """Half of the 95 % interval of a mean over rows (N,) that are not independent; NaN for too few of them."""
-    from scipy import stats  # not at the start of every command, because it loads slowly
-
     if rows.groups is not None:
         if len(rows.groups) != len(values) or int(rows.groups.max()) < 1:
             return math.nan
@@ -72,7 +70,14 @@ def half_interval(values: np.ndarray, rows: Rows) -> float:
         return math.nan
     else:
         error, freedom, _ = block_error(values)
-    return float(stats.t.ppf(0.975, freedom)) * error
+    return t_quantile(freedom) * error
+
+
+def t_quantile(degrees: float) -> float:
+    """Of Student's distribution: 95 % lie within."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.975))
 
 
 def group_error(differences: np.ndarray, groups: np.ndarray) -> tuple[float, float]:

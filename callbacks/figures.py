@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from callbacks.dependent_rows import t_quantile
 from callbacks.diagnostics.evidence import Evidence
 from callbacks.diagnostics.loss_calls import CLASS_LOSSES
 
@@ -101,13 +102,6 @@ def is_accuracy(name: str, value: float, evidence: Evidence) -> bool:
 def most_frequent(evidence: Evidence, class_name: str) -> str:
     """The constant answer; of labels or pixels with a logit each it is 0 or 1, and not a class with a name."""
     return class_name or "the same class" if evidence.loss_name in CLASS_LOSSES else str(evidence.answer)
-
-
-def t_quantile(degrees: int) -> float:
-    """Of Student's distribution: 95 % lie within."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, 0.975))
 
 
 def is_share(name: str, value: float, rows: int | None) -> bool:

@@ -47,9 +47,10 @@ class PredictionWriter(Callback):
     sequence has a row for each position, see `by_position`. What else has more than 128 numbers
     for each row goes into the folder predictions: masks (N, H, W) and images (N, 1 or 3, H, W) as PNG files, whose
     names are then the column, other arrays as `name.npy`. Whatever has another form is saved in predictions.pt: a list
-    with a mapping for each batch. It uses three values of the data module (see `spec_of`): `id_name`, the heading of the
+    with a mapping for each batch. It uses four values of the data module (see `spec_of`): `id_name`, the heading of the
     samples' ids, (N,) or N words, which are then the second entry of a batch (without it, they are numbered);
-    `class_values`, the source's values for class 0, 1, ...; and `submission_columns`, for a second table, submission.csv,
+    `class_values`, the source's values for class 0, 1, ...; `target_name`, a list of names for the K columns of
+    `prediction`, instead of their numbers; and `submission_columns`, for a second table, submission.csv,
     with these columns under other headings. Of several loaders, the column `dataloader` has the number.
 
     Files of an earlier prediction move to the folder earlier_predictions, unless all of them are the same.
@@ -117,7 +118,7 @@ class PredictionWriter(Callback):
         tables = {
             number: to_table(one_row_per_position(columns), names_of_classes(columns, spec))
             if has_positions(columns)
-            else to_table(columns, spec.class_values)
+            else to_table(columns, spec.class_values, spec.target_name)
             for number, columns in loaders.items()
         }
         if len(tables) > 1:
@@ -218,8 +219,16 @@ def one_row_per_step(columns: dict[str, Tensor]) -> dict[str, Tensor]:
     return {"series": series, **{name: values.flatten(0, 1).squeeze(-1) for name, values in columns.items()}}
 
 
-def to_table(columns: dict[str, Any], class_values: Any = ()) -> pd.DataFrame:
-    """Columns (N,) unchanged, columns (N, ...) as one column per number."""
+def to_table(
+    columns: dict[str, Any], class_values: Any = (), output_names: str | Sequence[str] = ()
+) -> pd.DataFrame:
+    """Columns (N,) unchanged, columns (N, ...) as one column per number.
+
+    Args:
+        columns: by name.
+        class_values: by which the classes of the column `prediction` are replaced.
+        output_names: for the columns of a `prediction` (N, K), if there are K different ones; else numbers.
+    """
     table: dict[str, Any] = {}
     for name, values in columns.items():
         if isinstance(values, list):
@@ -227,9 +236,10 @@ def to_table(columns: dict[str, Any], class_values: Any = ()) -> pd.DataFrame:
         elif values.ndim == 1:
             table[name] = values.numpy()
         else:
-            table.update(
-                {f"{name}_{index}": column.numpy() for index, column in enumerate(values.flatten(1).T)}
-            )
+            flat = values.flatten(1).T
+            is_named = name == "prediction" and len(flat) == len(set(output_names)) == len(output_names)
+            parts = output_names if is_named and not isinstance(output_names, str) else range(len(flat))
+            table |= {f"{name}_{part}": column.numpy() for part, column in zip(parts, flat, strict=True)}
     frame = pd.DataFrame(table)
     if "prediction" in frame and len(class_values) and not is_string_dtype(frame["prediction"]):
         frame["prediction"] = [class_values[index] for index in frame["prediction"]]

@@ -11,7 +11,7 @@ from callbacks.observing import in_words
 from cli.metric_differences import metric_rows
 from cli.request import Request
 from cli.row_scores import RowScores, is_same, scores_on_test_rows
-from cli.score_tables import compare_scores
+from cli.score_tables import compare_scores, say_beyond_accuracy
 from pages.comparison import write_comparison
 from runtime.compared import write_compared
 from runtime.errors import UsageError
@@ -27,6 +27,7 @@ def compare_runs(first: Request, second: Request) -> None:
         rows["note"] = "trained on these rows: this says how well they fit, not how well they predict"
     results, sentence, test = compare_scores(a, b)
     results |= metric_rows(a, b, test.length)
+    sentence = f"{sentence} {say_beyond_accuracy(a, b, results)}".rstrip()
     print_table("compare", rows | results)
     print(f"\n{sentence}")
     keep(first, second, rows | results, sentence)

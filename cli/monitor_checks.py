@@ -40,7 +40,7 @@ def check_logged(
     """
     if not isinstance(model, LitModel) or overrides(model, VALIDATION):
         return
-    known = [f"val/{name}" for name in model.val_metrics]
+    known = [f"val/{name}" for name in model.val_metrics if name != "mae_by_output"]  # which is val/mae/NAME
     if type(model.task).terms is not Task.terms:  # logged by names that only a batch shows
         return
     of_a_class = any(metric.startswith(f"{name}/") for name in known)

@@ -103,8 +103,9 @@ def held_out_rows(folder: Path, pooled: PooledMetrics) -> pd.DataFrame:
     truth = columns.pop("truth")
     truth = truth.flatten() if truth.numel() == len(truth) else truth
     name, ids = row_ids(run.datamodule, len(truth))
-    table = to_table({name: ids, "truth": truth, **columns})
-    values = spec_of(run.datamodule).class_values
+    spec = spec_of(run.datamodule)
+    table = to_table({name: ids, "truth": truth, **columns}, output_names=spec.target_name)
+    values = spec.class_values
     for name in [name for name in ("truth", "prediction") if name in table and len(values)]:
         table[name] = [values[index] for index in table[name]]
     return table

@@ -33,6 +33,7 @@ class RowScores:
         outputs: names of the K outputs; none if their errors are averaged.
         metrics: those asked for by name, to be computed from `metric_inputs`.
         class_names: of metrics with a number for each class.
+        monitor: name of the metric that chose the checkpoint.
         metric_inputs: `scores` and `truth` (N, M, ...), as these metrics take them after `flatten(0, 1)`.
         names: of the input columns, if the data module has them.
         inputs: (N, ...) as they come from the source, if the data module keeps them.
@@ -48,6 +49,7 @@ class RowScores:
     outputs: tuple[str, ...] = ()
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     class_names: Sequence[Any] = ()
+    monitor: str = ""
     metric_inputs: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
     names: Any = None
     inputs: Tensor | None = None
@@ -79,6 +81,7 @@ def scores_on_test_rows(request: Request) -> RowScores:
         outputs=outputs,
         metrics=named_metrics(run.model),
         class_names=names_in(data),
+        monitor=str(getattr(run.settings, "monitor", "")),
         metric_inputs=metric_inputs.columns,
         names=getattr(data, "features", None),
         inputs=inputs,

@@ -45,6 +45,31 @@ def compare_classes(a: RowScores, b: RowScores) -> tuple[Table, str, MeanTest]:
     return table, say(test.mean, f"{abs(test.mean):.2f} percentage points more accurate", test, ".2f"), test
 
 
+def say_beyond_accuracy(a: RowScores, b: RowScores, results: Table) -> str:
+    """What an accuracy hides where most rows are of one class, and the difference in the metric that was monitored.
+
+    Args:
+        results: the table with the metrics asked for by name.
+    """
+    said = []
+    if a.right is not None and b.right is not None:
+        values, counts = a.truth.unique(return_counts=True)
+        share, answer = float(counts.max()) / len(a.truth), int(values[counts.argmax()])
+        accuracies = {"A": a.right.double().mean(), "B": b.right.double().mean()}
+        idle = [name for name, accuracy in accuracies.items() if float(accuracy) <= share + 1e-9]
+        called = f"'{a.class_names[answer]}'" if 0 <= answer < len(a.class_names) else f"class {answer}"
+        if idle and share < 1:
+            runs = " and ".join(idle) + (" is" if len(idle) == 1 else " are")
+            said.append(
+                f"{runs} no more accurate than to answer always {called}, "
+                f"which is right in {100 * share:.2f} % of the {a.rows.plural}; a ranking metric such as AUROC says more."
+            )
+    metric = a.monitor.removeprefix("val/")
+    if a.monitor == b.monitor and f"{metric} of B - A" in results:
+        said.append(f"In {metric}, which chose the checkpoints, B - A is {results[f'{metric} of B - A']}.")
+    return " ".join(said)
+
+
 def compare_shares(a: RowScores, b: RowScores) -> tuple[Table, str, MeanTest]:
     """The same where a row has many classes, such as one for each pixel, token or label.
 

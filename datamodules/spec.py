@@ -19,7 +19,8 @@ class DataSpec:
         feature_groups: columns that belong together, such as one for each class of ticket, by their common name.
         axis_names: label of a feature's axis in pictures, with its unit, if it differs from the feature's name.
         value_names: the meaning of 0 and 1, for a feature that has no other values.
-        target_name: of the target of a regression, with its unit; a list of names for several outputs.
+        target_name: of the target of a regression, with its unit; a list of names for several outputs, which metrics,
+            predictions.csv and `compare` then use.
         id_name: heading of the column in predictions.csv that names the row; the split "predict" has the ids.
         submission_columns: columns of predictions.csv that are also written to submission.csv: heading in
             predictions.csv -> heading in submission.csv.

@@ -16,11 +16,13 @@ from torch import Tensor
 from torchmetrics import MeanMetric, Metric
 
 from lit_models.class_path import class_at
+from lit_models.output_errors import OutputErrors
 from lit_models.task import Task
 
 MetricNames = Sequence[str] | Mapping[str, Mapping[str, Any]]
 # Of classes that are counted over all rows or pixels together, both are the same.
 SAME = {"dice": "F1Score", "iou": "JaccardIndex"}
+MOST_OUTPUTS = 12  # whose errors are logged one by one, if they have names
 GETS = ("prediction", "logits")  # what a metric may get instead of what `Task.for_metrics` returns
 
 
@@ -154,6 +156,11 @@ def measured(metrics: Mapping[str, Metric], names: Sequence[Any] = ()) -> dict[s
     """
     values: dict[str, Tensor] = {}
     for name, metric in metrics.items():
+        if isinstance(metric, OutputErrors):
+            errors = metric.compute()
+            is_named = errors.ndim == 1 and len(errors) == len(set(map(as_part, names))) <= MOST_OUTPUTS
+            values |= single_numbers("mae", errors, names) if is_named else {}
+            continue
         values |= single_numbers(name, metric.compute(), names)
     return values
 

@@ -14,6 +14,7 @@ from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, R2Score
 from torchmetrics.classification import BinaryAccuracy, MulticlassAccuracy, MultilabelAccuracy
 
 from lit_models.class_weights import BALANCED, PosWeight, Weights, as_buffer
+from lit_models.output_errors import OutputErrors
 from lit_models.positions import check_positions, the_only_dim
 from lit_models.targets import IGNORED, check_classes, check_zero_to_one
 from lit_models.task import Task as Task
@@ -255,7 +256,8 @@ class Regression(Task):
         return prediction.flatten(), truth.flatten()
 
     def metrics(self) -> dict[str, Metric]:
-        return {"mse": MeanSquaredError(), "mae": MeanAbsoluteError(), "r2": R2Score()}
+        metrics = {"mse": MeanSquaredError(), "mae": MeanAbsoluteError(), "r2": R2Score()}
+        return {**metrics, "mae_by_output": OutputErrors()} if self.num_outputs > 1 else metrics
 
     def _in_units(self, normalized: Tensor) -> Tensor:
         return normalized.float() * self.target_std + self.target_mean

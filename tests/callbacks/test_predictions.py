@@ -101,7 +101,7 @@ def test_a_second_prediction_does_not_repeat_the_first(tmp_path: Path) -> None:
 )
 def test_one_column_per_number(shape: tuple[int, ...], columns: list[str]) -> None:
     values = torch.arange(torch.Size(shape).numel()).reshape(shape)
-    table = to_table({"x": values})
+    table = to_table({"x": values}, output_names=("a", "b"))
     assert table.columns.tolist() == columns
     assert table.to_numpy().flatten().tolist() == values.flatten().tolist()
 
@@ -252,3 +252,18 @@ def test_a_submission_goes_with_its_predictions(tmp_path: Path) -> None:
     write(tmp_path, [(outputs, torch.tensor([893]))])
     assert not (tmp_path / "submission.csv").exists()
     assert (tmp_path / "earlier_predictions/1/submission.csv").read_text() == "Id,Survived\n892,1\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [
+        (("price (EUR)", "days"), ["price (EUR)", "days"]),
+        (("a",), ["0", "1"]),
+        (("a", "a"), ["0", "1"]),
+        ("ab", ["0", "1"]),
+    ],
+)
+def test_columns_of_outputs_with_names(names: Any, columns: list[str]) -> None:
+    table = to_table({"prediction": torch.tensor([[1.0, 2.0], [3.0, 4.0]])}, output_names=names)
+    assert table.columns.tolist() == [f"prediction_{name}" for name in columns]
+    assert table.iloc[:, 1].tolist() == [2.0, 4.0]

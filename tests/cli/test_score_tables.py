@@ -8,7 +8,7 @@ from torch import Tensor
 
 from callbacks.dependent_rows import Rows
 from cli.row_scores import RowScores, score
-from cli.score_tables import compare_scores
+from cli.score_tables import compare_scores, say_beyond_accuracy
 
 OUTPUTS = ("price", "energy", "days")
 
@@ -119,3 +119,29 @@ def test_outputs_in_other_units_are_tested_by_themselves() -> None:
     r2 = [1 - float((each.errors.mean(0) / truth.var(0, correction=0)).mean()) for each in (a, b)]
     assert float(table["r2 of A"]) == pytest.approx(r2[0], abs=1e-5)
     assert float(table["r2 of B"]) == pytest.approx(r2[1], abs=1e-5)
+
+
+def with_rare_class(prediction: Tensor, **known: str) -> RowScores:
+    truth = (torch.arange(80) % 20 == 0).long()  # 4 of 80
+    scores = score({"prediction": prediction, "truth": truth}, "best.ckpt")
+    return RowScores("best.ckpt", truth, **scores, class_names=("honest", "fraud"), **known)
+
+
+def test_a_run_that_is_no_better_than_the_most_frequent_class_is_named() -> None:
+    idle, all_fraud = with_rare_class(torch.zeros(80).long()), with_rare_class(torch.ones(80).long())
+    perfect = with_rare_class((torch.arange(80) % 20 == 0).long())
+    said = say_beyond_accuracy(idle, perfect, {})
+    assert (
+        "A is no more accurate than to answer always 'honest', which is right in 95.00 % of the rows" in said
+    )
+    assert say_beyond_accuracy(perfect, perfect, {}) == ""
+    assert "A and B are no more accurate" in say_beyond_accuracy(idle, all_fraud, {})
+
+
+def test_the_difference_in_the_monitored_metric() -> None:
+    runs = [with_rare_class((torch.arange(80) % 20 == 0).long(), monitor="val/auroc") for _ in range(2)]
+    table = {"auroc of B - A": "+0.1 (95 % +0.05 to +0.15); p = 0.001 (paired bootstrap)"}
+    expected = f"In auroc, which chose the checkpoints, B - A is {table['auroc of B - A']}."
+    assert say_beyond_accuracy(*runs, table) == expected
+    assert say_beyond_accuracy(runs[0], with_rare_class(runs[0].truth), table) == ""
+    assert say_beyond_accuracy(*runs, {}) == ""

@@ -20,6 +20,11 @@ def test_no_model_can_be_much_better(tmp_path: Path, monkeypatch: pytest.MonkeyP
     reached = r2_score(y, prediction.detach(), multioutput="raw_values")
     assert (np.abs(reached - best) < 0.01).all()
     assert figures["r2"] == pytest.approx(reached.mean(), abs=1e-4)
+    errors = (y - prediction.detach()).abs().mean(0)
+    for name, error in zip(
+        ("price_(1000_EUR)", "energy_(kWh_m2_year)", "days_until_sold"), errors, strict=True
+    ):
+        assert figures[f"mae/{name}"] == pytest.approx(float(error), rel=1e-4)
 
     x_train, y_train = run.datamodule.splits["train"]
     linear = LinearRegression().fit(x_train, y_train).predict(x)
