@@ -53,6 +53,9 @@ class Upkeep(Monitor):
             self.verdicts[found.kind] = found
         else:
             self.verdicts.pop("layers in eval mode", None)
+        with_graph = [name for name, p in self.probe.model.named_parameters() if p.grad_fn is not None]
+        if with_graph:
+            self.verdicts["weights that keep a graph"] = _keeps_graph(with_graph)
 
     def before_backward(self, loss: Tensor) -> None:
         """Forget the optimizers whose gradients were cleared."""
@@ -90,6 +93,16 @@ def _not_cleared(step: int) -> Verdict:
     )
     advice = "optimizer.zero_grad() before the backward pass; Lightning does it unless `optimizer_zero_grad` is replaced"
     return Verdict("gradients are not cleared", [], message, advice)
+
+
+def _keeps_graph(names: list[str]) -> Verdict:
+    first = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} others"
+    message = (
+        f"between two steps {first} had a grad_fn: they were changed in place with gradients on, so each step makes "
+        "their graph, and the memory that it takes, longer."
+    )
+    advice = "torch.no_grad() around the code that changes them, such as an average of weights"
+    return Verdict("weights that keep a graph", [clean_path(name) for name in names], message, advice)
 
 
 def _judge_modes(model: nn.Module, left: list[str]) -> Verdict | None:

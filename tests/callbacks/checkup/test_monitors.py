@@ -32,12 +32,20 @@ class Late(Plain):
         self.log("val/late", 1.0)
 
 
+class Averaged(Plain):
+    """Its hook does something else."""
+
+    def on_train_batch_end(self, *args):
+        self.average = [p.detach().clone() for p in self.parameters()]
+
+
 def check(model, *callbacks):
     return found(model, LOADER, monitored_metrics_are_logged, val=LOADER, callbacks=callbacks)
 
 
 def test_a_callback():
     assert check(Plain(mlp(4, 3, 1)), EarlyStopping(monitor="val_loss")) == FAULT
+    assert check(Averaged(mlp(4, 3, 1)), EarlyStopping(monitor="val_loss")) == FAULT
     assert check(Plain(mlp(4, 3, 1)), EarlyStopping(monitor="val/loss")) == []
 
 

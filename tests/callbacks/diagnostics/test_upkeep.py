@@ -157,3 +157,24 @@ def test_eval_mode_on_purpose():
     assert not found(Plain, MODES)
     assert not found(Teacher, MODES)
     assert {each.severity for each in found(FrozenStatistics, MODES).values()} <= {"info"}
+
+
+class Averaging(Plain):
+    """Keeps an average of its weights; without `no_grad`, it keeps the graph of all steps, too."""
+
+    def __init__(self, with_grad):
+        super().__init__(nn.Linear(4, 1))
+        self.with_grad = with_grad
+        self.average = nn.Linear(4, 1).requires_grad_(False)
+
+    def on_train_batch_end(self, *args):
+        with torch.set_grad_enabled(self.with_grad):
+            for mean, weight in zip(self.average.parameters(), self.net.parameters(), strict=True):
+                mean.lerp_(weight, 0.1)
+
+
+@pytest.mark.parametrize("with_grad", [True, False])
+def test_an_average_of_weights_that_keeps_a_graph(with_grad):
+    diagnosis = Diagnosis(every_n_steps=1)
+    fit(Averaging(with_grad), rows(torch.randn(16, 4), torch.randn(16, 1)), diagnosis, steps=6)
+    assert ("weights that keep a graph" in {each.kind for each in diagnosis.verdicts}) is with_grad
