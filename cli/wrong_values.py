@@ -102,11 +102,15 @@ def allows_null(kind: Any) -> bool:
 
 
 def argument_type(cls: type, name: str) -> Any:
-    """The type of an argument of a constructor or that of a base; Any if it is not known, or None its default."""
+    """The type of an argument of a constructor or that of a base; Any if null stands for something.
+
+    It does if it is the default, and if there is no default: the data module may give the value.
+    """
     for init in (vars(each)["__init__"] for each in cls.__mro__ if "__init__" in vars(each)):
         parameter = inspect.signature(init).parameters.get(name)
         if parameter is not None:
-            return Any if parameter.default is None else get_type_hints(init).get(name, Any)
+            is_empty = parameter.default is None or parameter.default is inspect.Parameter.empty
+            return Any if is_empty else get_type_hints(init).get(name, Any)
     return Any
 
 

@@ -45,7 +45,8 @@ class LitModel(pl.LightningModule):
         layer_decay: factor of the learning rate from each layer to the one below it, such as 0.75; see `layers_in_order`.
         frozen: patterns of parameters that are not trained, such as ["encoder.*"].
         pretrained: weights to begin with: a run, a checkpoint or a state_dict; see `load_weights`.
-        pretrained_parts: which of them, and what they are called here, such as {"encoder.*": "backbone.*"}.
+        pretrained_parts: which of them, and what they are called here, such as {"encoder.*": "backbone.*"}; see
+            docs/schedules.md.
         scheduler: a class from torch.optim.lr_scheduler, or any function from an optimizer to a scheduler, such as
             `lit_models.schedules.warmup_cosine`. Missing arguments are filled in: `total_steps` and `T_max` with the
             length of the training, `max_lr` of OneCycleLR and CyclicLR with the optimizer's `lr`, `monitor` of
@@ -78,7 +79,7 @@ class LitModel(pl.LightningModule):
         layer_decay: float = 1.0,
         frozen: Sequence[str] = (),
         pretrained: str | None = None,
-        pretrained_parts: dict[str, str] | None = None,
+        pretrained_parts: dict[str, str | None] | None = None,
         scheduler: SchedulerCallable | None = None,
         scheduler_interval: Literal["step", "epoch"] | None = None,
         compile: bool = False,
@@ -230,10 +231,11 @@ class LitModel(pl.LightningModule):
             ValueError: if it has no end.
         """
         steps = self.trainer.estimated_stepping_batches
-        if steps == math.inf:
+        if steps == math.inf or steps < 0:
+            reason = "the training loader has no length" if steps < 0 else "the training has no end"
             raise ValueError(
-                "model.scheduler has no length, and the training has no end; give its total_steps or T_max, or "
-                "--trainer.max_epochs or --trainer.max_steps"
+                f"model.scheduler has no length, and {reason}; give its total_steps or T_max, or --trainer.max_steps"
+                + ("" if steps < 0 else " or --trainer.max_epochs")
             )
         return int(steps)
 

@@ -20,7 +20,7 @@ FACTOR = "lr_factor"  # option of a group: its rate as a multiple of the optimiz
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
-    """Exclude parameters from training; running statistics such as those of batch norm still follow the data.
+    """Exclude parameters from training. A layer that is frozen as a whole keeps its running statistics, as in evaluation.
 
     Raises:
         ValueError: for a pattern that matches no parameter, and if none is left to train.
@@ -31,8 +31,17 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     for name, parameter in model.named_parameters():
         if first_match(name, patterns) is not None:
             parameter.requires_grad_(False)
+    for layer in model.modules() if patterns else ():
+        if has_statistics(layer) and not any(each.requires_grad for each in layer.parameters()):
+            layer.eval()
     if patterns and not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError(f"model.frozen is {list(patterns)}, which leaves no parameter to train")
+
+
+def has_statistics(layer: nn.Module) -> bool:
+    """Whether it is a layer with weights that keeps running statistics of the data, such as batch norm."""
+    keeps = getattr(layer, "track_running_stats", False) and getattr(layer, "running_mean", None) is not None
+    return bool(keeps) and any(True for _ in layer.parameters(recurse=False))
 
 
 def parameter_groups(

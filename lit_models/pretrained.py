@@ -9,9 +9,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-Parts = Mapping[
-    str, str
-]  # names in the file and in the model, each with at most one *: {"encoder.*": "backbone.*"}
+# Names in the file and in the model, each with at most one *: {"encoder.*": "backbone.*"}; null: not to be loaded.
+Parts = Mapping[str, str | None]
 IN_A_RUN = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "best.ckpt", "last.ckpt")
 SHOWN = 4  # names in a message
 
@@ -38,7 +37,8 @@ def load_weights(model: nn.Module, path: str | Path, parts: Parts | None = None)
     Args:
         path: a run's folder (its best checkpoint, or else the last), a Lightning checkpoint, or a state_dict.
         parts: what to load: patterns of names in the file, each with the names in the model that it stands for. What
-            the `*` of one matches stands for the `*` of the other. By default all that has the same name in both.
+            the `*` of one matches stands for the `*` of the other. None for what is not to be loaded; the first pattern
+            that matches decides. By default all that has the same name in both.
 
     Raises:
         ValueError: for a file that is missing or holds no weights; a pattern that matches nothing, or leads to a name
@@ -50,19 +50,21 @@ def load_weights(model: nn.Module, path: str | Path, parts: Parts | None = None)
     if not names:
         raise ValueError(
             f"{file} has no tensor with a name of this model: it has {some(saved)}, and the model has {some(own)}; "
-            'say with pretrained_parts which are the same, such as {"encoder.*": "backbone.*"}'
+            f"say with pretrained_parts which are the same, such as {example(saved, own)}"
         )
     for before, name in names.items():
         if saved[before].shape != own[name].shape:
             raise ValueError(
                 f"{before} has shape {list(saved[before].shape)} in {file}, but {name} has {list(own[name].shape)} in "
-                "the model; let pretrained_parts name only what is to be loaded"
+                "the model; let pretrained_parts leave it out, with {before!r}: null first"
             )
     model.load_state_dict({name: saved[before] for before, name in names.items()}, strict=False)
     loaded = set(names.values())
     missing = [name for name in own if name not in loaded]
-    rest = f"; not loaded: {some(missing)}" if missing else ", which are all that the model has"
-    return f"{len(names)} of {len(saved)} tensors loaded from {file}{rest}"
+    rest = (
+        f"; the model's {some(missing)} begin at random" if missing else ", which are all that the model has"
+    )
+    return f"{len(names)} of the {len(saved)} tensors in {file} are loaded{rest}"
 
 
 def file_of(path: Path) -> Path:
@@ -105,9 +107,9 @@ def renamed(
     saved: Mapping[str, Tensor], own: Mapping[str, Tensor], parts: Parts, file: Path
 ) -> dict[str, str]:
     """For each tensor to load, its name in the file and in the model; the first pattern that matches decides."""
-    found: dict[str, str] = {}
+    found: dict[str, str | None] = {}
     for pattern, target in parts.items():
-        if pattern.count("*") > 1 or pattern.count("*") != target.count("*"):
+        if pattern.count("*") > 1 or (target is not None and pattern.count("*") != target.count("*")):
             raise ValueError(
                 f"pretrained_parts has {pattern!r}: {target!r}; both take one *, or neither, as in "
                 '{"encoder.*": "backbone.*"}'
@@ -118,13 +120,25 @@ def renamed(
                 f"pretrained_parts has {pattern!r}, which matches no tensor of {file}; {closest(pattern, saved)}"
             )
         for name, part in matched.items():
-            found.setdefault(name, target.replace("*", part))
-    for name, new in found.items():
+            found.setdefault(name, None if target is None else target.replace("*", part))
+    kept = {name: new for name, new in found.items() if new is not None}
+    for name, new in kept.items():
         if new not in own:
             raise ValueError(
                 f"pretrained_parts makes {new!r} of {name!r}, which the model does not have; {closest(new, own)}"
             )
-    return found
+    return kept
+
+
+def example(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    """The part that makes names of the model of names in the file, if one of them has only a prefix more."""
+    for name in saved:
+        for new in own:
+            if new.endswith(f".{name}"):
+                return f'{{"*": "{new.removesuffix(name)}*"}}'
+            if name.endswith(f".{new}"):
+                return f'{{"{name.removesuffix(new)}*": "*"}}'
+    return '{"encoder.*": "backbone.*"}'
 
 
 def matching(name: str, pattern: str) -> str | None:

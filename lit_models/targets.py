@@ -23,8 +23,9 @@ def check_targets(trainer: pl.Trainer, task: Task) -> None:
         target = parts[1] if isinstance(parts, tuple) and len(parts) > 1 else None
         if name == "predict" or not isinstance(target, Tensor):  # its second part are ids
             continue
-        if len(parts) > 2:  # weights; what weighs nothing may have any target
-            target = target[parts[2] != 0]
+        weight = parts[2] if len(parts) > 2 else None  # unless the model takes it for something else
+        if isinstance(weight, Tensor) and weight.shape == target.shape[: weight.ndim]:
+            target = target[weight != 0]  # what weighs nothing may have any target
         try:
             task.check_target(target)
         except ValueError as error:

@@ -124,7 +124,7 @@ def as_wide_as(losses: Tensor, weight: Tensor) -> Tensor:
     if weight.shape != losses.shape[: weight.ndim]:
         raise ValueError(
             f"the weights of a batch have the shape {list(weight.shape)} for losses {list(losses.shape)}; give one for "
-            "each row (N,), or for each position"
+            "each row (N,) or position, or let the model's `unpack` say what the third part of a batch is"
         )
     trailing = [1] * (losses.ndim - weight.ndim)
     return weight.to(losses.dtype).reshape(*weight.shape, *trailing).expand_as(losses)

@@ -8,12 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import (
-    ModelCheckpoint,
-    StochasticWeightAveraging,
-    Timer,
-    WeightAveraging,
-)
+from pytorch_lightning.callbacks import ModelCheckpoint, StochasticWeightAveraging, Timer, WeightAveraging
 from pytorch_lightning.core.module import _jit_is_scripting as without_properties
 from pytorch_lightning.loops.fetchers import _DataFetcher as DataFetcher
 from pytorch_lightning.loops.fetchers import _PrefetchDataFetcher as PrefetchDataFetcher
@@ -48,6 +43,11 @@ __all__ = [
 def skips_backward(trainer: pl.Trainer) -> bool:
     """Whether an epoch has no backward passes (as when averaging weights)."""
     return trainer.fit_loop._skip_backward
+
+
+def forget_arguments(loader: Any) -> None:
+    """Let Lightning rebuild a DataLoader from its attributes; from positional arguments, it fails for predictions."""
+    vars(loader).pop("__pl_saved_args", None)
 
 
 def before_transfer(model: pl.LightningModule, batch: Any) -> Any:

@@ -14,7 +14,7 @@ from datamodules.resumable import ResumableLoader, derived_seed
 from runtime.errors import UsageError
 from runtime.evaluation_loaders import share_evaluation
 from runtime.lasting_workers import has_lasting_workers, seed_lasting_workers
-from runtime.private import batches_ahead
+from runtime.private import batches_ahead, forget_arguments
 from runtime.replay import ReplayLoader
 
 
@@ -22,7 +22,7 @@ def prepare_loaders(source: Any, trainer: pl.Trainer) -> None:
     """Let a training replay its batches, and an evaluation in several processes see each row once."""
     replay_training(source, trainer, int(os.environ.get("PL_GLOBAL_SEED", 0)))
     share_evaluation(source, trainer)
-    refuse_few_samples(source, trainer)
+    prepare_predictions(source, trainer)
 
 
 def replay_training(source: Any, trainer: pl.Trainer, seed: int) -> None:
@@ -87,14 +87,16 @@ def check_share(share: ReplayLoader) -> None:
     )
 
 
-def refuse_few_samples(source: Any, trainer: pl.Trainer) -> None:
-    """Refuse to predict fewer samples than there are processes: one would fail, and the others wait for it."""
+def prepare_predictions(source: Any, trainer: pl.Trainer) -> None:
+    """Let DataLoaders be made in any way, and refuse fewer samples than processes: one would fail, the others wait."""
     original = source.predict_dataloader
 
     @wraps(original)
     def predict_dataloader() -> Any:
         given = original()
         for loader in CombinedLoader(given, "sequential").flattened:
+            if is_plain(loader):
+                forget_arguments(loader)
             is_sized = isinstance(loader, DataLoader) and isinstance(loader.dataset, Sized)
             if is_sized and 0 < len(loader.dataset) < trainer.world_size:
                 raise UsageError(

@@ -67,10 +67,10 @@ def block_outputs(passed: list[Call]) -> list[tuple[str, Tensor]]:
 def draw_feature_maps(
     images: np.ndarray, maps: dict[str, np.ndarray], totals: list[int], names: dict[str, str]
 ) -> Figure:
-    """Images (N, H, W) in a column; next to them the maps (N, C, h, w) of each block, each block with its own scale.
+    """Images in a column; next to them the maps (N, C, h, w) of each block, each block with its own scale.
 
     Args:
-        images: see above.
+        images: (N, H, W) or with colors (N, H, W, 3).
         maps: by name of the block.
         totals: channels of each block; not all of them may be drawn.
         names: what each block's layer is called in plain words.
@@ -103,6 +103,7 @@ def draw_feature_maps(
 
 
 def stack(images: list[np.ndarray]) -> np.ndarray:
-    """Images (H, W) in a column, an eighth of their height apart."""
-    gap = np.full((max(1, round(0.12 * len(images[0]))), images[0].shape[1]), np.nan)
+    """Images (H, W), or with colors (H, W, 3), in a column, an eighth of their height apart."""
+    height, *rest = images[0].shape
+    gap = np.full((max(1, round(0.12 * height)), *rest), 1.0 if len(rest) > 1 else np.nan)  # white
     return np.vstack([part for image in images for part in (image, gap)][:-1])

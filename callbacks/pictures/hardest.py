@@ -52,7 +52,7 @@ def hardest(probability: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def draw_hardest(images: np.ndarray, probability: np.ndarray, labels: np.ndarray, names: list[str]) -> Figure:
-    """Images (N, H, W), each with its predicted class and probability; correct ones in blue."""
+    """Images (N, H, W), or (N, H, W, 3), each with its predicted class and probability; correct ones in blue."""
     texts, colors = [], []
     between = ", " if max(map(len, names)) < 4 else "\n"
     for chances, label in zip(probability, labels, strict=True):

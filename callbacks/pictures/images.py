@@ -30,10 +30,15 @@ def is_image_classifier(pl_module: pl.LightningModule, data: Any) -> bool:
 
 
 def ink(images: Tensor) -> np.ndarray:
-    """Images (N, C, H, W), normalized in any way, as (N, H, W), each from 0 (its darkest pixel) to 1."""
-    flat = array(images).mean(1)
-    low, high = (edge(flat, axis=(1, 2), keepdims=True) for edge in (np.min, np.max))
-    return (flat - low) / np.maximum(high - low, 1e-12)
+    """Images (N, C, H, W), normalized in any way, each from 0 (its darkest pixel) to 1.
+
+    With colors (N, H, W, 3) if there are three channels, else their mean (N, H, W).
+    """
+    values = array(images)
+    values = values.transpose(0, 2, 3, 1) if images.shape[1] == 3 else values.mean(1)
+    axes = tuple(range(1, values.ndim))
+    low, high = (edge(values, axis=axes, keepdims=True) for edge in (np.min, np.max))
+    return (values - low) / np.maximum(high - low, 1e-12)
 
 
 def pixels(images: Tensor, low: float | None = None, high: float | None = None) -> np.ndarray:

@@ -27,7 +27,10 @@ class Projector(Picture):
         x, y = with_labels(fixed_batch(trainer))
         codes = codes_of(pl_module, x)
         names = [class_name(datamodule(trainer), label) for label in array(y).astype(int)]
-        images = torch.from_numpy(1 - ink(x)[:, None])  # dark on white
+        tiles = torch.from_numpy(ink(x))
+        images = (
+            tiles.movedim(-1, 1) if tiles.ndim == 4 else 1 - tiles[:, None]
+        )  # of gray ones, dark on white
         on_tensorboard(
             trainer,
             lambda writer: writer.add_embedding(

@@ -38,7 +38,7 @@ def test_a_run_begins_with_those_of_another_and_is_resumed_without_it(
     assert main([*FIT, "--run_name=before"]) == 0
     assert main([*FIT, "--model.pretrained=before", "--model.optimizer.lr=0", "--run_name=still"]) == 0
     output = capsys.readouterr()
-    assert "4 of 4 tensors loaded from runs/before/version_0/checkpoints/best.ckpt" in output.out
+    assert "4 of the 4 tensors in runs/before/version_0/checkpoints/best.ckpt are loaded" in output.out
     assert "before: its newest run, runs/before/version_0" in output.err
     assert all(
         torch.equal(value, weights("before", "best")[name]) for name, value in weights("still").items()

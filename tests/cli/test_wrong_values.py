@@ -87,7 +87,7 @@ def test_other_names_of_other_choices(value: str, choices: tuple[str, ...], mean
 
 
 class Base:
-    def __init__(self, width: int, names: list[str] | None = None, anything=3) -> None: ...
+    def __init__(self, needed: int, width: int = 3, names: list[str] | None = None, anything=3) -> None: ...
 
 
 class Derived(Base):
@@ -99,6 +99,7 @@ class Derived(Base):
     [
         ("depth", int, False),
         ("width", int, False),  # of the base
+        ("needed", Any, True),  # the data module may give it
         ("names", Any, True),
         ("anything", Any, True),  # not annotated
         ("nothing", Any, True),

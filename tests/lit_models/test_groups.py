@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import SGD, AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
+from lit_models.base import LitModel
 from lit_models.groups import not_decayed, parameter_groups
 from tests.lit_models.cases import make, make_batch, make_loader, make_trainer
 
@@ -103,6 +104,30 @@ def test_what_is_frozen_does_not_move(tmp_path: Path) -> None:
     for name, value in model.named_parameters():
         assert torch.equal(value, before[name]) == name.startswith(f"{first}.")
         assert value.requires_grad != name.startswith(f"{first}.")
+
+
+class Normed(LitModel):
+    """Two layers, each with batch norm and dropout."""
+
+    def __init__(self, **base: Any) -> None:
+        super().__init__(**base)
+        self.first, self.second = (
+            nn.Sequential(nn.Linear(5, 5), nn.BatchNorm1d(5), nn.Dropout(0.1)) for _ in range(2)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(self.first(x))[:, :1]
+
+
+def test_statistics_of_frozen_layers_do_not_move(tmp_path: Path) -> None:
+    model = Normed(in_shape=[5], frozen=["first.*", "second.1.bias"])
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    loader = make_loader(CASE)
+    make_trainer(tmp_path, max_epochs=1).fit(model, loader, loader)
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert {"second.1.running_mean", "second.1.running_var", "second.0.weight"} <= moved
+    assert not any(name.startswith("first") for name in moved)
+    assert model.first[2].training
 
 
 def test_a_schedule_keeps_the_shares_of_the_groups(tmp_path: Path) -> None:

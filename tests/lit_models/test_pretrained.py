@@ -50,7 +50,10 @@ def test_what_has_the_same_name_is_loaded(file: Path) -> None:
     report = load_weights(model, file)
     assert same(model, source(), {name: name for name in source().state_dict()})
     assert torch.equal(model["more"].weight, before)
-    assert report == f"9 of 9 tensors loaded from {file}; not loaded: more.weight, more.bias"
+    assert (
+        report
+        == f"9 of the 9 tensors in {file} are loaded; the model's more.weight, more.bias begin at random"
+    )
 
 
 def test_parts_are_loaded_under_other_names(file: Path) -> None:
@@ -61,7 +64,24 @@ def test_parts_are_loaded_under_other_names(file: Path) -> None:
     assert len(expected) == 7
     assert same(model, source(), expected)
     assert torch.equal(model["head"].weight, head)
-    assert report == f"7 of 9 tensors loaded from {file}; not loaded: head.weight, head.bias"
+    assert (
+        report
+        == f"7 of the 9 tensors in {file} are loaded; the model's head.weight, head.bias begin at random"
+    )
+
+
+def test_what_is_null_is_left_out(tmp_path: Path) -> None:
+    torch.save(source().state_dict(), tmp_path / "whole.pt")
+    model = nn.ModuleDict({"net": target(classes=7)})
+    head = model["net"]["head"].weight.clone()
+    load_weights(model, tmp_path / "whole.pt", {"head.*": None, "*": "net.*"})
+    assert torch.equal(model["net"]["encoder"][0].weight, source()["encoder"][0].weight)
+    assert torch.equal(model["net"]["head"].weight, head)
+
+
+def test_names_with_another_prefix_are_named(file: Path) -> None:
+    with pytest.raises(ValueError, match=r'such as \{"\*": "net\.\*"\}'):
+        load_weights(nn.ModuleDict({"net": target()}), file)
 
 
 def test_the_first_pattern_decides_and_prefixes_can_be_taken_off(tmp_path: Path) -> None:
@@ -72,7 +92,7 @@ def test_the_first_pattern_decides_and_prefixes_can_be_taken_off(tmp_path: Path)
     report = load_weights(model, tmp_path / "wrapped.pt", {"module.head.*": "other.*", "module.*": "*"})
     assert torch.equal(model["other"].weight, source()["head"].weight)
     assert torch.equal(model["encoder"][0].weight, source()["encoder"][0].weight)
-    assert report.endswith("not loaded: head.weight, head.bias")
+    assert report.endswith("the model's head.weight, head.bias begin at random")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +187,7 @@ def test_a_training_begins_with_them_and_other_stages_do_not(
     assert all(torch.equal(value, first[name]) for name, value in model.state_dict().items())
     trainer = make_trainer(tmp_path, max_epochs=1)
     trainer.fit(model, make_loader(CASE), make_loader(CASE))
-    assert "4 of 4 tensors loaded from" in capsys.readouterr().out
+    assert "4 of the 4 tensors in" in capsys.readouterr().out
     assert torch.equal(model.state_dict()["layers.0.weight"], saved["layers.0.weight"])
     trainer.save_checkpoint(tmp_path / "run.ckpt")
 

@@ -82,3 +82,39 @@ def test_batches_from_elsewhere(weights: Any, tmp_path: Path) -> None:
         make_trainer(tmp_path).fit(model, loader)
     with pytest.raises(ValueError, match="the targets contain 255, but there are 4 classes"):
         make_trainer(tmp_path).validate(model, loader, verbose=False)
+
+
+class Distilled(TensorDataModule):
+    """Classes, with the logits of a teacher as the third part."""
+
+    task, in_shape, out_features = "multiclass", (3,), 4
+
+    def load(self) -> dict[str, Split]:
+        parts = torch.randn(8, 3), torch.arange(8) % 4, torch.randn(8, 4)
+        return {"train": parts, "val": parts}
+
+
+class Pupil(LitModel):
+    def __init__(self, **base: Any) -> None:
+        super().__init__(**base)
+        self.layer = nn.Linear(3, 4)
+
+    def unpack(self, batch: Any) -> tuple[tuple[Any, ...], Any, Tensor | None]:
+        return (batch[0],), batch[1], None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+
+def test_a_third_part_that_is_no_weight_is_left_to_the_model(tmp_path: Path) -> None:
+    model = Pupil(in_shape=[3], out_features=4, task="multiclass")
+    make_trainer(tmp_path, max_epochs=1).fit(model, Distilled(batch_size=4))
+
+
+def test_a_third_part_of_another_shape_is_no_weight(tmp_path: Path) -> None:
+    class Naive(Pupil):
+        unpack = LitModel.unpack
+
+    model = Naive(in_shape=[3], out_features=4, task="multiclass")
+    with pytest.raises(ValueError, match=r"\[8, 4\].*unpack"):
+        make_trainer(tmp_path, max_epochs=1).fit(model, Distilled(batch_size=4))

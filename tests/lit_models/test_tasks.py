@@ -166,10 +166,12 @@ def test_r2_of_several_outputs_is_that_of_each_column() -> None:
     metrics = task.metrics()
     for metric in metrics.values():
         metric.update(*task.for_metrics(torch.from_numpy(prediction), torch.from_numpy(truth)))
-    values = {name: metric.compute().item() for name, metric in metrics.items()}
+    values = {name: metric.compute().tolist() for name, metric in metrics.items()}
     assert values["r2"] == pytest.approx(sk.r2_score(truth, prediction), rel=1e-4)
     assert values["r2"] < 0
     assert values["mse"] == pytest.approx(sk.mean_squared_error(truth, prediction), rel=1e-4)
+    each = sk.mean_absolute_error(truth, prediction, multioutput="raw_values")
+    assert values["mae_by_output"] == pytest.approx(each.tolist(), rel=1e-4)
 
 
 @pytest.mark.parametrize("flat", [False, True])

@@ -24,6 +24,11 @@ from runtime.replay import ReplayLoader
 from runtime.resume import FIGURES, NOTHING, PART_OF_A_STEP, ExactResume, first_step_to_log, lost_by_resuming
 
 
+def with_noise(parts: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    x, y = parts
+    return x + torch.randn_like(x), y
+
+
 def fit(
     folder: Path,
     style: str,
@@ -55,9 +60,7 @@ def fit(
     )
     use_lean_loop(trainer)
     x = torch.randn(28, 3, generator=torch.Generator().manual_seed(0))
-    train: Any = TensorLoader(
-        (x, x.sum(1)), batch_size=8, shuffle=True, transform=lambda x: x + torch.randn_like(x)
-    )
+    train: Any = TensorLoader((x, x.sum(1)), batch_size=8, shuffle=True, transform=with_noise)
     if counts_epochs:
         loader = DataLoader(Rows(), sampler=CountsEpochs(), batch_size=20)
         train = ReplayLoader(loader, epoch=lambda: trainer.current_epoch)

@@ -2,17 +2,19 @@
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import CombinedLoader
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from runtime.errors import UsageError
 from runtime.replay import ReplayLoader
-from runtime.training_loaders import refuse_few_samples, replay_training
+from runtime.training_loaders import prepare_predictions, replay_training
 
 
 class Longer(DataLoader):
@@ -137,13 +139,29 @@ def test_training_data_that_give_no_process_a_batch_are_refused(loader: DataLoad
 @pytest.mark.parametrize(("size", "processes"), [(1, 1), (2, 2), (0, 2)])
 def test_enough_samples_to_predict(size: int, processes: int) -> None:
     source = SimpleNamespace(predict_dataloader=lambda: [DataLoader(list(range(size)))])
-    refuse_few_samples(source, cast(Any, SimpleNamespace(world_size=processes)))
+    prepare_predictions(source, cast(Any, SimpleNamespace(world_size=processes)))
     assert len(source.predict_dataloader()[0]) == size
 
 
 def test_fewer_samples_to_predict_than_processes_are_refused() -> None:
     """Lightning's sampler would fail in the last process, and the first would wait for it."""
     source = SimpleNamespace(predict_dataloader=lambda: DataLoader([0]))
-    refuse_few_samples(source, cast(Any, SimpleNamespace(world_size=2)))
+    prepare_predictions(source, cast(Any, SimpleNamespace(world_size=2)))
     with pytest.raises(UsageError, match="there are 1 samples to predict for 2 processes"):
         source.predict_dataloader()
+
+
+def test_a_loader_with_positional_arguments_predicts(tmp_path: Path) -> None:
+    class Numbers(pl.LightningDataModule):
+        def predict_dataloader(self) -> DataLoader:
+            return DataLoader(TensorDataset(torch.arange(10.0)), 4)
+
+    class Echo(pl.LightningModule):
+        def predict_step(self, batch: Any, batch_idx: int) -> Any:
+            return batch[0]
+
+    data, trainer = Numbers(), pl.Trainer(default_root_dir=tmp_path, logger=False, enable_progress_bar=False)
+    prepare_predictions(data, trainer)
+    predicted = trainer.predict(Echo(), data)
+    assert torch.cat(cast(Any, predicted)).tolist() == list(range(10))
+    assert len(cast(Any, predicted)) == 3

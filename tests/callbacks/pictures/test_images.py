@@ -42,6 +42,13 @@ def test_ink_runs_from_the_darkest_to_the_brightest_pixel_of_each_image():
     assert np.array_equal(ink(torch.ones(1, 1, 2, 2)), np.zeros((1, 2, 2)))
 
 
+def test_ink_keeps_colors():
+    colored = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    low, high = colored.amin((1, 2, 3), keepdim=True), colored.amax((1, 2, 3), keepdim=True)
+    expected = ((colored - low) / (high - low)).permute(0, 2, 3, 1)
+    assert np.allclose(ink(2 * colored - 1), expected, atol=1e-6)
+
+
 def test_classes_time_interleaved():
     assert first_of_each_class(torch.tensor([2, 2, 0, 2, 1, 0]), 5) == [2, 4, 0, 5, 1]
 
