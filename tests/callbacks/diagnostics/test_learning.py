@@ -14,54 +14,18 @@ from callbacks.diagnostics.evidence import Evidence
 from callbacks.diagnostics.learning import one_class
 from callbacks.diagnostics.record import TrainingRecord
 from lit_models import LitLinear
-from tests.callbacks.plain import Plain, fit, mlp, rows
-
-G = torch.Generator().manual_seed(7)
-X, X_VAL = (torch.randn(n, 6, generator=G) for n in (512, 600))
-NOISE, NOISE_VAL = (torch.randint(0, 2, (n,), generator=G) for n in (512, 600))
-
-
-def labels(x, shift=0.0):
-    return (x[:, 0] + x[:, 1] > shift).long()
-
-
-def net(seed=0, *sizes):
-    torch.manual_seed(seed)
-    return mlp(6, *(sizes or (16, 2)), activation=nn.ReLU)
-
-
-def run(
-    network=None,
-    data=None,
-    val=None,
-    loss=F.cross_entropy,
-    steps=240,
-    lr=0.1,
-    every=10,
-    kind=Plain,
-    **settings,
-):
-    """Train, validating after each epoch; returns the findings by kind.
-
-    Args:
-        data, val: (x, y) for training and validation.
-        settings: `optimizer`, a function from parameters to an optimizer; the rest is for the Trainer.
-    """
-    data = data or (X, labels(X))
-    val = val or (X_VAL, labels(X_VAL))
-    optimizer = settings.pop("optimizer", lambda parameters: torch.optim.SGD(parameters, lr=lr))
-    batch_size = settings.pop("batch_size", 64)
-    diagnosis = Diagnosis(every_n_steps=every)
-    model = kind(network or net(), loss, optimizer=optimizer)
-    loader = rows(*data, batch_size=batch_size)
-    torch.manual_seed(0)
-    fit(model, loader, diagnosis, steps=steps, val=rows(*val, batch_size=100), **settings)
-    assert "validation_step" not in model.__dict__
-    return {verdict.kind: verdict for verdict in diagnosis.verdicts}
-
-
-def problems(found):
-    return {kind for kind, verdict in found.items() if verdict.severity != "info"}
+from tests.callbacks.diagnostics.small_trainings import (
+    NOISE,
+    NOISE_VAL,
+    X_VAL,
+    G,
+    X,
+    labels,
+    net,
+    problems,
+    run,
+)
+from tests.callbacks.plain import Plain, fit, rows
 
 
 @pytest.fixture(scope="module")
@@ -72,65 +36,6 @@ def healthy():
 def test_a_healthy_training_has_no_problem(healthy):
     assert not problems(healthy)
     assert "no better than a constant answer" not in healthy
-
-
-def test_no_better_than_a_constant_answer():
-    found = run(data=(X, NOISE), val=(X_VAL, NOISE_VAL), lr=0.01)
-    verdict = found["no better than a constant answer"]
-    assert verdict.severity == "warn"
-    share = NOISE_VAL.float().mean().item()
-    assert f"against {max(share, 1 - share):.3f} for always class" in verdict.message
-    assert "on 600 rows of the validation" in verdict.message
-
-
-def test_a_short_training_is_only_told_so():
-    found = run(data=(X, NOISE), val=(X_VAL, NOISE_VAL), lr=0.01, steps=40)
-    assert not problems(found)
-    assert "no better than a constant answer" in found
-
-
-@pytest.mark.parametrize("answers", [1, 3])
-def test_no_better_than_the_mean_of_the_targets(answers):
-    y, y_val = (torch.randn(len(x), answers, generator=G) for x in (X, X_VAL))
-    found = run(net(0, 8, answers), (X, y), (X_VAL, y_val), F.mse_loss, lr=0.01)
-    assert "no better than a constant answer" in problems(found)
-    found = run(net(0, 8, answers), (X, X[:, :answers]), (X_VAL, X_VAL[:, :answers]), F.mse_loss)
-    assert not problems(found)
-
-
-def test_binary_cross_entropy():
-    def loss(logits, y):
-        return F.binary_cross_entropy_with_logits(logits[:, 0], y.float())
-
-    found = run(net(0, 1), (X, NOISE), (X_VAL, NOISE_VAL), loss, lr=0.01)
-    assert "no better than a constant answer" in problems(found)
-    assert not problems(run(net(0, 8, 1), loss=loss))
-
-
-def test_rare_classes_whose_probability_is_learned_are_no_alarm():
-    """3 % positives: no answer but "negative" is more likely than not, and yet the loss is far below the entropy."""
-    y, y_val = (((x[:, 0] > 1.2) & (x[:, 1] > 0.6)).long() for x in (X, X_VAL))
-    flip = torch.rand(len(y_val), generator=G) < 0.5
-    found = run(net(0, 8, 2), (X, y), (X_VAL, y_val * flip), lr=0.05)
-    assert not problems(found)
-
-
-@pytest.mark.parametrize("weighted", [True, False])
-def test_classes_made_equal_on_purpose_are_no_alarm(weighted, capsys):
-    """5 % positives, hard to tell: class weights or a balanced training set make the network answer "positive" often."""
-    y, y_val = ((x[:, 0] + 2 * torch.randn(len(x), generator=G) > 3.6).long() for x in (X, X_VAL))
-    if weighted:
-        found = run(
-            data=(X, y), val=(X_VAL, y_val), loss=nn.CrossEntropyLoss(weight=torch.tensor([1.0, 19.0]))
-        )
-    else:
-        positives = torch.where(y == 1)[0].repeat(19)
-        order = torch.cat([torch.where(y == 0)[0], positives])
-        order = order[torch.randperm(len(order), generator=G)]
-        found = run(data=(X[order], y[order]), val=(X_VAL, y_val))
-    assert ("unweighted loss" in capsys.readouterr().out) == weighted
-    assert not problems(found)
-    assert "no better than a constant answer" not in found
 
 
 def test_one_class_predicted(healthy):
